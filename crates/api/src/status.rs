@@ -1,7 +1,7 @@
 //! The values that cross the bus. Absent is an empty array or an empty string: D-Bus has no null.
 
 use serde::{Deserialize, Serialize};
-use zbus::zvariant::Type;
+use zbus::Type;
 
 /// One snapshot of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
@@ -49,7 +49,7 @@ pub struct Worker {
 
 /// What a worker is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Type)]
-#[zvariant(signature = "s")]
+#[zbus(signature = "s")]
 #[serde(rename_all = "kebab-case")]
 pub enum WorkerState {
     /// It said READY=1 and is active.
@@ -87,7 +87,7 @@ pub struct Rollout {
 
 /// Where a rollout stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Type)]
-#[zvariant(signature = "s")]
+#[zbus(signature = "s")]
 #[serde(rename_all = "kebab-case")]
 pub enum RolloutState {
     /// Waiting for the rollout before it.
@@ -102,6 +102,8 @@ pub enum RolloutState {
     Failed,
     /// Stopped on request between two workers.
     Aborted,
+    /// It waited for the rollout before it and could not begin then; nothing was changed.
+    Refused,
 }
 
 /// One worker's part of a rollout.
@@ -115,7 +117,7 @@ pub struct Step {
 
 /// How far one worker's replacement is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Type)]
-#[zvariant(signature = "s")]
+#[zbus(signature = "s")]
 #[serde(rename_all = "kebab-case")]
 pub enum StepState {
     /// Not touched.

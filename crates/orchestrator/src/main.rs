@@ -1,2 +1,78 @@
-//! .
-fn main() {}
+//! The orchestrator: keeps the wanted number of workers running and replaces them one after another.
+//!
+//! It is on no path that matters. The workers and their socket belong to systemd; when this process dies they
+//! go on serving, and the next one learns everything it needs from systemd and two small files.
+
+mod cluster;
+mod driver;
+mod journal;
+mod ledger;
+mod log;
+mod manager;
+mod names;
+mod releases;
+mod running;
+mod service;
+mod unit_info;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use driver::{Driver, Input};
+
+/// The version of this program.
+const VERSION: &str = match option_env!("APP_CLUSTER_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
+/// sysexits.h: the configuration has to be mended first; the unit does not restart us for it.
+const EX_CONFIG: u8 = 78;
+
+fn main() -> ExitCode {
+    log::init();
+    let settings = match config::load(Path::new("/")) {
+        Ok(settings) => settings,
+        Err(error) => {
+            tracing::error!(
+                "invalid configuration, not starting; the workers that run are left as they are\n{error}"
+            );
+            return ExitCode::from(EX_CONFIG);
+        }
+    };
+    match run(settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn run(settings: config::Settings) -> anyhow::Result<()> {
+    drop_inherited_listener();
+    let (inputs, queue) = unbounded_channel();
+    tokio::spawn(forward(signal(SignalKind::terminate())?, inputs.clone(), || Input::StopRequested));
+    for kind in [SignalKind::hangup(), SignalKind::user_defined2()] {
+        tokio::spawn(forward(signal(kind)?, inputs.clone(), || Input::RollRequested));
+    }
+    Driver::new(names::Names::packaged(), settings, inputs).run(queue).await.context("the orchestrator ends")
+}
+
+/// The socket names this service as the one it starts, so systemd hands us its listener. Only workers accept.
+fn drop_inherited_listener() {
+    let mut inherited = listenfd::ListenFd::from_env();
+    for index in 0..inherited.len() {
+        // What is not a TCP listener is closed by being taken, too.
+        let _ = inherited.take_tcp_listener(index);
+    }
+}
+
+async fn forward(mut signal: Signal, inputs: UnboundedSender<Input>, input: fn() -> Input) {
+    while signal.recv().await.is_some() && inputs.send(input()).is_ok() {}
+}

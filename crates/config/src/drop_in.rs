@@ -1,0 +1,177 @@
+//! Which of several directories a file comes from: systemd's rules, `systemd.conf(5)` and `systemd.unit(5)`.
+//!
+//! Directories are given in order of precedence, highest first. The main file is the first that
+//! exists. Drop-ins of all directories are read in the order of their file names; of two with the
+//! same name only the one in the higher directory counts. A file that is empty or a symbolic link to
+//! `/dev/null` thereby *masks* its namesakes below.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::problem::{Position, Problem};
+
+/// The file `name` in the first of `directories` that has it, masked or not.
+pub fn first(directories: &[PathBuf], name: &str) -> Option<PathBuf> {
+    // A broken link is not absent: it is an error that reading it reports.
+    directories
+        .iter()
+        .map(|dir| dir.join(name))
+        .find(|path| fs::symlink_metadata(path).is_ok())
+}
+
+/// The drop-ins in `directories` whose names end in `.extension`, in the order in which they are read.
+///
+/// Directories that exist and cannot be listed are reported as problems beside what was found.
+pub fn list(directories: &[PathBuf], extension: &str) -> (Vec<PathBuf>, Vec<Problem>) {
+    let mut by_name = BTreeMap::new();
+    let mut problems = Vec::new();
+    for directory in directories {
+        match names(directory) {
+            Ok(names) => {
+                for name in names
+                    .into_iter()
+                    .filter(|n| Path::new(n).extension().is_some_and(|e| e == extension))
+                {
+                    by_name
+                        .entry(name.clone())
+                        .or_insert_with(|| directory.join(name));
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => problems.push(Problem::of_file(
+                directory,
+                format!("cannot list the directory: {error}"),
+            )),
+        }
+    }
+    (by_name.into_values().collect(), problems)
+}
+
+fn names(directory: &Path) -> io::Result<Vec<std::ffi::OsString>> {
+    fs::read_dir(directory)?
+        .map(|entry| Ok(entry?.file_name()))
+        .collect()
+}
+
+/// Whether `path` is a symbolic link that ends at `/dev/null`.
+pub fn is_masked(path: &Path) -> bool {
+    fs::canonicalize(path).is_ok_and(|target| target == Path::new("/dev/null"))
+}
+
+/// The text of `path`, or nothing if it is [masked](is_masked).
+///
+/// # Errors
+///
+/// The problem says what to do: not a regular file, not readable, not UTF-8 (with the position).
+pub fn read(path: &Path) -> Result<Option<String>, Problem> {
+    if is_masked(path) {
+        return Ok(None);
+    }
+    let cannot_read = |error: io::Error| Problem::of_file(path, format!("cannot read the file: {error}"));
+    let kind = fs::metadata(path).map_err(cannot_read)?.file_type();
+    if !kind.is_file() {
+        // Opening a FIFO would wait for a writer for ever.
+        let what = if kind.is_dir() {
+            "is a directory"
+        } else {
+            "is not a regular file"
+        };
+        return Err(Problem::of_file(path, what).with_help("put a file in its place, or remove it"));
+    }
+    let bytes = fs::read(path).map_err(cannot_read)?;
+    String::from_utf8(bytes).map(Some).map_err(|error| {
+        let valid = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+        Problem::of_file(path, "not UTF-8 from here on")
+            .at(Position::after(&valid))
+            .with_help("save the file as UTF-8")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn two() -> (tempfile::TempDir, Vec<PathBuf>) {
+        let root = tempfile::tempdir().unwrap();
+        let directories = vec![root.path().join("etc"), root.path().join("usr")];
+        for directory in &directories {
+            fs::create_dir(directory).unwrap();
+        }
+        (root, directories)
+    }
+
+    fn listed(directories: &[PathBuf]) -> Vec<String> {
+        let (files, problems) = list(directories, "toml");
+        assert_eq!(problems, []);
+        let root = directories[0].parent().unwrap();
+        files
+            .iter()
+            .map(|f| f.strip_prefix(root).unwrap().display().to_string())
+            .collect()
+    }
+
+    #[test]
+    fn drop_ins_are_ordered_by_name_over_all_directories() {
+        let (_root, directories) = two();
+        for (directory, name) in [
+            (0, "20-b.toml"),
+            (1, "10-a.toml"),
+            (1, "30-c.toml"),
+            (0, "40-no.conf"),
+        ] {
+            fs::write(directories[directory].join(name), "").unwrap();
+        }
+        assert_eq!(
+            listed(&directories),
+            ["usr/10-a.toml", "etc/20-b.toml", "usr/30-c.toml"]
+        );
+    }
+
+    #[test]
+    fn a_name_counts_once() {
+        let (_root, directories) = two();
+        fs::write(directories[1].join("a.toml"), "workers = 1").unwrap();
+        symlink("/dev/null", directories[0].join("a.toml")).unwrap();
+        assert_eq!(listed(&directories), ["etc/a.toml"]);
+        assert_eq!(read(&directories[0].join("a.toml")), Ok(None));
+    }
+
+    #[test]
+    fn a_directory_that_is_a_file_is_a_problem_and_the_others_are_read() {
+        let (_root, mut directories) = two();
+        fs::write(directories[1].join("a.toml"), "").unwrap();
+        fs::write(directories[0].join("file"), "").unwrap();
+        directories.insert(0, directories[0].join("file"));
+        let (files, problems) = list(&directories, "toml");
+        assert_eq!((files.len(), problems.len()), (1, 1));
+    }
+
+    #[test]
+    fn what_is_not_a_file_with_text_is_refused() {
+        let (_root, directories) = two();
+        let directory = directories[0].join("d.toml");
+        fs::create_dir(&directory).unwrap();
+        assert_eq!(read(&directory).unwrap_err().message, "is a directory");
+
+        let binary = directories[0].join("b.toml");
+        fs::write(&binary, b"# x\nworkers = \xff").unwrap();
+        assert_eq!(
+            read(&binary).unwrap_err().position,
+            Some(Position { line: 2, column: 11 })
+        );
+
+        let dangling = directories[0].join("l.toml");
+        symlink("nowhere", &dangling).unwrap();
+        assert!(
+            read(&dangling)
+                .unwrap_err()
+                .message
+                .starts_with("cannot read the file: No such file")
+        );
+        assert_eq!(first(&directories, "l.toml"), Some(dangling));
+    }
+}

@@ -1,0 +1,1 @@
+This should have been a directory.

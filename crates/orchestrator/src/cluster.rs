@@ -1,0 +1,148 @@
+//! What the orchestrator knows of the cluster at this moment, and how it tells it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use api::WorkerState;
+use rollout::keep::{Backoff, Correction, corrections};
+use rollout::plan::Candidate;
+use rollout::{ActiveState, Instance};
+
+use crate::ledger::Ledger;
+use crate::names::Names;
+use crate::releases::ReleaseId;
+use crate::unit_info::UnitInfo;
+
+/// One worker.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) info: UnitInfo,
+    pub(crate) backoff: Backoff,
+    /// How its last process ended, as a phrase.
+    pub(crate) last_exit: Option<String>,
+    /// The state that the last signal told: signals come in order, what was read in between does not.
+    pub(crate) told_active: ActiveState,
+    /// Whether its signals were asked for on this connection.
+    pub(crate) is_watched: bool,
+}
+
+impl Default for Worker {
+    fn default() -> Self {
+        Self {
+            info: UnitInfo::default(),
+            backoff: Backoff::default(),
+            last_exit: None,
+            told_active: ActiveState::Other,
+            is_watched: false,
+        }
+    }
+}
+
+/// All workers, and how many there should be.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    pub(crate) names: Names,
+    pub(crate) desired: u32,
+    pub(crate) workers: BTreeMap<Instance, Worker>,
+    pub(crate) ledger: Ledger,
+    pub(crate) release: Option<ReleaseId>,
+}
+
+impl Cluster {
+    /// The workers as planner and keeper see them.
+    pub(crate) fn candidates(&self) -> Vec<Candidate> {
+        let candidate = |(&instance, worker): (&Instance, &Worker)| Candidate {
+            instance,
+            unit: worker.info.unit(),
+            is_held: self.ledger.is_held(instance),
+        };
+        self.workers.iter().map(candidate).collect()
+    }
+
+    /// Those that a rollout may replace: not the surplus that is on its way out.
+    pub(crate) fn rollable(&self) -> Vec<Candidate> {
+        self.candidates().into_iter().filter(|c| c.instance.number() <= self.desired).collect()
+    }
+
+    /// What to start and stop so that the wanted number runs.
+    pub(crate) fn corrections(&self) -> Vec<Correction> {
+        corrections(self.desired, &self.candidates())
+    }
+
+    /// The release this worker's process runs.
+    pub(crate) fn release_of(&self, worker: &Worker) -> Option<&ReleaseId> {
+        (worker.info.main_pid != 0).then(|| self.ledger.release_at(worker.info.started_usec)).flatten()
+    }
+
+    /// Workers whose process runs something else than the current release.
+    pub(crate) fn stragglers(&self) -> Vec<Instance> {
+        let is_straggler = |worker: &Worker| {
+            self.release_of(worker).is_some_and(|release| Some(release) != self.release.as_ref())
+        };
+        self.workers.iter().filter(|(_, worker)| is_straggler(worker)).map(|(i, _)| *i).collect()
+    }
+
+    /// How many of the wanted workers are ready.
+    pub(crate) fn ready(&self) -> u32 {
+        let wanted = self.workers.iter().filter(|(i, _)| i.number() <= self.desired);
+        wanted.filter(|(_, worker)| worker.info.active == ActiveState::Active).count() as u32
+    }
+
+    /// `4 of 4 ready, release 1.2.0`
+    pub(crate) fn summary(&self) -> String {
+        let mut releases: BTreeSet<_> = self.workers.values().filter_map(|w| self.release_of(w)).collect();
+        releases.extend(releases.is_empty().then_some(self.release.as_ref()).flatten());
+        let names: Vec<_> = releases.into_iter().map(ToString::to_string).collect();
+        let releases = match &names[..] {
+            [] => String::new(),
+            [one] => format!(", release {one}"),
+            many => {
+                format!(", releases {}: `systemctl reload app-cluster` brings all to one", many.join(" and "))
+            }
+        };
+        format!("{} of {} ready{releases}", self.ready(), self.desired)
+    }
+
+    /// Every worker, for a client.
+    pub(crate) fn worker_status(&self) -> Vec<api::Worker> {
+        self.workers.iter().map(|(&instance, worker)| self.one_status(instance, worker)).collect()
+    }
+
+    fn one_status(&self, instance: Instance, worker: &Worker) -> api::Worker {
+        let info = &worker.info;
+        let state = match info.active {
+            ActiveState::Active => WorkerState::Ready,
+            ActiveState::Activating | ActiveState::Other => WorkerState::Starting,
+            ActiveState::Deactivating => WorkerState::Stopping,
+            ActiveState::Failed => WorkerState::Failed,
+            ActiveState::Inactive if self.ledger.is_held(instance) => WorkerState::Stopped,
+            // It ended by itself and waits for its next start.
+            ActiveState::Inactive if instance.number() <= self.desired => WorkerState::Starting,
+            ActiveState::Inactive => WorkerState::Stopped,
+        };
+        api::Worker {
+            instance: instance.number(),
+            unit: self.names.unit(instance),
+            state,
+            sub_state: info.sub_state.clone(),
+            pid: info.main_pid,
+            release: self.release_of(worker).map(ToString::to_string).unwrap_or_default(),
+            ready_since_usec: if state == WorkerState::Ready { info.active_since_usec } else { 0 },
+            restarts: info.restarts,
+            last_exit: worker.last_exit.clone().unwrap_or_default(),
+        }
+    }
+
+    /// How long this worker's last process has run until now.
+    pub(crate) fn uptime(&self, instance: Instance) -> Duration {
+        let started = self.workers.get(&instance).map_or(0, |worker| worker.info.started_usec);
+        Duration::from_micros(monotonic_usec().saturating_sub(started))
+    }
+}
+
+/// CLOCK_MONOTONIC in microseconds: the clock that systemd's `…Monotonic` properties are of.
+pub(crate) fn monotonic_usec() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(now.tv_sec).unwrap_or_default() * 1_000_000
+        + u64::try_from(now.tv_nsec).unwrap_or_default() / 1000
+}

@@ -1,0 +1,338 @@
+//! Turns the world into events and decisions into the world.
+//!
+//! Everything that happens arrives in one queue as an [`Input`] and is dealt with in turn by one task; there is
+//! nothing to lock and no order of things that cannot be told from the log.
+
+mod adopt;
+mod observe;
+mod prepare;
+mod roll;
+mod stop;
+mod tell;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rollout::keep::Correction;
+use rollout::{Instance, JobResult};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+
+use crate::cluster::Cluster;
+use crate::ledger::Ledger;
+use crate::manager::{EnqueueError, Manager, Signal};
+use crate::names::Names;
+use crate::releases::Releases;
+use crate::running::Running;
+use crate::service::{self, Request};
+
+/// Something that happened.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// A call over D-Bus.
+    Request(Request),
+    /// systemd told something.
+    Signal(Signal),
+    /// The bus is there (again).
+    Connected(zbus::Connection, Manager),
+    /// A time is over.
+    Timer(Timer),
+    /// What the failed worker of this rollout said last.
+    LastWords { rollout: u64, lines: Vec<String> },
+    /// SIGHUP or SIGUSR2.
+    RollRequested,
+    /// SIGTERM.
+    StopRequested,
+}
+
+impl From<Signal> for Input {
+    fn from(signal: Signal) -> Self {
+        Self::Signal(signal)
+    }
+}
+
+/// A time that is over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Timer {
+    /// The settle time of this worker in this rollout.
+    Settled { rollout: u64, instance: Instance },
+    /// The pause before a worker that ended by itself is started again.
+    Start(Instance),
+    /// A job has been under way for a while; its end may have been missed.
+    Look(Instance),
+}
+
+/// How long a job may be under way before somebody looks whether its end was missed.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
+
+/// What the orchestrator is in the middle of.
+#[derive(Debug, PartialEq, Eq)]
+enum Phase {
+    /// The workers are being started; READY=1 has not been said.
+    Starting,
+    /// READY=1 has been said.
+    Running,
+    /// The workers are being stopped; then the orchestrator ends.
+    Stopping,
+    /// Over.
+    Ended,
+}
+
+/// The orchestrator.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    phase: Phase,
+    settings: config::Settings,
+    cluster: Cluster,
+    releases: Releases,
+    bus: Option<(zbus::Connection, Manager)>,
+    /// Our own jobs that have not ended, by path.
+    jobs: HashMap<String, Instance>,
+    rolling: Option<Running>,
+    last_rollout: Option<api::Rollout>,
+    /// The rollout asked for while another was under way; those who ask meanwhile share it.
+    queued: Option<u64>,
+    last_id: u64,
+    told: String,
+    inputs: UnboundedSender<Input>,
+}
+
+impl Driver {
+    pub(crate) fn new(names: Names, settings: config::Settings, inputs: UnboundedSender<Input>) -> Self {
+        let cluster = Cluster {
+            desired: wanted(&settings),
+            workers: Default::default(),
+            ledger: Ledger::open(names.runtime_dir.join("ledger")),
+            release: None,
+            names: names.clone(),
+        };
+        Self {
+            phase: Phase::Starting,
+            settings,
+            cluster,
+            releases: Releases::new(names.state_dir, names.packaged),
+            bus: None,
+            jobs: HashMap::new(),
+            rolling: None,
+            last_rollout: None,
+            queued: None,
+            last_id: 0,
+            told: String::new(),
+            inputs,
+        }
+    }
+
+    /// Works until somebody stops the orchestrator.
+    pub(crate) async fn run(mut self, mut queue: UnboundedReceiver<Input>) -> anyhow::Result<()> {
+        self.connect();
+        while let Some(input) = queue.recv().await {
+            self.handle(input).await?;
+            if self.phase == Phase::Ended {
+                break;
+            }
+            self.tell_systemd();
+        }
+        Ok(())
+    }
+
+    async fn handle(&mut self, input: Input) -> anyhow::Result<()> {
+        match input {
+            Input::Request(request) => self.request(request).await,
+            Input::Signal(Signal::Changed { instance, properties }) => {
+                self.changed(instance, properties).await
+            }
+            Input::Signal(Signal::JobRemoved { job, result }) => self.job_removed(&job, result).await,
+            Input::Signal(Signal::Reexecuted) => self.look_again("systemd was executed anew").await,
+            Input::Signal(Signal::Disconnected) => self.disconnected(),
+            Input::Connected(connection, manager) => self.connected(connection, manager).await?,
+            Input::Timer(Timer::Settled { rollout, instance }) => self.settled(rollout, instance).await,
+            Input::Timer(Timer::Start(instance)) => self.start_if_wanted(instance).await,
+            Input::Timer(Timer::Look(instance)) => self.look(instance).await,
+            Input::LastWords { rollout, lines } => self.heard_last_words(rollout, lines).await,
+            Input::RollRequested => {
+                if let Err(error) = self.request_rollout().await {
+                    tracing::error!("no rollout begins: {error}");
+                }
+            }
+            Input::StopRequested => self.stop_requested().await,
+        }
+        Ok(())
+    }
+
+    /// Answers a call. Whoever asked may have gone meanwhile.
+    async fn request(&mut self, request: Request) {
+        match request {
+            Request::Status(reply) => {
+                let _ = reply.send(self.status());
+            }
+            Request::Reload(reply) => {
+                let _ = reply.send(self.request_rollout().await);
+            }
+            Request::Reconfigure(reply) => {
+                let _ = reply.send(self.reconfigure().await);
+            }
+            Request::Abort(reply) => {
+                self.abort_rollout().await;
+                let _ = reply.send(());
+            }
+        }
+    }
+
+    fn status(&self) -> api::Status {
+        let rollout = self.rolling.as_ref().map(|running| &running.record).or(self.last_rollout.as_ref());
+        api::Status {
+            cluster: self.cluster.names.cluster.clone(),
+            version: crate::VERSION.to_owned(),
+            summary: self.summary(),
+            release: self.cluster.release.as_ref().map(ToString::to_string).unwrap_or_default(),
+            desired: self.cluster.desired,
+            ready: self.cluster.ready(),
+            workers: self.cluster.worker_status(),
+            rollout: rollout.cloned().into_iter().collect(),
+        }
+    }
+
+    /// The one sentence that `systemctl status`, the log and `app-cluster status` show.
+    fn summary(&self) -> String {
+        let state = self.cluster.summary();
+        match (&self.phase, &self.rolling, &self.last_rollout) {
+            (Phase::Stopping | Phase::Ended, ..) => format!("stopping the workers: {state}"),
+            (Phase::Starting, ..) => format!("starting: {state}"),
+            (Phase::Running, Some(running), _) => running.record.message.clone(),
+            (Phase::Running, None, Some(last)) if !last.failure.is_empty() => {
+                format!("{state}; the last rollout failed: {}", last.message)
+            }
+            (Phase::Running, None, _) => state,
+        }
+    }
+
+    fn tell_systemd(&mut self) {
+        let summary = self.summary();
+        if summary != self.told {
+            notify(&[sd_notify::NotifyState::Status(&summary)]);
+            self.told = summary;
+        }
+    }
+
+    /// Reads the configuration again and goes by it, without a rollout.
+    async fn reconfigure(&mut self) -> Result<u32, api::Error> {
+        if self.phase == Phase::Stopping {
+            return Err(api::Error::ShuttingDown("the cluster is being stopped".to_owned()));
+        }
+        self.read_configuration()?;
+        tracing::info!("configuration read: {} workers wanted", self.cluster.desired);
+        if self.rolling.is_none() {
+            self.correct().await;
+        }
+        Ok(self.cluster.desired)
+    }
+
+    /// Takes over a valid configuration; an invalid one changes nothing.
+    fn read_configuration(&mut self) -> Result<(), api::Error> {
+        let settings = config::load(std::path::Path::new("/"));
+        self.settings = settings.map_err(|error| api::Error::Configuration(error.to_string()))?;
+        self.cluster.desired = wanted(&self.settings);
+        Ok(())
+    }
+
+    /// Starts and stops what the wanted number of workers asks for.
+    async fn correct(&mut self) {
+        self.know_wanted().await;
+        for correction in self.cluster.corrections() {
+            match correction {
+                Correction::Start(instance) => self.start(instance).await,
+                Correction::Stop(instance) => self.stop_worker(instance).await,
+            }
+        }
+    }
+
+    /// Starts a worker, or starts it anew.
+    async fn start(&mut self, instance: Instance) {
+        let Some((_, manager)) = &self.bus else { return };
+        let job = manager.restart(instance).await;
+        self.enqueued(instance, "start", job);
+    }
+
+    async fn stop_worker(&mut self, instance: Instance) {
+        let Some((_, manager)) = &self.bus else { return };
+        let job = manager.stop(instance).await;
+        self.enqueued(instance, "stop", job);
+    }
+
+    fn enqueued(&mut self, instance: Instance, what: &str, job: Result<String, EnqueueError>) {
+        match job {
+            Ok(job) => {
+                self.jobs.insert(job, instance);
+                self.after(LOOK_AFTER, Timer::Look(instance));
+            }
+            Err(EnqueueError::Refused(reason)) => {
+                tracing::error!(worker = %instance, "failed to {what} {instance}: {reason}");
+            }
+            Err(EnqueueError::Unreachable(reason)) => {
+                tracing::warn!(worker = %instance, "failed to {what} {instance}: {reason}; trying again");
+                self.after(LOOK_AFTER, Timer::Start(instance));
+            }
+        }
+    }
+
+    async fn job_removed(&mut self, job: &str, result: JobResult) {
+        if let Some(instance) = self.jobs.remove(job) {
+            self.job_finished(instance, result).await;
+        }
+    }
+
+    /// Sends this timer to ourselves later.
+    fn after(&self, pause: Duration, timer: Timer) {
+        let inputs = self.inputs.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            // Nobody listens any more when the orchestrator ends.
+            let _ = inputs.send(Input::Timer(timer));
+        });
+    }
+
+    /// Connects to the bus, however long it takes.
+    fn connect(&self) {
+        const FIRST_PAUSE: Duration = Duration::from_millis(50);
+        const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+        let (inputs, names) = (self.inputs.clone(), self.cluster.names.clone());
+        tokio::spawn(async move {
+            let mut pause = FIRST_PAUSE;
+            let attempt = async || {
+                let connection = service::connect(inputs.clone()).await?;
+                let manager = Manager::new(connection.clone(), names.clone(), inputs.clone()).await?;
+                anyhow::Ok((connection, manager))
+            };
+            loop {
+                match attempt().await {
+                    Ok((connection, manager)) => {
+                        let _ = inputs.send(Input::Connected(connection, manager));
+                        return;
+                    }
+                    Err(error) if pause == FIRST_PAUSE => tracing::warn!("{error:#}; trying again"),
+                    Err(_) => {}
+                }
+                tokio::time::sleep(pause).await;
+                pause = LONGEST_PAUSE.min(pause * 2);
+            }
+        });
+    }
+}
+
+/// How many workers the settings ask for.
+fn wanted(settings: &config::Settings) -> u32 {
+    match settings.workers {
+        config::Workers::Count(count) => count.get(),
+        // What the affinity and the CPU quota of this unit leave.
+        config::Workers::Auto => {
+            let cpus = std::thread::available_parallelism().map_or(1, |n| n.get());
+            u32::try_from(cpus).unwrap_or(config::Count::MAX).min(config::Count::MAX)
+        }
+    }
+}
+
+/// Tells systemd, if systemd started us.
+fn notify(state: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!("failed to notify systemd, going on without: {error}");
+    }
+}

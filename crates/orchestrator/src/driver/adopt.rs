@@ -1,0 +1,203 @@
+//! Finding out how things stand: at the start, and whenever signals may have been missed.
+
+use rollout::{Event, Instance};
+use sd_notify::NotifyState;
+
+use super::{Driver, Phase};
+use crate::cluster::monotonic_usec;
+use crate::manager::Manager;
+
+impl Driver {
+    /// The bus is there: for the first time, or again.
+    pub(super) async fn connected(
+        &mut self,
+        connection: zbus::Connection,
+        manager: Manager,
+    ) -> anyhow::Result<()> {
+        let is_first = self.cluster.workers.is_empty();
+        self.bus = Some((connection, manager));
+        if !is_first {
+            self.cluster.workers.values_mut().for_each(|worker| worker.is_watched = false);
+            self.look_again("the bus is back").await;
+            return Ok(());
+        }
+        self.adopt().await
+    }
+
+    /// The first look: whoever runs goes on running, whoever is missing is started.
+    async fn adopt(&mut self) -> anyhow::Result<()> {
+        if let Some((_, manager)) = &self.bus {
+            for instance in manager.loaded().await? {
+                self.cluster.workers.entry(instance).or_default();
+            }
+        }
+        self.know_wanted().await;
+        let running = self.cluster.workers.values().filter(|worker| worker.info.main_pid != 0).count();
+        let is_cold = running == 0;
+        if is_cold {
+            self.forget_held();
+        }
+        self.choose_release(is_cold);
+        match running {
+            0 => tracing::info!("starting {} workers{}", self.cluster.desired, self.release_words()),
+            n => tracing::info!("{n} workers run already and are left as they are{}", self.release_words()),
+        }
+        self.correct().await;
+        if is_cold {
+            self.start_failed().await;
+        }
+        self.maybe_ready();
+        Ok(())
+    }
+
+    /// The release that is current now. Only when no worker runs may the packaged one become it without a
+    /// rollout, and never one that a rollout has given up.
+    fn choose_release(&mut self, is_cold: bool) {
+        let current = self.releases.current();
+        let packaged = match self.releases.stage_packaged() {
+            Ok(packaged) if is_cold || current.is_none() => packaged,
+            Ok(_) => None,
+            Err(error) => {
+                tracing::error!("{error:#}; going on with the release that is current");
+                None
+            }
+        };
+        let wanted = packaged.filter(|id| current.is_none() || !self.releases.is_rejected(id));
+        if let Some(id) = wanted
+            && let Err(error) = self.releases.make_current(&id)
+        {
+            tracing::error!("{error:#}; going on with the release that is current");
+        }
+        self.cluster.release = self.releases.current();
+        if let Some(id) = self.cluster.release.clone()
+            && self.cluster.ledger.last_release() != Some(&id)
+        {
+            let recorded = self.cluster.ledger.record_release(monotonic_usec(), id);
+            self.warn_of_ledger(recorded);
+        }
+    }
+
+    /// Whoever starts the whole cluster wants all of it: no worker stays stopped from last time.
+    fn forget_held(&mut self) {
+        let forgotten = self.cluster.ledger.release_held();
+        self.warn_of_ledger(forgotten);
+    }
+
+    pub(super) fn warn_of_ledger(&self, result: std::io::Result<()>) {
+        if let Err(error) = result {
+            let dir = self.cluster.names.runtime_dir.display();
+            tracing::warn!(
+                "failed to write to {dir}: {error}; an orchestrator started after this one may show wrong releases"
+            );
+        }
+    }
+
+    /// A person who starts the cluster has mended what made workers fail for good.
+    async fn start_failed(&mut self) {
+        let failed: Vec<_> = self.cluster.rollable().into_iter().filter(|c| is_failed(c.unit)).collect();
+        for candidate in failed {
+            self.start(candidate.instance).await;
+        }
+    }
+
+    fn release_words(&self) -> String {
+        self.cluster.release.as_ref().map(|id| format!(", release {id}")).unwrap_or_default()
+    }
+
+    /// Makes sure that every wanted worker is known, read and watched.
+    pub(super) async fn know_wanted(&mut self) {
+        for instance in Instance::first(self.cluster.desired) {
+            self.cluster.workers.entry(instance).or_default();
+        }
+        let unwatched: Vec<_> =
+            self.cluster.workers.iter().filter(|(_, w)| !w.is_watched).map(|(i, _)| *i).collect();
+        for instance in unwatched {
+            let Some((_, manager)) = &self.bus else { return };
+            match manager.watch(instance).await {
+                Ok(()) => self.inspect(instance).await,
+                Err(error) => {
+                    tracing::warn!(worker = %instance, "{error:#}; {instance} is not watched for now")
+                }
+            }
+            if let Some(worker) = self.cluster.workers.get_mut(&instance) {
+                worker.is_watched = true;
+                worker.told_active = worker.info.active;
+            }
+        }
+    }
+
+    /// Says READY=1 once no start is under way any more. A worker that failed to start does not hold it up:
+    /// systemd goes on trying, and the orchestrator is ready to do its part.
+    pub(super) fn maybe_ready(&mut self) {
+        if self.phase == Phase::Starting && self.jobs.is_empty() {
+            self.phase = Phase::Running;
+            let summary = self.cluster.summary();
+            tracing::info!("{summary}");
+            super::notify(&[NotifyState::Ready]);
+        }
+    }
+
+    /// The bus is gone; so is nothing else.
+    pub(super) fn disconnected(&mut self) {
+        if self.bus.take().is_some() {
+            tracing::warn!("the system bus is gone; the workers go on serving, trying to connect again");
+            self.connect();
+        }
+    }
+
+    /// Signals may have been missed: reads everything anew, and never takes silence for failure.
+    pub(super) async fn look_again(&mut self, why: &str) {
+        let Some((_, manager)) = &self.bus else { return };
+        tracing::info!("{why}: looking at all workers again");
+        if let Err(error) = manager.subscribe().await {
+            tracing::warn!("{error:#}; changes are seen late");
+        }
+        self.know_wanted().await;
+        let known: Vec<_> = self.cluster.workers.keys().copied().collect();
+        for instance in known {
+            self.look(instance).await;
+        }
+        if self.rolling.is_none() && self.phase == Phase::Running {
+            self.correct().await;
+        }
+    }
+
+    /// Looks at one worker: the end of its job, or of the worker, may have been missed.
+    pub(super) async fn look(&mut self, instance: Instance) {
+        self.inspect(instance).await;
+        let Some(worker) = self.cluster.workers.get(&instance) else {
+            return;
+        };
+        let unit = worker.info.unit();
+        if unit.has_job {
+            self.after(super::LOOK_AFTER, super::Timer::Look(instance));
+            return;
+        }
+        self.jobs.retain(|_, of| *of != instance);
+        if self.is_at_hand(instance) || self.is_settling(instance) {
+            self.roll_on(Event::Looked { instance, unit }).await;
+            if self.is_at_hand(instance) {
+                self.after(super::LOOK_AFTER, super::Timer::Look(instance));
+            }
+        }
+        self.maybe_ready();
+        self.maybe_stopped();
+    }
+
+    /// Reads a worker's state anew. What cannot be read stays as it was known.
+    pub(super) async fn inspect(&mut self, instance: Instance) {
+        let Some((_, manager)) = &self.bus else { return };
+        match manager.inspect(instance).await {
+            Ok(info) => {
+                let worker = self.cluster.workers.entry(instance).or_default();
+                worker.last_exit = info.last_exit().or(worker.last_exit.take());
+                worker.info = info;
+            }
+            Err(error) => tracing::warn!(worker = %instance, "{error:#}; looking again later"),
+        }
+    }
+}
+
+fn is_failed(unit: rollout::Unit) -> bool {
+    unit.active == rollout::ActiveState::Failed
+}

@@ -1,0 +1,350 @@
+//! systemd over D-Bus: the only file that knows its interfaces (org.freedesktop.systemd1(5)).
+//!
+//! The order of things is what makes it free of races: the match rules are installed and `Subscribe` is called
+//! before anything is asked for; signals are taken from one stream by one task, in the order in which PID 1
+//! sent them; a job is known by its path. Whatever a signal says is a hint to look; what counts is read.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures_util::StreamExt as _;
+use rollout::{ActiveState, Instance, JobResult};
+use tokio::sync::mpsc::UnboundedSender;
+use zbus::fdo::{DBusProxy, PropertiesProxy};
+use zbus::message::Type as MessageType;
+use zbus::names::{BusName, InterfaceName};
+use zbus::proxy::CacheProperties;
+use zbus::{Connection, MatchRule, Message, MessageStream, OwnedObjectPath};
+
+use crate::names::Names;
+use crate::unit_info::{Properties, UnitInfo};
+
+const SYSTEMD: &str = "org.freedesktop.systemd1";
+const UNIT_INTERFACE: &str = "org.freedesktop.systemd1.Unit";
+const SERVICE_INTERFACE: &str = "org.freedesktop.systemd1.Service";
+const UNITS: &str = "/org/freedesktop/systemd1/unit/";
+
+#[zbus::proxy(
+    interface = "org.freedesktop.systemd1.Manager",
+    default_service = "org.freedesktop.systemd1",
+    default_path = "/org/freedesktop/systemd1"
+)]
+trait Systemd {
+    fn subscribe(&self) -> zbus::Result<()>;
+    fn restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn list_units_by_patterns(&self, states: &[&str], patterns: &[&str]) -> zbus::Result<Vec<ListedUnit>>;
+}
+
+/// One row of `ListUnitsByPatterns`: name, description, load, active and sub state, followed unit, path, job.
+type ListedUnit =
+    (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
+
+/// What systemd tells unasked.
+#[derive(Debug)]
+pub(crate) enum Signal {
+    /// A job ended.
+    JobRemoved { job: String, result: JobResult },
+    /// Some of a worker's properties changed.
+    Changed { instance: Instance, properties: Properties },
+    /// PID 1 executed itself anew and has another name on the bus; signals may have been missed.
+    Reexecuted,
+    /// The bus is gone.
+    Disconnected,
+}
+
+/// Why a job was not enqueued.
+#[derive(Debug)]
+pub(crate) enum EnqueueError {
+    /// systemd or polkit said no; the text is theirs.
+    Refused(String),
+    /// Nobody answered: the bus is gone, or systemd is busy. Look again later.
+    Unreachable(String),
+}
+
+/// systemd's manager object.
+#[derive(Debug, Clone)]
+pub(crate) struct Manager {
+    connection: Connection,
+    systemd: SystemdProxy<'static>,
+    dbus: DBusProxy<'static>,
+    names: Names,
+}
+
+impl Manager {
+    /// Starts to listen on this connection; signals go to `sink`.
+    pub(crate) async fn new<T>(
+        connection: Connection,
+        names: Names,
+        sink: UnboundedSender<T>,
+    ) -> anyhow::Result<Self>
+    where
+        T: From<Signal> + Send + 'static,
+    {
+        let dbus = DBusProxy::new(&connection).await?;
+        let systemd =
+            SystemdProxy::builder(&connection).cache_properties(CacheProperties::No).build().await?;
+        let manager = Self { connection, systemd, dbus, names };
+        let stream = MessageStream::from(&manager.connection);
+        manager.add_match(manager_signal("JobRemoved")?).await?;
+        manager.add_match(owner_changes()?).await?;
+        let owner = manager.dbus.get_name_owner(BusName::try_from(SYSTEMD)?).await?.to_string();
+        tokio::spawn(pump(stream, manager.names.clone(), owner, sink));
+        manager.subscribe().await?;
+        Ok(manager)
+    }
+
+    /// Asks for signals; PID 1 sends none unless somebody has. Needed again after it executed itself anew.
+    pub(crate) async fn subscribe(&self) -> anyhow::Result<()> {
+        match self.systemd.subscribe().await {
+            Err(zbus::Error::MethodError(name, ..))
+                if name == "org.freedesktop.systemd1.AlreadySubscribed" =>
+            {
+                Ok(())
+            }
+            other => other.context("failed to subscribe to systemd's signals"),
+        }
+    }
+
+    /// Asks for the property signals of this worker.
+    pub(crate) async fn watch(&self, instance: Instance) -> anyhow::Result<()> {
+        let rule = MatchRule::builder()
+            .msg_type(MessageType::Signal)
+            .sender(SYSTEMD)
+            .interface("org.freedesktop.DBus.Properties")
+            .member("PropertiesChanged")
+            .path(self.path(instance))
+            .build()?;
+        self.add_match(rule).await
+    }
+
+    /// Reads everything about this worker that somebody here needs.
+    pub(crate) async fn inspect(&self, instance: Instance) -> anyhow::Result<UnitInfo> {
+        let mut info = UnitInfo::default();
+        let path = self.path(instance);
+        for interface in [UNIT_INTERFACE, SERVICE_INTERFACE] {
+            let properties = self.get_all(&path, interface).await;
+            info.apply(properties.with_context(|| format!("failed to read the state of {instance}"))?);
+        }
+        Ok(info)
+    }
+
+    /// The workers that systemd has loaded, running or not.
+    pub(crate) async fn loaded(&self) -> anyhow::Result<Vec<Instance>> {
+        let pattern = format!("{}@*.service", self.names.template);
+        let units = self.systemd.list_units_by_patterns(&[], &[&pattern]).await;
+        let units = units.context("failed to list the workers")?;
+        Ok(units.iter().filter_map(|unit| self.names.instance(&unit.0)).collect())
+    }
+
+    /// Enqueues a restart; also starts what does not run. RestartUnit, because StartUnit waits out the rest of
+    /// RestartSec= on systemd 252. The mode lets nobody's job stand in the way.
+    pub(crate) async fn restart(&self, instance: Instance) -> Result<String, EnqueueError> {
+        let job = self.systemd.restart_unit(&self.names.unit(instance), "replace").await;
+        job.map(|path| path.to_string()).map_err(EnqueueError::from)
+    }
+
+    /// Enqueues a stop.
+    pub(crate) async fn stop(&self, instance: Instance) -> Result<String, EnqueueError> {
+        let job = self.systemd.stop_unit(&self.names.unit(instance), "replace").await;
+        job.map(|path| path.to_string()).map_err(EnqueueError::from)
+    }
+
+    /// The state of the shared socket.
+    pub(crate) async fn socket(&self) -> anyhow::Result<ActiveState> {
+        let path = unit_path(&self.names.socket);
+        let state: String = self.get(&path, UNIT_INTERFACE, "ActiveState").await?;
+        Ok(ActiveState::parse(&state))
+    }
+
+    /// The kind of job that runs for our own unit, in systemd's word; none if nobody asked for anything.
+    pub(crate) async fn own_job(&self) -> anyhow::Result<Option<String>> {
+        let path = unit_path(&self.names.service);
+        let (id, job): (u32, OwnedObjectPath) = self.get(&path, UNIT_INTERFACE, "Job").await?;
+        if id == 0 {
+            return Ok(None);
+        }
+        self.get(job.as_str(), "org.freedesktop.systemd1.Job", "JobType").await.map(Some)
+    }
+
+    /// How long systemd lets this worker's stop and start take, together.
+    pub(crate) async fn restart_timeout(&self, instance: Instance) -> anyhow::Result<Duration> {
+        let path = self.path(instance);
+        let stop: u64 = self.get(&path, SERVICE_INTERFACE, "TimeoutStopUSec").await?;
+        let start: u64 = self.get(&path, SERVICE_INTERFACE, "TimeoutStartUSec").await?;
+        Ok(Duration::from_micros(stop.saturating_add(start)))
+    }
+
+    /// Whether this worker's unit files changed since systemd read them.
+    pub(crate) async fn needs_daemon_reload(&self, instance: Instance) -> anyhow::Result<bool> {
+        self.get(&self.path(instance), UNIT_INTERFACE, "NeedDaemonReload").await
+    }
+
+    fn path(&self, instance: Instance) -> String {
+        unit_path(&self.names.unit(instance))
+    }
+
+    async fn get<T>(&self, path: &str, interface: &'static str, property: &str) -> anyhow::Result<T>
+    where
+        T: TryFrom<zbus::OwnedVariant>,
+        T::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let proxy = self.properties(path).await?;
+        let interface = InterfaceName::try_from(interface)?;
+        let value = proxy.get(interface, property).await;
+        Ok(value.with_context(|| format!("failed to read {property} of {path}"))?.try_into()?)
+    }
+
+    async fn get_all(&self, path: &str, interface: &'static str) -> anyhow::Result<Properties> {
+        let proxy = self.properties(path).await?;
+        Ok(proxy.get_all(InterfaceName::try_from(interface)?).await?)
+    }
+
+    async fn properties(&self, path: &str) -> zbus::Result<PropertiesProxy<'static>> {
+        PropertiesProxy::builder(&self.connection).destination(SYSTEMD).path(path.to_owned()).build().await
+    }
+
+    async fn add_match(&self, rule: MatchRule<'_>) -> anyhow::Result<()> {
+        self.dbus.add_match_rule(rule).await.context("failed to ask the bus for signals")
+    }
+}
+
+impl From<zbus::Error> for EnqueueError {
+    fn from(error: zbus::Error) -> Self {
+        match error {
+            zbus::Error::MethodError(name, detail, _) if !is_absence(name.as_str()) => {
+                Self::Refused(detail.unwrap_or_else(|| name.to_string()))
+            }
+            other => Self::Unreachable(other.to_string()),
+        }
+    }
+}
+
+/// Errors of the bus itself: whoever was called may or may not have heard it.
+fn is_absence(error_name: &str) -> bool {
+    matches!(
+        error_name,
+        "org.freedesktop.DBus.Error.NoReply"
+            | "org.freedesktop.DBus.Error.Timeout"
+            | "org.freedesktop.DBus.Error.Disconnected"
+            | "org.freedesktop.DBus.Error.ServiceUnknown"
+            | "org.freedesktop.DBus.Error.NameHasNoOwner"
+    )
+}
+
+fn manager_signal(member: &'static str) -> zbus::Result<MatchRule<'static>> {
+    MatchRule::builder()
+        .msg_type(MessageType::Signal)
+        .sender(SYSTEMD)
+        .interface("org.freedesktop.systemd1.Manager")
+        .member(member)
+        .build()
+}
+
+fn owner_changes() -> zbus::Result<MatchRule<'static>> {
+    MatchRule::builder()
+        .msg_type(MessageType::Signal)
+        .sender("org.freedesktop.DBus")
+        .interface("org.freedesktop.DBus")
+        .member("NameOwnerChanged")
+        .arg(0, SYSTEMD)
+        .build()
+}
+
+/// Takes signals from the bus, in order, and drops what PID 1 did not send: on the system bus anybody may
+/// send us a signal that looks like one of its own.
+async fn pump<T: From<Signal>>(
+    mut stream: MessageStream,
+    names: Names,
+    mut systemd: String,
+    sink: UnboundedSender<T>,
+) {
+    while let Some(Ok(message)) = stream.next().await {
+        let signal = match new_owner(&message) {
+            Some(owner) if owner.is_empty() => None,
+            Some(owner) => {
+                systemd = owner;
+                Some(Signal::Reexecuted)
+            }
+            None => parse(&message, &names, &systemd),
+        };
+        if signal.is_some_and(|signal| sink.send(signal.into()).is_err()) {
+            return;
+        }
+    }
+    // Whoever listened may be gone too.
+    let _ = sink.send(Signal::Disconnected.into());
+}
+
+fn new_owner(message: &Message) -> Option<String> {
+    let header = message.header();
+    let is_ours = message.message_type() == MessageType::Signal
+        && header.sender()? == "org.freedesktop.DBus"
+        && header.member()? == "NameOwnerChanged";
+    let (name, _, owner): (String, String, String) = is_ours.then(|| message.body().deserialize().ok())??;
+    (name == SYSTEMD).then_some(owner)
+}
+
+fn parse(message: &Message, names: &Names, systemd: &str) -> Option<Signal> {
+    let header = message.header();
+    if message.message_type() != MessageType::Signal || header.sender()?.as_str() != systemd {
+        return None;
+    }
+    match header.member()?.as_str() {
+        "JobRemoved" => {
+            let (_, job, _, result): (u32, OwnedObjectPath, String, String) =
+                message.body().deserialize().ok()?;
+            Some(Signal::JobRemoved { job: job.to_string(), result: JobResult::parse(&result) })
+        }
+        "PropertiesChanged" => {
+            let instance = names.instance(&unit_name(header.path()?.as_str())?)?;
+            let (_, properties, _): (String, Properties, Vec<String>) = message.body().deserialize().ok()?;
+            Some(Signal::Changed { instance, properties })
+        }
+        _ => None,
+    }
+}
+
+/// The object path of a unit: every byte that is not a letter or digit is written as `_` and two hex digits.
+fn unit_path(unit: &str) -> String {
+    let escape = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
+        _ => format!("_{byte:02x}"),
+    };
+    format!("{UNITS}{}", unit.bytes().map(escape).collect::<String>())
+}
+
+/// The unit that an object path stands for.
+fn unit_name(path: &str) -> Option<String> {
+    let mut bytes = path.strip_prefix(UNITS)?.bytes();
+    let mut name = Vec::new();
+    while let Some(byte) = bytes.next() {
+        name.push(match byte {
+            b'_' => {
+                let digits = [bytes.next()?, bytes.next()?];
+                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            _ => byte,
+        });
+    }
+    String::from_utf8(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_names_are_each_others_inverse() {
+        let path = unit_path("worker@12.service");
+        assert_eq!(path, "/org/freedesktop/systemd1/unit/worker_4012_2eservice");
+        assert_eq!(unit_name(&path).as_deref(), Some("worker@12.service"));
+        for bad in [
+            "/org/freedesktop/systemd1/unit/worker_4",
+            "/else/worker_401",
+            "/org/freedesktop/systemd1/unit/_zz",
+        ] {
+            assert_eq!(unit_name(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What systemd says of one worker's unit, kept up to date from its property signals.
+
+use std::collections::HashMap;
+
+use rollout::{ActiveState, InvocationId, Unit};
+use zbus::{OwnedObjectPath, OwnedVariant};
+
+/// Properties by name, as `GetAll` and `PropertiesChanged` deliver them.
+pub(crate) type Properties = HashMap<String, OwnedVariant>;
+
+/// The properties of a worker's unit that somebody here needs (org.freedesktop.systemd1(5)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UnitInfo {
+    pub(crate) active: ActiveState,
+    pub(crate) sub_state: String,
+    pub(crate) invocation: Option<InvocationId>,
+    /// The path of the job that waits or runs for it; `/` is none.
+    pub(crate) job: String,
+    /// `NRestarts`.
+    pub(crate) restarts: u32,
+    pub(crate) main_pid: u32,
+    /// CLOCK_MONOTONIC, microseconds.
+    pub(crate) started_usec: u64,
+    /// CLOCK_REALTIME, microseconds.
+    pub(crate) active_since_usec: u64,
+    exit_code: i32,
+    exit_status: i32,
+    result: String,
+}
+
+impl Default for UnitInfo {
+    fn default() -> Self {
+        Self {
+            active: ActiveState::Inactive,
+            sub_state: "dead".to_owned(),
+            invocation: None,
+            job: NO_JOB.to_owned(),
+            restarts: 0,
+            main_pid: 0,
+            started_usec: 0,
+            active_since_usec: 0,
+            exit_code: 0,
+            exit_status: 0,
+            result: "success".to_owned(),
+        }
+    }
+}
+
+const NO_JOB: &str = "/";
+
+/// `si_code` of SIGCHLD in `ExecMainCode` (sigaction(2)).
+const CLD_EXITED: i32 = 1;
+
+impl UnitInfo {
+    /// Takes over the properties that are there; those of another type than documented are left alone.
+    pub(crate) fn apply(&mut self, properties: Properties) {
+        for (name, value) in properties {
+            match name.as_str() {
+                "ActiveState" => set(&mut self.active, value, |word: String| ActiveState::parse(&word)),
+                "SubState" => set(&mut self.sub_state, value, |word| word),
+                "InvocationID" => {
+                    set(&mut self.invocation, value, |id: Vec<u8>| InvocationId::from_bytes(&id));
+                }
+                "Job" => set(&mut self.job, value, |(_, path): (u32, OwnedObjectPath)| path.to_string()),
+                "NRestarts" => set(&mut self.restarts, value, |n| n),
+                "MainPID" => set(&mut self.main_pid, value, |pid| pid),
+                "ExecMainStartTimestampMonotonic" => set(&mut self.started_usec, value, |usec| usec),
+                "ActiveEnterTimestamp" => set(&mut self.active_since_usec, value, |usec| usec),
+                "ExecMainCode" => set(&mut self.exit_code, value, |code| code),
+                "ExecMainStatus" => set(&mut self.exit_status, value, |status| status),
+                "Result" => set(&mut self.result, value, |word| word),
+                _ => {}
+            }
+        }
+    }
+
+    /// What the rollout has to know of it.
+    pub(crate) fn unit(&self) -> Unit {
+        Unit {
+            active: self.active,
+            invocation: self.invocation,
+            restarts: self.restarts,
+            has_job: self.has_job(),
+        }
+    }
+
+    pub(crate) fn has_job(&self) -> bool {
+        self.job != NO_JOB
+    }
+
+    /// How the last process ended, as a phrase; none while one runs or when there was none.
+    pub(crate) fn last_exit(&self) -> Option<String> {
+        if self.exit_code == 0 {
+            return None;
+        }
+        let how = match self.exit_code {
+            CLD_EXITED => format!("exited with status {}", self.exit_status),
+            _ => format!("was killed by {}", signal_name(self.exit_status)),
+        };
+        Some(match self.result.as_str() {
+            "watchdog" => format!("missed its watchdog and {how}"),
+            "timeout" => format!("ran into a timeout and {how}"),
+            "oom-kill" => format!("ran out of memory and {how}"),
+            "protocol" => format!("{how} before it was ready"),
+            _ => how,
+        })
+    }
+}
+
+fn set<V, T>(field: &mut T, value: OwnedVariant, convert: impl FnOnce(V) -> T)
+where
+    V: TryFrom<OwnedVariant>,
+{
+    if let Ok(value) = V::try_from(value) {
+        *field = convert(value);
+    }
+}
+
+fn signal_name(number: i32) -> String {
+    // rustix's Debug writes `Signal::KILL`, in quotation marks.
+    rustix::process::Signal::from_named_raw(number).map_or_else(
+        || format!("signal {number}"),
+        |signal| format!("{signal:?}").trim_matches('"').replace("Signal::", "SIG"),
+    )
+}
