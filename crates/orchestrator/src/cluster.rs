@@ -20,10 +20,28 @@ pub(crate) struct Worker {
     pub(crate) backoff: Backoff,
     /// How its last process ended, as a phrase.
     pub(crate) last_exit: Option<String>,
-    /// The state that the last signal told: signals come in order, what was read in between does not.
-    pub(crate) told_active: ActiveState,
+    /// What the last signal told: signals come in order, what was read in between does not.
+    pub(crate) told: Told,
+    /// The job that the worker had when it became inactive; its end tells whether that was on purpose.
+    pub(crate) stopping_job: Option<String>,
+    /// Whether the log knows that systemd has given it up.
+    pub(crate) is_given_up: bool,
     /// Whether its signals were asked for on this connection.
     pub(crate) is_watched: bool,
+}
+
+/// What a signal told of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) active: ActiveState,
+    pub(crate) restarts: u32,
+}
+
+impl Told {
+    /// What this state would tell.
+    pub(crate) fn of(info: &UnitInfo) -> Self {
+        Self { active: info.active, restarts: info.restarts }
+    }
 }
 
 impl Default for Worker {
@@ -32,7 +50,9 @@ impl Default for Worker {
             info: UnitInfo::default(),
             backoff: Backoff::default(),
             last_exit: None,
-            told_active: ActiveState::Other,
+            told: Told::of(&UnitInfo::default()),
+            stopping_job: None,
+            is_given_up: false,
             is_watched: false,
         }
     }

@@ -275,8 +275,9 @@ impl Driver {
     }
 
     async fn job_removed(&mut self, job: &str, result: JobResult) {
-        if let Some(instance) = self.jobs.remove(job) {
-            self.job_finished(instance, result).await;
+        match self.jobs.remove(job) {
+            Some(instance) => self.job_finished(instance, result).await,
+            None => self.foreign_job_removed(job).await,
         }
     }
 

@@ -108,14 +108,23 @@ impl Manager {
 
     /// Asks for the property signals of this worker.
     pub(crate) async fn watch(&self, instance: Instance) -> anyhow::Result<()> {
-        let rule = MatchRule::builder()
+        self.add_match(self.changes_of(instance)?).await
+    }
+
+    /// Asks for them no longer.
+    pub(crate) async fn unwatch(&self, instance: Instance) -> anyhow::Result<()> {
+        let removed = self.dbus.remove_match_rule(self.changes_of(instance)?).await;
+        removed.with_context(|| format!("failed to take back the wish for signals of {instance}"))
+    }
+
+    fn changes_of(&self, instance: Instance) -> zbus::Result<MatchRule<'static>> {
+        MatchRule::builder()
             .msg_type(MessageType::Signal)
             .sender(SYSTEMD)
             .interface("org.freedesktop.DBus.Properties")
             .member("PropertiesChanged")
             .path(self.path(instance))
-            .build()?;
-        self.add_match(rule).await
+            .build()
     }
 
     /// Reads everything about this worker that somebody here needs.

@@ -26,7 +26,7 @@ pub(crate) struct Running {
     /// The release to go back to; none if the workers are only restarted.
     pub(crate) from: Option<ReleaseId>,
     pub(crate) to: Option<ReleaseId>,
-    /// When the step at hand began: what the worker said since then is what it failed with.
+    /// When the process at hand was started: what the worker said since then is what it failed with.
     pub(crate) step_began: SystemTime,
     pub(crate) last_words: LastWords,
     /// How it ended, once it has.

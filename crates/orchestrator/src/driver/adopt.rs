@@ -4,7 +4,7 @@ use rollout::{Event, Instance};
 use sd_notify::NotifyState;
 
 use super::{Driver, Phase};
-use crate::cluster::monotonic_usec;
+use crate::cluster::{Told, monotonic_usec};
 use crate::manager::Manager;
 
 impl Driver {
@@ -121,7 +121,7 @@ impl Driver {
             }
             if let Some(worker) = self.cluster.workers.get_mut(&instance) {
                 worker.is_watched = true;
-                worker.told_active = worker.info.active;
+                worker.told = Told::of(&worker.info);
             }
         }
     }
@@ -174,6 +174,7 @@ impl Driver {
             return;
         }
         self.jobs.retain(|_, of| *of != instance);
+        self.log_if_given_up(instance);
         if self.is_at_hand(instance) || self.is_settling(instance) {
             self.roll_on(Event::Looked { instance, unit }).await;
             if self.is_at_hand(instance) {
@@ -189,7 +190,7 @@ impl Driver {
         let Some((_, manager)) = &self.bus else { return };
         match manager.inspect(instance).await {
             Ok(info) => {
-                let worker = self.cluster.workers.entry(instance).or_default();
+                let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
                 worker.last_exit = info.last_exit().or(worker.last_exit.take());
                 worker.info = info;
             }

@@ -1,8 +1,12 @@
 //! What workers do by themselves: crash, end, come back, be stopped by somebody.
 
+use std::time::SystemTime;
+
+use rollout::keep::Correction;
 use rollout::{ActiveState, Event, Instance, JobResult};
 
-use super::{Driver, Phase, Timer};
+use super::{Driver, LOOK_AFTER, Phase, Timer};
+use crate::cluster::{Told, Worker};
 use crate::unit_info::Properties;
 
 impl Driver {
@@ -12,60 +16,59 @@ impl Driver {
     /// ended by itself from one that was stopped: at the moment it became inactive it had a job or had none.
     /// For the rollout, which needs to know what is, it is a reason to look.
     pub(super) async fn changed(&mut self, instance: Instance, properties: Properties) {
-        let Some(worker) = self.cluster.workers.get_mut(&instance) else {
-            return;
-        };
-        let (was, restarts) = (worker.told_active, worker.info.restarts);
+        let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
+        let before = worker.told;
         worker.info.apply(properties);
-        worker.told_active = worker.info.active;
+        worker.told = Told::of(&worker.info);
         if let Some(exit) = worker.info.last_exit() {
             worker.last_exit = Some(exit);
         }
-        let (now, restarted) = (worker.info.active, worker.info.restarts > restarts);
-        if restarted {
+        let now = worker.told;
+        if now.restarts > before.restarts {
             self.log_restart(instance);
         }
-        match now {
-            ActiveState::Inactive if was != ActiveState::Inactive => self.became_inactive(instance),
-            ActiveState::Active if was != ActiveState::Active => self.became_active(instance),
-            ActiveState::Failed if was != ActiveState::Failed => self.log_failed(instance),
-            _ => {}
+        match now.active {
+            same if same == before.active => {}
+            ActiveState::Inactive => self.became_inactive(instance),
+            ActiveState::Active => self.became_active(instance),
+            // systemd 252 passes through here on its way to a restart; whether it stays is seen later.
+            ActiveState::Failed => self.after(LOOK_AFTER, Timer::Look(instance)),
+            ActiveState::Activating => self.new_process_begins(instance),
+            ActiveState::Deactivating | ActiveState::Other => {}
         }
         if self.is_settling(instance) {
             self.look(instance).await;
         }
     }
 
-    fn became_inactive(&mut self, instance: Instance) {
-        let Some(worker) = self.cluster.workers.get_mut(&instance) else {
-            return;
-        };
-        let has_job = worker.info.has_job();
-        worker.info.main_pid = 0;
-        if instance.number() > self.cluster.desired {
-            tracing::info!(worker = %instance, "{instance} is stopped");
-            if !has_job {
-                self.cluster.workers.remove(&instance);
-            }
-            return;
+    /// What the old process said while it drained is not what the new one failed with.
+    fn new_process_begins(&mut self, instance: Instance) {
+        let is_at_hand = self.is_at_hand(instance);
+        if let Some(running) =
+            self.rolling.as_mut().filter(|running| is_at_hand && running.machine.fault().is_none())
+        {
+            running.step_began = SystemTime::now();
         }
+    }
+
+    fn became_inactive(&mut self, instance: Instance) {
         let is_ours = self.jobs.values().any(|of| *of == instance) || self.is_at_hand(instance);
+        let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
+        worker.info.main_pid = 0;
         if is_ours || self.phase == Phase::Stopping {
             return;
         }
-        if has_job {
-            tracing::info!(
-                worker = %instance,
-                "{instance} was stopped on purpose and stays so; `systemctl start {}` brings it back",
-                self.cluster.names.unit(instance)
-            );
-            self.hold(instance, true);
-            return;
+        if worker.info.has_job() {
+            // A stop that somebody asked for, or one half of a restart: the job's end will tell.
+            worker.stopping_job = Some(worker.info.job.clone());
+        } else if instance.number() <= self.cluster.desired {
+            self.ended_by_itself(instance);
         }
+    }
+
+    fn ended_by_itself(&mut self, instance: Instance) {
         let uptime = self.cluster.uptime(instance);
-        let Some(worker) = self.cluster.workers.get_mut(&instance) else {
-            return;
-        };
+        let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
         let pause = worker.backoff.after(uptime);
         let how = worker.last_exit.as_deref().unwrap_or("ended");
         match pause.as_millis() {
@@ -79,17 +82,37 @@ impl Driver {
 
     fn became_active(&mut self, instance: Instance) {
         self.hold(instance, false);
-        let Some(worker) = self.cluster.workers.get(&instance) else {
-            return;
-        };
-        if is_worth_telling(worker.info.restarts) {
+        let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
+        worker.is_given_up = false;
+        let (pid, restarts) = (worker.info.main_pid, worker.info.restarts);
+        if is_worth_telling(restarts) {
+            let release =
+                self.cluster.workers.get(&instance).and_then(|worker| self.cluster.release_of(worker));
+            let release = release.map(|id| format!(", release {id}")).unwrap_or_default();
             tracing::info!(
+                rollout = self.rolling.as_ref().map(|running| running.record.id),
                 worker = %instance,
                 step = "ready",
-                "{instance} is ready, pid {}{}",
-                worker.info.main_pid,
-                self.cluster.release_of(worker).map(|id| format!(", release {id}")).unwrap_or_default()
+                "{instance} is ready, pid {pid}{release}"
             );
+        }
+    }
+
+    /// Somebody else's job ended. If a worker had it when it became inactive and still is, it was a stop.
+    pub(super) async fn foreign_job_removed(&mut self, job: &str) {
+        let had_it = |worker: &Worker| worker.stopping_job.as_deref() == Some(job);
+        let found = self.cluster.workers.iter_mut().find(|(_, worker)| had_it(worker));
+        let Some((&instance, worker)) = found else { return };
+        worker.stopping_job = None;
+        self.inspect(instance).await;
+        let is_inactive = |worker: &Worker| worker.info.active == ActiveState::Inactive;
+        if self.cluster.workers.get(&instance).is_some_and(is_inactive) {
+            tracing::info!(
+                worker = %instance,
+                "{instance} was stopped on purpose and stays so; `systemctl start {}` brings it back",
+                self.cluster.names.unit(instance)
+            );
+            self.hold(instance, true);
         }
     }
 
@@ -99,59 +122,67 @@ impl Driver {
     }
 
     fn log_restart(&self, instance: Instance) {
-        let Some(worker) = self.cluster.workers.get(&instance) else {
-            return;
-        };
+        let Some(worker) = self.cluster.workers.get(&instance) else { return };
         let restarts = worker.info.restarts;
         if is_worth_telling(restarts) {
+            let how = worker.last_exit.as_deref().unwrap_or("failed");
             tracing::warn!(
+                rollout = self.rolling.as_ref().map(|running| running.record.id),
                 worker = %instance,
-                result = worker.last_exit.as_deref().unwrap_or("unknown"),
-                "{instance} {}; systemd starts it again (restart {restarts})",
+                step = "crash",
+                result = how,
+                "{instance} {how}; systemd starts it again (restart {restarts})"
+            );
+        }
+    }
+
+    /// Says once that systemd has given a worker up.
+    pub(super) fn log_if_given_up(&mut self, instance: Instance) {
+        let unit = self.cluster.names.unit(instance);
+        let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
+        let is_failed = worker.info.active == ActiveState::Failed;
+        let was_known = std::mem::replace(&mut worker.is_given_up, is_failed);
+        if is_failed && !was_known {
+            tracing::error!(
+                worker = %instance,
+                result = "failed",
+                "{instance} {} and is not started again; `journalctl -u {unit}` tells why, \
+                 `systemctl reload app-cluster` tries again",
                 worker.last_exit.as_deref().unwrap_or("failed")
             );
         }
     }
 
-    fn log_failed(&self, instance: Instance) {
-        let Some(worker) = self.cluster.workers.get(&instance) else {
-            return;
-        };
-        let unit = self.cluster.names.unit(instance);
-        tracing::error!(
-            worker = %instance,
-            result = "failed",
-            "{instance} {} and is not started again; `journalctl -u {unit}` tells why, \
-             `systemctl reload app-cluster` tries again",
-            worker.last_exit.as_deref().unwrap_or("failed")
-        );
-    }
-
     /// One of our jobs ended.
     pub(super) async fn job_finished(&mut self, instance: Instance, result: JobResult) {
         self.inspect(instance).await;
-        let Some(worker) = self.cluster.workers.get(&instance) else {
-            return;
-        };
+        let Some(worker) = self.cluster.workers.get(&instance) else { return };
         let unit = worker.info.unit();
         if self.is_at_hand(instance) {
             self.roll_on(Event::JobFinished { instance, result, unit }).await;
+        } else if instance.number() > self.cluster.desired && unit.active == ActiveState::Inactive {
+            tracing::info!(worker = %instance, "{instance} is stopped: {} workers are wanted", self.cluster.desired);
+            self.forget(instance).await;
         } else if result != JobResult::Done && self.phase != Phase::Stopping {
-            tracing::warn!(
-                worker = %instance,
-                result = %result,
-                "{instance} did not start: {}; systemd goes on trying",
-                worker.last_exit.as_deref().unwrap_or("its job failed")
-            );
+            let how = worker.last_exit.as_deref().unwrap_or("failed");
+            tracing::warn!(worker = %instance, result = %result, "{instance} did not start: it {how}; systemd goes on trying");
         }
         self.maybe_ready();
         self.maybe_stopped();
     }
 
+    async fn forget(&mut self, instance: Instance) {
+        self.cluster.workers.remove(&instance);
+        let Some((_, manager)) = &self.bus else { return };
+        if let Err(error) = manager.unwatch(instance).await {
+            tracing::warn!(worker = %instance, "{error:#}; the bus goes on telling about {instance}");
+        }
+    }
+
     /// The pause of a worker that ended by itself is over.
     pub(super) async fn start_if_wanted(&mut self, instance: Instance) {
         self.inspect(instance).await;
-        let is_wanted = self.cluster.corrections().contains(&rollout::keep::Correction::Start(instance));
+        let is_wanted = self.cluster.corrections().contains(&Correction::Start(instance));
         if is_wanted && self.phase != Phase::Stopping {
             self.start(instance).await;
         }

@@ -50,15 +50,15 @@ fn log_steps(before: &api::Rollout, now: &api::Rollout) {
     for step in now.steps.iter().filter(|step| !before.steps.contains(step)) {
         let worker = format!("worker@{}", step.instance);
         let (word, text) = match step.state {
-            api::StepState::Waiting => continue,
+            // That it is ready is told when its unit says so.
+            api::StepState::Waiting | api::StepState::Settling => continue,
             api::StepState::Restarting => ("restart", "is being restarted".to_owned()),
-            api::StepState::Settling => ("settle", "is ready and has to stay so".to_owned()),
             api::StepState::Done => ("done", format!("is replaced ({done} of {total})")),
             api::StepState::Failed => ("failed", "failed".to_owned()),
             api::StepState::Restoring => ("restore", "goes back to the old release".to_owned()),
             api::StepState::Restored => ("restored", "is back on the old release".to_owned()),
         };
-        tracing::info!(rollout = now.id, worker, step = word, "rollout {}: {worker} {text}", now.id);
+        tracing::info!(rollout = now.id, worker, step = word, "{worker} {text}");
     }
 }
 

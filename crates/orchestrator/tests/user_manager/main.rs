@@ -1,0 +1,88 @@
+//! The orchestrator before a real systemd: a private user manager, up in a tenth of a second.
+//!
+//! Needs root (for a mount namespace), systemd and dbus-daemon. Packages, polkit, the journal and real load are
+//! the business of the booted machines.
+
+mod session;
+
+use session::Session;
+
+#[test]
+fn brings_the_workers_up_and_rolls_all_of_them() {
+    let session = Session::with_cluster();
+    session.wait_for_status("3 of 3 ready");
+    let before = session.pids([1, 2, 3]);
+    session.systemctl(&["kill", "--signal=HUP", "app-cluster.service"]).expect("SIGHUP is sent");
+    session.wait_until("three new processes", || {
+        let now = session.pids([1, 2, 3]);
+        let all_new = now.iter().zip(&before).all(|(now, before)| now != before && now != "0");
+        if all_new { Ok(()) } else { Err(format!("{before:?} became {now:?}")) }
+    });
+    session.wait_for_status("3 of 3 ready");
+}
+
+#[test]
+fn an_orchestrator_that_was_killed_leaves_workers_alone_and_its_successor_adopts_them() {
+    let session = Session::with_cluster();
+    session.wait_for_status("3 of 3 ready");
+    let (workers, orchestrator) = (session.pids([1, 2, 3]), session.show("app-cluster.service", "MainPID"));
+    session.systemctl(&["kill", "--signal=KILL", "app-cluster.service"]).expect("SIGKILL is sent");
+    session.wait_until("another orchestrator", || {
+        let now = session.show("app-cluster.service", "MainPID");
+        if now != orchestrator && now != "0" { Ok(()) } else { Err(now) }
+    });
+    session.wait_for_status("3 of 3 ready");
+    assert_eq!(session.pids([1, 2, 3]), workers);
+    assert!(session.log().contains("3 workers run already and are left as they are"), "{}", session.log());
+}
+
+#[test]
+fn a_worker_that_ends_by_itself_is_started_again_and_one_that_is_stopped_is_not() {
+    let session = Session::with_cluster();
+    session.wait_for_status("3 of 3 ready");
+    let [before] = session.pids([1]);
+    session.run(&["touch", "/run/exit-1"]).expect("the file is made");
+    session.wait_until("a new worker@1", || {
+        let [now] = session.pids([1]);
+        if now != before && now != "0" { Ok(()) } else { Err(now) }
+    });
+    session.systemctl(&["stop", "worker@2.service"]).expect("worker@2 stops");
+    session.wait_for_status("2 of 3 ready");
+
+    session.systemctl(&["kill", "--signal=USR2", "app-cluster.service"]).expect("SIGUSR2 is sent");
+    session.wait_until("the end of the rollout", || {
+        let log = session.log();
+        if log.contains("done: 2 of 2 replaced") { Ok(()) } else { Err(log) }
+    });
+    assert_eq!(session.show("worker@2.service", "ActiveState"), "inactive");
+
+    session.systemctl(&["start", "worker@2.service"]).expect("worker@2 starts");
+    session.wait_for_status("3 of 3 ready");
+}
+
+#[test]
+fn a_worker_that_fails_ends_the_rollout_and_the_others_stay_untouched() {
+    let session = Session::with_cluster();
+    session.wait_for_status("3 of 3 ready");
+    let before = session.pids([2, 3]);
+    session.run(&["touch", "/run/fail"]).expect("the file is made");
+    session.systemctl(&["kill", "--signal=HUP", "app-cluster.service"]).expect("SIGHUP is sent");
+    session.wait_for_status("the last rollout failed: worker@1.service failed before it was ready");
+    assert_eq!(session.pids([2, 3]), before);
+    session.run(&["rm", "/run/fail"]).expect("the file is removed");
+    session.wait_for_status("3 of 3 ready");
+}
+
+#[test]
+fn stopping_the_orchestrator_stops_the_workers_and_restarting_it_does_not() {
+    let session = Session::with_cluster();
+    session.wait_for_status("3 of 3 ready");
+    let before = session.pids([1, 2, 3]);
+    session.systemctl(&["restart", "app-cluster.service"]).expect("the orchestrator restarts");
+    assert_eq!(session.pids([1, 2, 3]), before);
+    session.systemctl(&["stop", "app-cluster.service"]).expect("the cluster stops");
+    for n in 1..=3 {
+        assert_eq!(session.show(&format!("worker@{n}.service"), "ActiveState"), "inactive");
+    }
+    assert_eq!(session.show("app-cluster.socket", "ActiveState"), "active");
+}
