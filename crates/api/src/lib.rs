@@ -36,6 +36,18 @@ pub enum Error {
     ShuttingDown(String),
 }
 
+impl Error {
+    /// What happened, without the D-Bus name of the error.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Configuration(message) | Self::Refused(message) | Self::ShuttingDown(message) => {
+                message.clone()
+            }
+            Self::ZBus(error) => error.to_string(),
+        }
+    }
+}
+
 /// The client's side of the interface.
 #[zbus::proxy(
     interface = "org.appcluster1",

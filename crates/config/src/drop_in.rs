@@ -15,10 +15,7 @@ use crate::problem::{Position, Problem};
 /// The file `name` in the first of `directories` that has it, masked or not.
 pub fn first(directories: &[PathBuf], name: &str) -> Option<PathBuf> {
     // A broken link is not absent: it is an error that reading it reports.
-    directories
-        .iter()
-        .map(|dir| dir.join(name))
-        .find(|path| fs::symlink_metadata(path).is_ok())
+    directories.iter().map(|dir| dir.join(name)).find(|path| fs::symlink_metadata(path).is_ok())
 }
 
 /// The drop-ins in `directories` whose names end in `.extension`, in the order in which they are read.
@@ -30,29 +27,23 @@ pub fn list(directories: &[PathBuf], extension: &str) -> (Vec<PathBuf>, Vec<Prob
     for directory in directories {
         match names(directory) {
             Ok(names) => {
-                for name in names
-                    .into_iter()
-                    .filter(|n| Path::new(n).extension().is_some_and(|e| e == extension))
+                for name in
+                    names.into_iter().filter(|n| Path::new(n).extension().is_some_and(|e| e == extension))
                 {
-                    by_name
-                        .entry(name.clone())
-                        .or_insert_with(|| directory.join(name));
+                    by_name.entry(name.clone()).or_insert_with(|| directory.join(name));
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => problems.push(Problem::of_file(
-                directory,
-                format!("cannot list the directory: {error}"),
-            )),
+            Err(error) => {
+                problems.push(Problem::of_file(directory, format!("cannot list the directory: {error}")))
+            }
         }
     }
     (by_name.into_values().collect(), problems)
 }
 
 fn names(directory: &Path) -> io::Result<Vec<std::ffi::OsString>> {
-    fs::read_dir(directory)?
-        .map(|entry| Ok(entry?.file_name()))
-        .collect()
+    fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect()
 }
 
 /// Whether `path` is a symbolic link that ends at `/dev/null`.
@@ -73,11 +64,7 @@ pub fn read(path: &Path) -> Result<Option<String>, Problem> {
     let kind = fs::metadata(path).map_err(cannot_read)?.file_type();
     if !kind.is_file() {
         // Opening a FIFO would wait for a writer for ever.
-        let what = if kind.is_dir() {
-            "is a directory"
-        } else {
-            "is not a regular file"
-        };
+        let what = if kind.is_dir() { "is a directory" } else { "is not a regular file" };
         return Err(Problem::of_file(path, what).with_help("put a file in its place, or remove it"));
     }
     let bytes = fs::read(path).map_err(cannot_read)?;
@@ -108,27 +95,16 @@ mod tests {
         let (files, problems) = list(directories, "toml");
         assert_eq!(problems, []);
         let root = directories[0].parent().unwrap();
-        files
-            .iter()
-            .map(|f| f.strip_prefix(root).unwrap().display().to_string())
-            .collect()
+        files.iter().map(|f| f.strip_prefix(root).unwrap().display().to_string()).collect()
     }
 
     #[test]
     fn drop_ins_are_ordered_by_name_over_all_directories() {
         let (_root, directories) = two();
-        for (directory, name) in [
-            (0, "20-b.toml"),
-            (1, "10-a.toml"),
-            (1, "30-c.toml"),
-            (0, "40-no.conf"),
-        ] {
+        for (directory, name) in [(0, "20-b.toml"), (1, "10-a.toml"), (1, "30-c.toml"), (0, "40-no.conf")] {
             fs::write(directories[directory].join(name), "").unwrap();
         }
-        assert_eq!(
-            listed(&directories),
-            ["usr/10-a.toml", "etc/20-b.toml", "usr/30-c.toml"]
-        );
+        assert_eq!(listed(&directories), ["usr/10-a.toml", "etc/20-b.toml", "usr/30-c.toml"]);
     }
 
     #[test]
@@ -159,19 +135,11 @@ mod tests {
 
         let binary = directories[0].join("b.toml");
         fs::write(&binary, b"# x\nworkers = \xff").unwrap();
-        assert_eq!(
-            read(&binary).unwrap_err().position,
-            Some(Position { line: 2, column: 11 })
-        );
+        assert_eq!(read(&binary).unwrap_err().position, Some(Position { line: 2, column: 11 }));
 
         let dangling = directories[0].join("l.toml");
         symlink("nowhere", &dangling).unwrap();
-        assert!(
-            read(&dangling)
-                .unwrap_err()
-                .message
-                .starts_with("cannot read the file: No such file")
-        );
+        assert!(read(&dangling).unwrap_err().message.starts_with("cannot read the file: No such file"));
         assert_eq!(first(&directories, "l.toml"), Some(dangling));
     }
 }

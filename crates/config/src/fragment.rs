@@ -35,11 +35,7 @@ impl Fragment {
     ///
     /// Gives every problem, by position. Where the syntax is broken nothing can be said of the keys.
     pub(crate) fn parse(file: &Path, source: &str) -> Result<Self, Vec<Problem>> {
-        let mut reader = Reader {
-            file,
-            source,
-            problems: Vec::new(),
-        };
+        let mut reader = Reader { file, source, problems: Vec::new() };
         let (document, errors) = DeTable::parse_recoverable(source);
         let mut fragment = Self::default();
         if errors.is_empty() {
@@ -47,16 +43,10 @@ impl Fragment {
         }
         for error in errors {
             let span = error.span().unwrap_or_default();
-            reader
-                .problems
-                .push(reader.problem(&span, format!("not TOML: {}", error.message())));
+            reader.problems.push(reader.problem(&span, format!("not TOML: {}", error.message())));
         }
         reader.problems.sort_by_key(|problem| problem.position);
-        if reader.problems.is_empty() {
-            Ok(fragment)
-        } else {
-            Err(reader.problems)
-        }
+        if reader.problems.is_empty() { Ok(fragment) } else { Err(reader.problems) }
     }
 }
 
@@ -87,8 +77,7 @@ impl Reader<'_> {
                     other => {
                         let message = format!("expected a table, found {}", show(other));
                         let problem = self.problem(&value.span(), message).with_key("rollout");
-                        self.problems
-                            .push(problem.with_help("write [rollout] and its keys below"));
+                        self.problems.push(problem.with_help("write [rollout] and its keys below"));
                     }
                 },
                 "settle" => self.unknown(key, value, "", Some("write it below [rollout]".to_owned())),
@@ -103,12 +92,9 @@ impl Reader<'_> {
         for (key, value) in table {
             match key.get_ref().as_ref() {
                 "settle" => assigned = self.assigned("rollout.settle", value, settle),
-                "workers" => self.unknown(
-                    key,
-                    value,
-                    "rollout.",
-                    Some("write it above [rollout]".to_owned()),
-                ),
+                "workers" => {
+                    self.unknown(key, value, "rollout.", Some("write it above [rollout]".to_owned()))
+                }
                 name => self.unknown(key, value, "rollout.", similar(name, &["settle"])),
             }
         }
@@ -124,36 +110,19 @@ impl Reader<'_> {
         match parse(value.get_ref()) {
             Ok(parsed) => {
                 let position = Position::of(&value.span(), self.source);
-                Some(Assigned {
-                    value: parsed,
-                    origin: Origin {
-                        file: self.file.to_owned(),
-                        position,
-                    },
-                })
+                Some(Assigned { value: parsed, origin: Origin { file: self.file.to_owned(), position } })
             }
-            Err(Rejected {
-                expected,
-                found,
-                write,
-            }) => {
+            Err(Rejected { expected, found, write }) => {
                 let problem = self.problem(&value.span(), format!("expected {expected}, found {found}"));
-                self.problems
-                    .push(problem.with_key(key).with_help(format!("write {write}")));
+                self.problems.push(problem.with_key(key).with_help(format!("write {write}")));
                 None
             }
         }
     }
 
     fn unknown(&mut self, key: &Key<'_>, value: &Value<'_>, prefix: &str, help: Option<String>) {
-        let what = if value.get_ref().is_table() {
-            "unknown table"
-        } else {
-            "unknown key"
-        };
-        let problem = self
-            .problem(&key.span(), what)
-            .with_key(format!("{prefix}{}", key.get_ref()));
+        let what = if value.get_ref().is_table() { "unknown table" } else { "unknown key" };
+        let problem = self.problem(&key.span(), what).with_key(format!("{prefix}{}", key.get_ref()));
         self.problems.push(problem.with_help(help.unwrap_or_else(|| {
             "remove it (addresses, users, limits and the sandbox are set in the units: systemctl edit)"
                 .to_owned()
@@ -201,11 +170,7 @@ fn settle(value: &DeValue<'_>) -> Result<Duration, Rejected> {
             Err(error) => Err(rejected(format!("{} ({error})", show(value)), "1s")),
         },
         DeValue::Integer(integer) => {
-            let seconds = integer
-                .as_str()
-                .parse()
-                .map(Duration::from_secs)
-                .unwrap_or_default();
+            let seconds = integer.as_str().parse().map(Duration::from_secs).unwrap_or_default();
             let write = if (Duration::from_secs(1)..=max).contains(&seconds) {
                 seconds
             } else {

@@ -22,13 +22,8 @@ impl Inputs {
         let (settle, settle_origin) = Assigned::split(self.settle);
         Settings {
             workers: workers.unwrap_or_default(),
-            rollout: RolloutSettings {
-                settle: settle.unwrap_or(RolloutSettings::default().settle),
-            },
-            origins: Origins {
-                workers: workers_origin,
-                settle: settle_origin,
-            },
+            rollout: RolloutSettings { settle: settle.unwrap_or(RolloutSettings::default().settle) },
+            origins: Origins { workers: workers_origin, settle: settle_origin },
         }
     }
 }

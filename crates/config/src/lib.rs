@@ -27,12 +27,8 @@ pub use settings::{Count, Effective, Origin, ParseWorkersError, RolloutSettings,
 /// Where configuration is looked for, below the root, highest precedence first.
 ///
 /// `/etc` is the administrator's, `/run` lasts until the next boot, the others belong to packages.
-pub const DIRECTORIES: [&str; 4] = [
-    "etc/app-cluster",
-    "run/app-cluster",
-    "usr/local/lib/app-cluster",
-    "usr/lib/app-cluster",
-];
+pub const DIRECTORIES: [&str; 4] =
+    ["etc/app-cluster", "run/app-cluster", "usr/local/lib/app-cluster", "usr/lib/app-cluster"];
 
 /// Reads the configuration below `root`, which is `/` except in tests and for images.
 ///

@@ -13,11 +13,7 @@ pub struct Error {
 }
 
 fn lines(problems: &[Problem]) -> String {
-    problems
-        .iter()
-        .map(Problem::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// One thing that is wrong. Shown as `file:line:column: key: message; help`.
@@ -38,37 +34,22 @@ pub struct Problem {
 impl Problem {
     /// A problem of the file as a whole.
     pub fn of_file(file: &Path, message: impl Into<String>) -> Self {
-        Self {
-            file: file.to_owned(),
-            position: None,
-            key: None,
-            message: message.into(),
-            help: None,
-        }
+        Self { file: file.to_owned(), position: None, key: None, message: message.into(), help: None }
     }
 
     /// The same problem at a position.
     pub fn at(self, position: Position) -> Self {
-        Self {
-            position: Some(position),
-            ..self
-        }
+        Self { position: Some(position), ..self }
     }
 
     /// The same problem of a key.
     pub fn with_key(self, key: impl Into<String>) -> Self {
-        Self {
-            key: Some(key.into()),
-            ..self
-        }
+        Self { key: Some(key.into()), ..self }
     }
 
     /// The same problem with advice.
     pub fn with_help(self, help: impl Into<String>) -> Self {
-        Self {
-            help: Some(help.into()),
-            ..self
-        }
+        Self { help: Some(help.into()), ..self }
     }
 }
 
@@ -102,10 +83,7 @@ impl Position {
     /// The position that follows `text`.
     pub fn after(text: &str) -> Self {
         let line_start = text.rfind('\n').map_or(0, |newline| newline + 1);
-        Self {
-            line: text.matches('\n').count() + 1,
-            column: text[line_start..].chars().count() + 1,
-        }
+        Self { line: text.matches('\n').count() + 1, column: text[line_start..].chars().count() + 1 }
     }
 
     /// The position at which `span` begins in `source`.
@@ -129,13 +107,8 @@ mod tests {
     fn a_problem_is_one_line() {
         let problem = Problem::of_file(Path::new("/etc/x.toml"), "is a directory");
         assert_eq!(problem.to_string(), "/etc/x.toml: is a directory");
-        let problem = problem
-            .at(Position { line: 3, column: 1 })
-            .with_key("workers")
-            .with_help("write workers = 4");
-        assert_eq!(
-            problem.to_string(),
-            "/etc/x.toml:3:1: workers: is a directory; write workers = 4"
-        );
+        let problem =
+            problem.at(Position { line: 3, column: 1 }).with_key("workers").with_help("write workers = 4");
+        assert_eq!(problem.to_string(), "/etc/x.toml:3:1: workers: is a directory; write workers = 4");
     }
 }

@@ -32,9 +32,7 @@ impl RolloutSettings {
 
 impl Default for RolloutSettings {
     fn default() -> Self {
-        Self {
-            settle: Duration::from_secs(1),
-        }
+        Self { settle: Duration::from_secs(1) }
     }
 }
 
@@ -68,12 +66,7 @@ impl FromStr for Workers {
     fn from_str(text: &str) -> Result<Self, ParseWorkersError> {
         match text {
             "auto" => Ok(Self::Auto),
-            _ => text
-                .parse()
-                .ok()
-                .and_then(Count::new)
-                .map(Self::Count)
-                .ok_or(ParseWorkersError),
+            _ => text.parse().ok().and_then(Count::new).map(Self::Count).ok_or(ParseWorkersError),
         }
     }
 }
@@ -83,8 +76,9 @@ impl FromStr for Workers {
 pub struct Count(u32);
 
 impl Count {
-    /// The greatest number of workers.
-    pub const MAX: u32 = 1024;
+    /// The greatest number of workers. The system bus allows 512 match rules per connection, and the orchestrator
+    /// has one for each worker.
+    pub const MAX: u32 = 500;
 
     /// The count, if it is one.
     pub fn new(count: u32) -> Option<Self> {
@@ -133,16 +127,8 @@ impl Settings {
         };
         let settle = format!("{:?}", timespan::format(self.rollout.settle));
         [
-            Effective {
-                key: "workers",
-                value: workers,
-                origin: self.origins.workers.as_ref(),
-            },
-            Effective {
-                key: "rollout.settle",
-                value: settle,
-                origin: self.origins.settle.as_ref(),
-            },
+            Effective { key: "workers", value: workers, origin: self.origins.workers.as_ref() },
+            Effective { key: "rollout.settle", value: settle, origin: self.origins.settle.as_ref() },
         ]
     }
 }
@@ -153,11 +139,8 @@ mod tests {
 
     #[test]
     fn workers_are_parsed_as_they_are_shown() {
-        for text in ["auto", "1", "1024"] {
-            assert_eq!(
-                text.parse::<Workers>().map(|w| w.to_string()).as_deref(),
-                Ok(text)
-            );
+        for text in ["auto", "1", "500"] {
+            assert_eq!(text.parse::<Workers>().map(|w| w.to_string()).as_deref(), Ok(text));
         }
         for text in ["", "0", "1025", "-1", "Auto", "4.0", "99999999999"] {
             assert_eq!(text.parse::<Workers>(), Err(ParseWorkersError), "{text}");

@@ -87,9 +87,7 @@ pub fn parse(text: &str) -> Result<Duration, ParseError> {
         total = total.checked_add(part).ok_or(ParseError::TooLong)?;
         rest = after.trim_start();
     }
-    u64::try_from(total)
-        .map(Duration::from_micros)
-        .map_err(|_| ParseError::TooLong)
+    u64::try_from(total).map(Duration::from_micros).map_err(|_| ParseError::TooLong)
 }
 
 fn split(text: &str, belongs: impl Fn(char) -> bool) -> (&str, &str) {
@@ -103,11 +101,7 @@ fn scale(number: &str, size: u128) -> Result<u128, Option<ParseError>> {
         return Err(None);
     }
     let too_long = Some(ParseError::TooLong);
-    let whole: u128 = if whole.is_empty() {
-        0
-    } else {
-        whole.parse().map_err(|_| too_long.clone())?
-    };
+    let whole: u128 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| too_long.clone())? };
     let mut total = whole.checked_mul(size).ok_or(too_long)?;
     let mut place = size;
     for digit in fraction.bytes() {
@@ -129,11 +123,7 @@ pub fn format(span: Duration) -> String {
         }
         last = size;
     }
-    if parts.is_empty() {
-        "0".to_owned()
-    } else {
-        parts.join(" ")
-    }
+    if parts.is_empty() { "0".to_owned() } else { parts.join(" ") }
 }
 
 #[cfg(test)]

@@ -22,10 +22,7 @@ fn outcome(root: &Path) -> String {
 #[test]
 fn every_case_says_what_is_expected() {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
-    let mut roots: Vec<_> = fs::read_dir(&cases)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut roots: Vec<_> = fs::read_dir(&cases).unwrap().map(|entry| entry.unwrap().path()).collect();
     roots.sort();
     assert!(roots.len() >= 8, "cases are missing");
     for root in roots {
