@@ -150,7 +150,7 @@ impl Driver {
             Input::LastWords { rollout, lines } => self.heard_last_words(rollout, lines).await,
             Input::RollRequested => {
                 if let Err(error) = self.request_rollout().await {
-                    tracing::error!("no rollout begins: {error}");
+                    tracing::error!("no rollout begins: {}", error.message());
                 }
             }
             Input::StopRequested => self.stop_requested().await,
@@ -218,7 +218,7 @@ impl Driver {
         if self.phase == Phase::Stopping {
             return Err(api::Error::ShuttingDown("the cluster is being stopped".to_owned()));
         }
-        self.read_configuration()?;
+        self.go_by(load_settings()?);
         tracing::info!("configuration read: {} workers wanted", self.cluster.desired);
         if self.rolling.is_none() {
             self.correct().await;
@@ -226,12 +226,9 @@ impl Driver {
         Ok(self.cluster.desired)
     }
 
-    /// Takes over a valid configuration; an invalid one changes nothing.
-    fn read_configuration(&mut self) -> Result<(), api::Error> {
-        let settings = config::load(std::path::Path::new("/"));
-        self.settings = settings.map_err(|error| api::Error::Configuration(error.to_string()))?;
-        self.cluster.desired = wanted(&self.settings);
-        Ok(())
+    fn go_by(&mut self, settings: config::Settings) {
+        self.cluster.desired = wanted(&settings);
+        self.settings = settings;
     }
 
     /// Starts and stops what the wanted number of workers asks for.
@@ -317,6 +314,11 @@ impl Driver {
             }
         });
     }
+}
+
+/// Reads a valid configuration; an invalid one changes nothing.
+fn load_settings() -> Result<config::Settings, api::Error> {
+    config::load(std::path::Path::new("/")).map_err(|error| api::Error::Configuration(error.to_string()))
 }
 
 /// How many workers the settings ask for.

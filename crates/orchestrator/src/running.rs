@@ -1,6 +1,6 @@
 //! A rollout under way: the machine that decides, and the record that is shown of it.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rollout::{Fault, Instance, Outcome, Rollout, StepState};
 
@@ -16,6 +16,17 @@ pub(crate) enum LastWords {
     Awaited,
     /// Read; may be none.
     Known,
+}
+
+/// A rollout that may begin: what was found out and prepared for it.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// The release to go back to; none if the workers are only restarted.
+    pub(crate) from: Option<ReleaseId>,
+    /// The release that is current now.
+    pub(crate) to: Option<ReleaseId>,
+    /// How long one worker may take at most.
+    pub(crate) step_timeout: Duration,
 }
 
 /// A rollout under way.
@@ -36,6 +47,32 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// A rollout at its beginning.
+    pub(crate) fn new(id: u64, machine: Rollout, prepared: Prepared) -> Self {
+        let Prepared { from, to, step_timeout } = prepared;
+        let name = |id: &Option<ReleaseId>| id.as_ref().map(ToString::to_string).unwrap_or_default();
+        let record = api::Rollout {
+            id,
+            state: api::RolloutState::Running,
+            from: name(if from.is_some() { &from } else { &to }),
+            to: name(&to),
+            steps: Vec::new(),
+            message: String::new(),
+            failure: Vec::new(),
+            step_timeout_usec: u64::try_from(step_timeout.as_micros()).unwrap_or(u64::MAX),
+        };
+        Self {
+            machine,
+            record,
+            from,
+            to,
+            step_began: SystemTime::now(),
+            last_words: LastWords::NotNeeded,
+            outcome: None,
+            stuck: None,
+        }
+    }
+
     /// Brings the record up to date with the machine.
     pub(crate) fn refresh(&mut self) {
         self.record.steps = self.machine.steps().iter().map(step_record).collect();

@@ -1,7 +1,5 @@
 //! The beginning of a rollout, and the releases it moves between.
 
-use std::time::{Duration, SystemTime};
-
 use anyhow::Context as _;
 use rollout::plan::plan;
 use rollout::{ActiveState, Instance, Outcome, Policy, Rollout};
@@ -9,46 +7,21 @@ use rollout::{ActiveState, Instance, Outcome, Policy, Rollout};
 use super::Driver;
 use crate::cluster::monotonic_usec;
 use crate::releases::ReleaseId;
-use crate::running::{LastWords, Running};
-
-/// A rollout that may begin: what was found out and prepared for it.
-struct Prepared {
-    from: Option<ReleaseId>,
-    to: Option<ReleaseId>,
-    step_timeout: Duration,
-}
+use crate::running::{Prepared, Running};
 
 impl Driver {
     pub(super) async fn begin_rollout(&mut self, id: u64) -> Result<(), api::Error> {
-        self.read_configuration()?;
+        let settings = super::load_settings()?;
+        let prepared =
+            self.prepare(&settings).await.map_err(|error| api::Error::Refused(format!("{error:#}")))?;
+        self.go_by(settings);
         self.know_wanted().await;
-        let prepared = self.prepare().await.map_err(|error| api::Error::Refused(format!("{error:#}")))?;
         let order = plan(&self.cluster.rollable());
         let invocation = |i: &Instance| self.cluster.workers.get(i).and_then(|worker| worker.info.invocation);
         let steps: Vec<_> = order.iter().map(|i| (*i, invocation(i))).collect();
         let policy = Policy { settle: self.settings.rollout.settle, can_restore: prepared.from.is_some() };
         let (machine, actions) = Rollout::begin(&steps, policy);
-        let name = |id: &Option<ReleaseId>| id.as_ref().map(ToString::to_string).unwrap_or_default();
-        let record = api::Rollout {
-            id,
-            state: api::RolloutState::Running,
-            from: if prepared.from.is_some() { name(&prepared.from) } else { name(&prepared.to) },
-            to: name(&prepared.to),
-            steps: Vec::new(),
-            message: String::new(),
-            failure: Vec::new(),
-            step_timeout_usec: u64::try_from(prepared.step_timeout.as_micros()).unwrap_or(u64::MAX),
-        };
-        let running = Running {
-            machine,
-            record,
-            from: prepared.from,
-            to: prepared.to,
-            step_began: SystemTime::now(),
-            last_words: LastWords::NotNeeded,
-            outcome: None,
-            stuck: None,
-        };
+        let running = Running::new(id, machine, prepared);
         tracing::info!(
             rollout = id,
             step = "begin",
@@ -63,7 +36,7 @@ impl Driver {
 
     /// Everything that can be refused is refused here, before the first worker is touched; the last thing done
     /// is to make the new release current.
-    async fn prepare(&mut self) -> anyhow::Result<Prepared> {
+    async fn prepare(&mut self, settings: &config::Settings) -> anyhow::Result<Prepared> {
         let (_, manager) = self.bus.as_ref().context("the system bus is gone; try again")?;
         let socket = &self.cluster.names.socket;
         let state = manager.socket().await?;
@@ -74,7 +47,7 @@ impl Driver {
                 service = self.cluster.names.service,
             );
         }
-        let mut step_timeout = self.settings.rollout.settle;
+        let mut step_timeout = settings.rollout.settle;
         if let Some(&first) = self.cluster.workers.keys().next() {
             step_timeout = step_timeout.saturating_add(manager.restart_timeout(first).await?);
             if manager.needs_daemon_reload(first).await? {
@@ -145,14 +118,14 @@ impl Driver {
     pub(super) async fn begin_queued(&mut self) {
         let Some(id) = self.queued.take() else { return };
         if let Err(error) = Box::pin(self.begin_rollout(id)).await {
-            tracing::error!(rollout = id, "no rollout begins: {error}");
+            tracing::error!(rollout = id, "no rollout begins: {}", error.message());
             let refused = api::Rollout {
                 id,
                 state: api::RolloutState::Refused,
                 from: String::new(),
                 to: String::new(),
                 steps: Vec::new(),
-                message: error.to_string(),
+                message: error.message(),
                 failure: Vec::new(),
                 step_timeout_usec: 0,
             };

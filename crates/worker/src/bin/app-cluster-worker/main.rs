@@ -1,0 +1,78 @@
+//! The reference worker: what the package installs and the tests torment.
+
+mod faults;
+mod identity;
+mod log;
+mod routes;
+mod settings;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use app_cluster_worker::{Error, Worker};
+use clap::Parser;
+
+use crate::identity::Identity;
+use crate::settings::{Invalid, Settings};
+
+/// Answers HTTP requests on the socket that systemd passes under the name "http".
+///
+/// GET / tells who answers. GET /healthz answers 200, and 503 while the worker drains.
+/// GET /sleep?ms=N answers after N milliseconds, at most 60000. POST /echo answers with the body.
+#[derive(Debug, Parser)]
+#[command(version = identity::VERSION, after_help = settings::HELP)]
+struct Arguments {}
+
+fn main() -> ExitCode {
+    if let Err(told) = Arguments::try_parse() {
+        // Nobody is there to see a write that failed.
+        let _ = told.print();
+        return if told.use_stderr() { exit::CONFIG.into() } else { ExitCode::SUCCESS };
+    }
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::fatal(&error);
+            exit::code(&error)
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    let settings = Settings::from_environment()?;
+    let identity = Identity::new(settings.instance);
+    log::install(&identity);
+    tracing::info!("starting {identity}");
+
+    // One thread: as many workers as CPUs, like the processes of a Node cluster, and a watchdog
+    // that starves when the thread that serves is stuck.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("failed to set up the runtime")?;
+    runtime.block_on(async {
+        faults::start(settings.start_fault).await?;
+        let worker = Worker::new().linger(settings.linger).drain_timeout(settings.drain);
+        let mut router = routes::router(&identity, worker.draining())?;
+        if settings.faults {
+            tracing::warn!("faults are on (APP_CLUSTER_FAULTS=1), every client can end this worker");
+            router = router.merge(faults::router());
+        }
+        Ok(worker.serve(router).await?)
+    })
+}
+
+/// What the exit status tells systemd.
+mod exit {
+    use super::{Error, ExitCode, Invalid};
+
+    /// `EX_CONFIG`, which `RestartPreventExitStatus=78` in the unit understands: do not try again.
+    pub(crate) const CONFIG: u8 = 78;
+
+    /// The exit status for an error: 78 if something has to be mended first, else 1.
+    pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
+        let is_configuration =
+            error.is::<Invalid>() || error.downcast_ref().is_some_and(Error::is_configuration);
+        if is_configuration { CONFIG.into() } else { ExitCode::FAILURE }
+    }
+}

@@ -1,0 +1,57 @@
+//! What the reference worker answers.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use app_cluster_worker::Draining;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use serde::Deserialize;
+
+use crate::identity::Identity;
+
+/// Longer naps are refused: a drain would have to cut them.
+const LONGEST_NAP_MS: u64 = 60_000;
+/// Bodies of more are answered with 413, so that echoes cannot fill the memory.
+const LARGEST_ECHO: usize = 1024 * 1024;
+
+pub(crate) fn router(identity: &Identity, draining: Draining) -> anyhow::Result<Router> {
+    let identity = serde_json::to_vec(identity).context("failed to write who answers as JSON")?;
+    let identity = Bytes::from(identity);
+    Ok(Router::new()
+        .route("/", get(move || async move { ([(CONTENT_TYPE, "application/json")], identity) }))
+        .route("/healthz", get(healthz).with_state(draining))
+        .route("/sleep", get(sleep))
+        .route("/echo", post(echo).layer(DefaultBodyLimit::max(LARGEST_ECHO))))
+}
+
+async fn healthz(State(draining): State<Draining>) -> Response {
+    if draining.is_draining() {
+        (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response()
+    } else {
+        "ok\n".into_response()
+    }
+}
+
+#[derive(Deserialize)]
+struct Nap {
+    ms: u64,
+}
+
+async fn sleep(Query(nap): Query<Nap>) -> Response {
+    if nap.ms > LONGEST_NAP_MS {
+        let refusal = format!("ms={} is too long, the most is {LONGEST_NAP_MS}\n", nap.ms);
+        return (StatusCode::BAD_REQUEST, refusal).into_response();
+    }
+    tokio::time::sleep(Duration::from_millis(nap.ms)).await;
+    format!("slept {} ms\n", nap.ms).into_response()
+}
+
+async fn echo(body: Bytes) -> Bytes {
+    body
+}

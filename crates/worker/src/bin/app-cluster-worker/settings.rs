@@ -1,0 +1,156 @@
+//! The environment, read once.
+
+use std::env::{self, VarError};
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::faults::StartFault;
+
+/// What `--help` says about the environment.
+pub(crate) const HELP: &str = "\
+Environment:
+  APP_CLUSTER_INSTANCE     this worker's number, as a unit sets it: Environment=APP_CLUSTER_INSTANCE=%i
+  APP_CLUSTER_LINGER       how long idle connections stay open when the worker drains [default: 2s]
+  APP_CLUSTER_DRAIN        how long the whole drain may take [default: 30s]
+  APP_CLUSTER_FAULTS       1 serves /fault/..., by which every client can end this worker; for tests
+  APP_CLUSTER_FAULT_START  fail, hang, exit0 or crash-after=TIME; for tests";
+
+/// What the environment asks for.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) instance: Option<u32>,
+    pub(crate) linger: Duration,
+    pub(crate) drain: Duration,
+    pub(crate) faults: bool,
+    pub(crate) start_fault: Option<StartFault>,
+}
+
+/// A variable whose value cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{variable}={value:?} cannot be used: {reason}")]
+pub(crate) struct Invalid {
+    variable: &'static str,
+    value: String,
+    reason: String,
+}
+
+impl Settings {
+    pub(crate) fn from_environment() -> Result<Self, Invalid> {
+        Self::read(|name| env::var(name))
+    }
+
+    fn read(variable: impl Fn(&str) -> Result<String, VarError>) -> Result<Self, Invalid> {
+        let get = |name| read_variable(name, &variable);
+        let linger = get("APP_CLUSTER_LINGER")?.parsed(humantime::parse_duration)?;
+        let linger = linger.unwrap_or(Duration::from_secs(2));
+        let drain = get("APP_CLUSTER_DRAIN")?.parsed(humantime::parse_duration)?;
+        let drain = drain.unwrap_or(Duration::from_secs(30));
+        if drain < linger {
+            return Err(Invalid {
+                variable: "APP_CLUSTER_LINGER",
+                value: format!("{linger:?}"),
+                reason: format!("the whole drain may take only {drain:?} (APP_CLUSTER_DRAIN)"),
+            });
+        }
+        let faults = get("APP_CLUSTER_FAULTS")?.parsed(|value| match value {
+            "1" => Ok(true),
+            "0" => Ok(false),
+            _ => Err("expected 0 or 1"),
+        })?;
+        Ok(Self {
+            instance: get("APP_CLUSTER_INSTANCE")?.parsed(u32::from_str)?,
+            linger,
+            drain,
+            faults: faults.unwrap_or(false),
+            start_fault: get("APP_CLUSTER_FAULT_START")?.parsed(StartFault::from_str)?,
+        })
+    }
+}
+
+/// A variable and its text, if it is set to anything: systemd passes `Environment=X=` as empty.
+struct Variable {
+    name: &'static str,
+    text: Option<String>,
+}
+
+impl Variable {
+    fn parsed<T, E: ToString>(self, parse: impl Fn(&str) -> Result<T, E>) -> Result<Option<T>, Invalid> {
+        let Some(text) = self.text else { return Ok(None) };
+        match parse(&text) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => Err(Invalid { variable: self.name, value: text, reason: error.to_string() }),
+        }
+    }
+}
+
+fn read_variable(
+    name: &'static str,
+    variable: impl Fn(&str) -> Result<String, VarError>,
+) -> Result<Variable, Invalid> {
+    match variable(name) {
+        Ok(text) => Ok(Variable { name, text: Some(text).filter(|text| !text.is_empty()) }),
+        Err(VarError::NotPresent) => Ok(Variable { name, text: None }),
+        Err(VarError::NotUnicode(text)) => Err(Invalid {
+            variable: name,
+            value: text.to_string_lossy().into_owned(),
+            reason: "it is not UTF-8".to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(environment: &[(&str, &str)]) -> Result<Settings, String> {
+        let get = |name: &str| {
+            let found = environment.iter().find(|(variable, _)| *variable == name);
+            found.map(|(_, value)| (*value).to_owned()).ok_or(VarError::NotPresent)
+        };
+        Settings::read(get).map_err(|invalid| invalid.to_string())
+    }
+
+    #[test]
+    fn an_empty_environment_has_defaults() {
+        for environment in [&[][..], &[("APP_CLUSTER_DRAIN", ""), ("APP_CLUSTER_INSTANCE", "")]] {
+            let settings = read(environment).unwrap();
+            assert_eq!(settings.instance, None);
+            assert_eq!(settings.linger, Duration::from_secs(2));
+            assert_eq!(settings.drain, Duration::from_secs(30));
+            assert!(!settings.faults);
+            assert!(settings.start_fault.is_none());
+        }
+    }
+
+    #[test]
+    fn every_variable_is_read() {
+        let settings = read(&[
+            ("APP_CLUSTER_INSTANCE", "3"),
+            ("APP_CLUSTER_LINGER", "500ms"),
+            ("APP_CLUSTER_DRAIN", "1min 30s"),
+            ("APP_CLUSTER_FAULTS", "1"),
+            ("APP_CLUSTER_FAULT_START", "crash-after=50ms"),
+        ])
+        .unwrap();
+        assert_eq!(settings.instance, Some(3));
+        assert_eq!(settings.linger, Duration::from_millis(500));
+        assert_eq!(settings.drain, Duration::from_secs(90));
+        assert!(settings.faults);
+        assert_eq!(settings.start_fault, Some(StartFault::CrashAfter(Duration::from_millis(50))));
+    }
+
+    #[test]
+    fn garbage_is_named() {
+        for (name, value) in [
+            ("APP_CLUSTER_INSTANCE", "three"),
+            ("APP_CLUSTER_LINGER", "2 parsecs"),
+            ("APP_CLUSTER_LINGER", "31s"),
+            ("APP_CLUSTER_DRAIN", "-1s"),
+            ("APP_CLUSTER_FAULTS", "yes"),
+            ("APP_CLUSTER_FAULT_START", "explode"),
+        ] {
+            let message = read(&[(name, value)]).unwrap_err();
+            assert!(message.starts_with(&format!("{name}=\"{value}\" cannot be used: ")), "{message}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The moment at which the linger time ends.
+//!
+//! The connection is polled by hand and time stands still, so that a request can arrive exactly
+//! between the end of the linger time and the worker's next look at the connection.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+
+use axum::routing::get;
+use client::Connection;
+use tokio::net::TcpListener;
+
+use super::*;
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n";
+const LINGER: Duration = Duration::from_secs(2);
+
+/// A connection that makes no step unless it is told to.
+struct Bench {
+    serving: Pin<Box<dyn Future<Output = ()>>>,
+    draining: Draining,
+    client: Connection,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = Connection::open(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let draining = Draining::default();
+        let router = Router::new().route("/", get(|| async { "hello" }));
+        let connections = Arc::new(Connections::new(router, draining.clone(), LINGER));
+        Self { serving: Box::pin(connections.serve(stream)), draining, client }
+    }
+
+    /// One look at the connection, of which the client learns nothing.
+    async fn step(&mut self) {
+        let step = poll_fn(|context| Poll::Ready(self.serving.as_mut().poll(context))).await;
+        assert!(step.is_pending(), "the connection has ended");
+    }
+
+    /// The whole linger time passes, and the connection is not looked at.
+    async fn linger(&mut self) {
+        self.draining.begin();
+        self.step().await;
+        tokio::time::advance(LINGER).await;
+    }
+
+    async fn answer(&mut self) -> client::Answer {
+        tokio::select! {
+            biased;
+            answer = self.client.receive() => answer.unwrap(),
+            () = &mut self.serving => panic!("the connection ended without an answer"),
+        }
+    }
+
+    async fn expect_last_answer(mut self) {
+        let answer = self.answer().await;
+        assert_eq!((answer.status, answer.closes, &answer.body[..]), (200, true, &b"hello"[..]));
+        let ((), finished) = tokio::join!(self.serving, self.client.finish());
+        finished.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_between_the_decision_and_the_close_is_answered() {
+    let mut bench = Bench::new().await;
+    bench.client.send(GET).await.unwrap();
+    assert!(!bench.answer().await.closes);
+    bench.linger().await;
+    bench.client.send(GET).await.unwrap();
+    bench.expect_last_answer().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_request_between_the_decision_and_the_close_is_answered() {
+    let mut bench = Bench::new().await;
+    bench.step().await;
+    bench.linger().await;
+    bench.client.send(GET).await.unwrap();
+    bench.expect_last_answer().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_first_head_may_be_completed() {
+    let mut bench = Bench::new().await;
+    let (begin, end) = GET.split_at(10);
+    bench.client.send(begin).await.unwrap();
+    bench.linger().await;
+    bench.step().await;
+    bench.client.send(end).await.unwrap();
+    bench.expect_last_answer().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_head_behind_another_request_may_be_completed() {
+    let mut bench = Bench::new().await;
+    let (begin, end) = GET.split_at(10);
+    bench.client.send(&[GET, begin].concat()).await.unwrap();
+    assert!(!bench.answer().await.closes);
+    bench.linger().await;
+    bench.step().await;
+    bench.client.send(end).await.unwrap();
+    bench.expect_last_answer().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_ends_with_the_linger_time() {
+    let mut bench = Bench::new().await;
+    bench.client.send(GET).await.unwrap();
+    assert!(!bench.answer().await.closes);
+    bench.linger().await;
+    let ((), finished) = tokio::join!(bench.serving, bench.client.finish());
+    finished.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_close_is_left_after_a_second() {
+    let mut bench = Bench::new().await;
+    bench.step().await;
+    bench.linger().await;
+    let begin = tokio::time::Instant::now();
+    bench.serving.await;
+    assert_eq!(begin.elapsed(), Duration::from_secs(1));
+}

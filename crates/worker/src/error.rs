@@ -1,0 +1,70 @@
+//! Why a worker could not serve.
+
+use std::io;
+
+/// Why a worker could not serve. All of these happen before READY=1.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// `LISTEN_FDS` is not set, or meant for another process (`LISTEN_PID`).
+    #[error(
+        "no socket was passed by systemd: start this worker as a unit that has Sockets= set; it never opens a port by itself"
+    )]
+    NoSocket,
+    /// Sockets were passed, but none of them has the wanted name in `LISTEN_FDNAMES`.
+    #[error(
+        "no socket named \"{wanted}\" was passed by systemd, only \"{passed}\": set FileDescriptorName={wanted} in the socket unit"
+    )]
+    NoSuchName {
+        /// The name that was looked for.
+        wanted: String,
+        /// The names that were passed, separated by colons.
+        passed: String,
+    },
+    /// The file descriptor of that name is something else than a stream socket of IPv4 or IPv6.
+    #[error(
+        "socket \"{name}\" is not a TCP listener: set ListenStream= to an address and port in the socket unit"
+    )]
+    NotTcp {
+        /// The socket's name.
+        name: String,
+        /// What was found instead.
+        source: io::Error,
+    },
+    /// The file descriptor is a connection.
+    #[error("socket \"{name}\" does not listen: set Accept=no in the socket unit")]
+    NotListening {
+        /// The socket's name.
+        name: String,
+    },
+    /// `O_NONBLOCK` is off. It belongs to the socket, not to the process, so a worker that set it
+    /// would set it for everybody who shares the socket, and the next one would take it away again.
+    #[error(
+        "socket \"{name}\" is in blocking mode: set NonBlocking=yes in this unit and in every unit that shares the socket"
+    )]
+    Blocking {
+        /// The socket's name.
+        name: String,
+    },
+    /// The system refused something.
+    #[error("failed to {operation}")]
+    System {
+        /// What was tried, in the infinitive.
+        operation: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// Whether the unit or its environment has to be mended first, so that starting again cannot
+    /// help. A program should then exit with status 78 (`EX_CONFIG`, `sysexits.h`), which
+    /// `RestartPreventExitStatus=78` in the unit understands.
+    pub fn is_configuration(&self) -> bool {
+        !matches!(self, Self::System { .. })
+    }
+
+    pub(crate) fn system(operation: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System { operation, source }
+    }
+}

@@ -1,0 +1,55 @@
+//! What systemd is told (sd_notify(3)). Without `NOTIFY_SOCKET` all of it is silent.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Says that connections are accepted from now on.
+pub(crate) fn ready(address: SocketAddr) {
+    let status = format!("accepting connections on {address}");
+    tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
+}
+
+/// Says how far the drain is, and asks systemd to let it go on for `extension` more.
+///
+/// STOPPING=1 is not sent. systemd would then take a worker that somebody sent SIGTERM by hand for
+/// one that was stopped on purpose; the orchestrator tells the two apart by whether the unit left
+/// `active` before its process ended.
+pub(crate) fn draining(connections: usize, extension: Duration) {
+    let status = format!("draining, {}", count(connections, "connection"));
+    let extension = u32::try_from(extension.as_micros()).unwrap_or(u32::MAX);
+    tell(&[NotifyState::Status(&status), NotifyState::ExtendTimeoutUsec(extension)]);
+}
+
+/// Says how the drain ended.
+pub(crate) fn drained(sentence: &str) {
+    tell(&[NotifyState::Status(sentence)]);
+}
+
+/// Feeds the watchdog (`WatchdogSec=`) for as long as the handle lives.
+///
+/// The task runs among those that serve: on a current-thread runtime a handler that blocks the
+/// thread starves it, systemd ends the process with SIGABRT and starts another.
+pub(crate) fn feed_watchdog() -> Option<AbortOnDropHandle<()>> {
+    let timeout = sd_notify::watchdog_enabled().filter(|timeout| !timeout.is_zero())?;
+    Some(AbortOnDropHandle::new(tokio::spawn(async move {
+        let mut turn = tokio::time::interval(timeout / 2);
+        loop {
+            turn.tick().await;
+            tell(&[NotifyState::Watchdog]);
+        }
+    })))
+}
+
+/// `1 connection`, `2 connections`.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "systemd cannot be told of this worker's state, it may end the worker as hung");
+    }
+}

@@ -1,0 +1,115 @@
+//! From exec to READY=1, or to an exit status that says why not.
+
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+
+use client::Connection;
+
+use crate::process::{Socket, Worker, exchange, get, soon};
+
+/// The worker ends with EX_CONFIG and says what to do.
+async fn expect_configuration_error(mut worker: Worker, sentence: &str) {
+    assert_eq!(worker.ended().await.code(), Some(78), "{}", worker.stderr());
+    assert!(worker.stderr().contains(sentence), "{}", worker.stderr());
+    assert!(!worker.untold().contains("READY=1"));
+}
+
+#[tokio::test]
+async fn a_ready_worker_answers() {
+    let socket = Socket::listen();
+    // It waits in the queue before anybody is there to accept it.
+    let mut early = socket.connect().await;
+    early.send(&get("/")).await.unwrap();
+    let mut worker = socket.start(&[("APP_CLUSTER_INSTANCE", "3")]);
+    let ready = worker.told("READY=1").await;
+    assert!(ready.contains(&format!("STATUS=accepting connections on {}", socket.address)), "{ready}");
+    let answer = soon(early.receive()).await.unwrap();
+    let who = String::from_utf8(answer.body).unwrap();
+    assert!(who.starts_with(r#"{"instance":3,"pid":"#), "{who}");
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(who.ends_with(&format!(r#","version":"{version}","release":"{version}"}}"#)), "{who}");
+    assert!(worker.stderr().contains("starting worker 3, release "), "{}", worker.stderr());
+}
+
+#[tokio::test]
+async fn the_routes_answer() {
+    let socket = Socket::listen();
+    let _worker = socket.worker(&[]).await;
+    let mut connection = socket.connect().await;
+    for (path, status, body) in [
+        ("/healthz", 200, "ok\n"),
+        ("/sleep?ms=1", 200, "slept 1 ms\n"),
+        ("/sleep?ms=60001", 400, "ms=60001 is too long, the most is 60000\n"),
+        ("/sleep?ms=long", 400, "Failed to deserialize query string: ms: invalid digit found in string"),
+        ("/sleep", 400, "Failed to deserialize query string: missing field `ms`"),
+        ("/nowhere", 404, ""),
+        ("/fault/exit", 404, ""),
+    ] {
+        let answer = exchange(&mut connection, &get(path)).await;
+        assert_eq!((answer.status, &*String::from_utf8_lossy(&answer.body)), (status, body), "{path}");
+    }
+    let echo = b"POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello";
+    assert_eq!(exchange(&mut connection, echo).await.body, b"hello");
+    // It is answered before it has been read, and what is unread does not destroy the answer.
+    let mut large = b"POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 4000000\r\n\r\n".to_vec();
+    large.resize(large.len() + 4_000_000, b'x');
+    assert_eq!(exchange(&mut socket.connect().await, &large).await.status, 413);
+}
+
+#[tokio::test]
+async fn without_a_socket_it_does_not_start() {
+    expect_configuration_error(Worker::start(None, &[]), "no socket was passed by systemd").await;
+    let socket = Socket::listen();
+    let other_name = socket.start(&[("LISTEN_FDNAMES", "console:metrics")]);
+    expect_configuration_error(other_name, "no socket named \"http\" was passed").await;
+    assert!(std::net::TcpStream::connect(socket.address).is_ok(), "the test's own listener still listens");
+}
+
+#[tokio::test]
+async fn the_socket_is_taken_by_name() {
+    let socket = Socket::listen();
+    // The list is longer than LISTEN_FDS, but the wanted one is the first.
+    let _worker = socket.worker(&[("LISTEN_FDNAMES", "http:console")]).await;
+}
+
+#[tokio::test]
+async fn a_blocking_socket_is_refused_and_left_as_it_is() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let worker = Worker::start(Some(listener.try_clone().unwrap().into()), &[]);
+    expect_configuration_error(worker, "set NonBlocking=yes").await;
+    let flags = rustix::fs::fcntl_getfl(&listener).unwrap();
+    assert!(!flags.contains(rustix::fs::OFlags::NONBLOCK));
+}
+
+#[tokio::test]
+async fn something_else_than_a_listener_is_refused() {
+    let (unix, _) = UnixStream::pair().unwrap();
+    expect_configuration_error(Worker::start(Some(unix.into()), &[]), "is not a TCP listener").await;
+    let socket = Socket::listen();
+    let connection = TcpStream::connect(socket.address).unwrap();
+    let connection: OwnedFd = connection.into();
+    expect_configuration_error(Worker::start(Some(connection), &[]), "set Accept=no").await;
+}
+
+#[tokio::test]
+async fn a_setting_that_cannot_be_used_is_named() {
+    let socket = Socket::listen();
+    let worker = socket.start(&[("APP_CLUSTER_DRAIN", "soon")]);
+    expect_configuration_error(worker, "APP_CLUSTER_DRAIN=\"soon\" cannot be used").await;
+    let worker = socket.start(&[("APP_CLUSTER_LINGER", "2s"), ("APP_CLUSTER_DRAIN", "1s")]);
+    expect_configuration_error(worker, "APP_CLUSTER_LINGER=\"2s\" cannot be used").await;
+}
+
+#[tokio::test]
+async fn sigterm_right_after_ready_is_a_clean_end() {
+    let socket = Socket::listen();
+    let mut worker = socket.worker(&[("APP_CLUSTER_LINGER", "20s")]).await;
+    worker.terminate();
+    worker.ended_well().await;
+    // The queue outlives the worker.
+    let mut waiting = Connection::open(socket.address).await.unwrap();
+    waiting.send(&get("/")).await.unwrap();
+    let _next = socket.worker(&[]).await;
+    assert_eq!(soon(waiting.receive()).await.unwrap().status, 200);
+}
