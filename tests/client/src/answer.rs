@@ -1,0 +1,165 @@
+//! Reads an answer out of the bytes received so far (RFC 9112).
+
+use std::ops::Range;
+
+use crate::Failure;
+
+/// An answer, complete to its last byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// Whether it says `Connection: close`: no more requests on this connection.
+    pub closes: bool,
+    /// The body, without the chunked coding.
+    pub body: Vec<u8>,
+}
+
+/// The head of an answer, and what it says of the rest.
+struct Head {
+    length: usize,
+    status: u16,
+    closes: bool,
+    body: Framing,
+}
+
+enum Framing {
+    Length(usize),
+    Chunked,
+}
+
+impl Answer {
+    /// Reads one answer from the beginning of `received`: the answer and how many bytes it took,
+    /// `None` when it is not complete.
+    pub(crate) fn parse(received: &[u8]) -> Result<Option<(Self, usize)>, Failure> {
+        let Some(head) = parse_head(received)? else {
+            return Ok(None);
+        };
+        let rest = &received[head.length..];
+        let body = match head.body {
+            Framing::Length(length) => rest.get(..length).map(|body| (body.to_vec(), length)),
+            Framing::Chunked => parse_chunks(rest)?,
+        };
+        Ok(body.map(|(body, length)| {
+            (Self { status: head.status, closes: head.closes, body }, head.length + length)
+        }))
+    }
+}
+
+fn parse_head(received: &[u8]) -> Result<Option<Head>, Failure> {
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut answer = httparse::Response::new(&mut headers);
+    let length = match answer.parse(received).map_err(|_| Failure::Malformed)? {
+        httparse::Status::Complete(length) => length,
+        httparse::Status::Partial => return Ok(None),
+    };
+    let header = |name: &str| {
+        let found = answer.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+        found.map(|header| header.value.trim_ascii())
+    };
+    let body = match (header("content-length"), header("transfer-encoding")) {
+        (Some(length), None) => Framing::Length(parse_length(length)?),
+        (None, Some(coding)) if coding.eq_ignore_ascii_case(b"chunked") => Framing::Chunked,
+        // A body that ends with the connection: nobody could tell a cut from its end.
+        _ => return Err(Failure::Malformed),
+    };
+    let is_old = answer.version == Some(0);
+    let closes = match header("connection") {
+        Some(value) => value.eq_ignore_ascii_case(b"close"),
+        None => is_old,
+    };
+    let status = answer.code.ok_or(Failure::Malformed)?;
+    Ok(Some(Head { length, status, closes, body }))
+}
+
+fn parse_length(text: &[u8]) -> Result<usize, Failure> {
+    let text = std::str::from_utf8(text).map_err(|_| Failure::Malformed)?;
+    text.parse().map_err(|_| Failure::Malformed)
+}
+
+/// Reads a chunked body without trailers: its content and how many bytes it took.
+fn parse_chunks(received: &[u8]) -> Result<Option<(Vec<u8>, usize)>, Failure> {
+    let mut body = Vec::new();
+    let mut at = 0;
+    loop {
+        let Some((chunk, next)) = parse_chunk(received, at)? else {
+            return Ok(None);
+        };
+        if chunk.is_empty() {
+            return Ok(Some((body, next)));
+        }
+        body.extend_from_slice(&received[chunk]);
+        at = next;
+    }
+}
+
+/// The content of the chunk at `at` and where the next one begins.
+fn parse_chunk(received: &[u8], at: usize) -> Result<Option<(Range<usize>, usize)>, Failure> {
+    let size = httparse::parse_chunk_size(&received[at..]).map_err(|_| Failure::Malformed)?;
+    let httparse::Status::Complete((line, size)) = size else {
+        return Ok(None);
+    };
+    let size = usize::try_from(size).map_err(|_| Failure::Malformed)?;
+    let begin = at + line;
+    let end = begin.checked_add(size).ok_or(Failure::Malformed)?;
+    match received.get(end..end.saturating_add(2)) {
+        None => Ok(None),
+        Some(b"\r\n") => Ok(Some((begin..end, end + 2))),
+        Some(_) => Err(Failure::Malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, closes: bool, body: &str) -> Answer {
+        Answer { status, closes, body: body.into() }
+    }
+
+    /// Parses every prefix: only the whole text is an answer.
+    fn parse(text: &str) -> Answer {
+        for length in 0..text.len() {
+            assert_eq!(Answer::parse(&text.as_bytes()[..length]), Ok(None), "{:?}", &text[..length]);
+        }
+        let (answer, length) = Answer::parse(text.as_bytes()).unwrap().unwrap();
+        assert_eq!(length, text.len());
+        answer
+    }
+
+    #[test]
+    fn bodies_with_a_length() {
+        assert_eq!(parse("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"), answer(200, false, "hi"));
+        let old = "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+        assert_eq!(parse(old), answer(200, true, "hi"));
+        let closing = "HTTP/1.1 503 Busy\r\nconnection: Close\r\ncontent-length: 0\r\n\r\n";
+        assert_eq!(parse(closing), answer(503, true, ""));
+    }
+
+    #[test]
+    fn chunked_bodies() {
+        let text =
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n";
+        assert_eq!(parse(text), answer(200, false, "abcde"));
+    }
+
+    #[test]
+    fn what_follows_is_left() {
+        let text = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhiHTTP/1.1";
+        assert_eq!(Answer::parse(text), Ok(Some((answer(200, false, "hi"), text.len() - 8))));
+    }
+
+    #[test]
+    fn nonsense_is_malformed() {
+        for text in [
+            "HTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc",
+            "SSH-2.0-OpenSSH\r\n",
+        ] {
+            assert_eq!(Answer::parse(text.as_bytes()), Err(Failure::Malformed), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The strict client as a program: makes load until it is told to stop, then tells what was lost.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use client::{Load, Report};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Makes HTTP/1.1 load, never tries again, and counts every lost request.
+///
+/// Ends after --seconds or --requests, or at SIGTERM or SIGINT, when the requests under way have
+/// been answered. Exit status: 0 nothing was lost, 1 something was, or there were no requests.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Address and port of the server
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    addr: SocketAddr,
+    /// Connections at once
+    #[arg(long, default_value_t = 1)]
+    connections: usize,
+    /// Pause before a connection is used again, in milliseconds: 5, or 0-20 for a random one
+    #[arg(long, default_value = "0", value_parser = parse_gap)]
+    gap: RangeInclusive<Duration>,
+    /// Open a new connection for every request
+    #[arg(long)]
+    one_request: bool,
+    /// GET this path
+    #[arg(long, default_value = "/", conflicts_with = "post")]
+    path: String,
+    /// POST unique bodies to /echo and compare
+    #[arg(long)]
+    post: bool,
+    /// End after this many seconds
+    #[arg(long)]
+    seconds: Option<f64>,
+    /// End after this many requests
+    #[arg(long)]
+    requests: Option<u64>,
+    /// Requests per second, evenly spread
+    #[arg(long)]
+    rate: Option<f64>,
+    /// Seconds until an answer counts as lost
+    #[arg(long, default_value_t = 10.0)]
+    timeout: f64,
+    /// Tell on stderr every so many milliseconds how far it is
+    #[arg(long)]
+    progress: Option<u64>,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("failed to set up the runtime")?;
+    let report = runtime.block_on(run(&arguments))?;
+    print(&report, arguments.json).context("failed to print the report")?;
+    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn run(arguments: &Arguments) -> anyhow::Result<Report> {
+    let mut terminate = signal(SignalKind::terminate()).context("failed to handle SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("failed to handle SIGINT")?;
+    let mut turn = tokio::time::interval(Duration::from_millis(arguments.progress.unwrap_or(1000).max(1)));
+    let end = tokio::time::sleep(Duration::from_secs_f64(arguments.seconds.unwrap_or(1e9)));
+    let mut end = std::pin::pin!(end);
+
+    let mut running = load(arguments).start();
+    loop {
+        tokio::select! {
+            () = running.done() => break,
+            () = &mut end => break,
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = turn.tick(), if arguments.progress.is_some() => {
+                let report = running.report();
+                eprintln!("{} ok, {} lost", report.ok, report.failed());
+            }
+        }
+    }
+    Ok(running.stop().await)
+}
+
+fn load(arguments: &Arguments) -> Load {
+    let mut load = Load::new(arguments.addr)
+        .connections(arguments.connections)
+        .gap(arguments.gap.clone())
+        .timeout(Duration::from_secs_f64(arguments.timeout));
+    load = if arguments.post { load.echo() } else { load.get(&arguments.path) };
+    if arguments.one_request {
+        load = load.one_request();
+    }
+    if let Some(requests) = arguments.requests {
+        load = load.requests(requests);
+    }
+    if let Some(rate) = arguments.rate {
+        load = load.rate(rate);
+    }
+    load
+}
+
+fn print(report: &Report, json: bool) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        serde_json::to_writer(&mut out, report)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{report}")?;
+    }
+    Ok(())
+}
+
+fn parse_gap(text: &str) -> Result<RangeInclusive<Duration>, String> {
+    let milliseconds = |text: &str| {
+        text.parse().map(Duration::from_millis).map_err(|_| "expected milliseconds, like 5 or 0-20")
+    };
+    let (least, most) = text.split_once('-').unwrap_or((text, text));
+    let gap = milliseconds(least)?..=milliseconds(most)?;
+    if gap.is_empty() { Err("the first is larger than the second".to_owned()) } else { Ok(gap) }
+}

@@ -1,0 +1,111 @@
+//! One connection, step by step.
+
+use std::net::SocketAddr;
+
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::{Answer, Failure};
+
+/// A connection to the server. Nothing in it waits longer than it is told: put a timeout around.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    received: Vec<u8>,
+    answers: u64,
+}
+
+/// A request of which not one byte left, because the server had closed the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsent {
+    /// The connection was idle, so the server was free to close it.
+    ClosedIdle,
+    /// The connection was new, or something was on it that is no answer to anything.
+    Failed(Failure),
+}
+
+impl Connection {
+    /// Opens a connection.
+    ///
+    /// # Errors
+    /// One of those for which [`Failure::is_connect`] holds.
+    pub async fn open(address: SocketAddr) -> Result<Self, Failure> {
+        let stream = TcpStream::connect(address).await.map_err(|error| Failure::of_connect(&error))?;
+        // Requests are written whole.
+        stream.set_nodelay(true).map_err(|_| Failure::ConnectOther)?;
+        Ok(Self { stream, received: Vec::with_capacity(4096), answers: 0 })
+    }
+
+    /// Sends a request, or several of them.
+    ///
+    /// # Errors
+    /// [`Unsent`] when no byte of it left. When only a part of it left, that shows in
+    /// [`receive`](Self::receive).
+    pub async fn send(&mut self, request: &[u8]) -> Result<(), Unsent> {
+        self.check_idle()?;
+        let mut sent = 0;
+        while sent < request.len() {
+            match self.stream.write(&request[sent..]).await {
+                Ok(length) => sent += length,
+                Err(_) if sent == 0 => return Err(self.closed()),
+                Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Receives one answer.
+    ///
+    /// # Errors
+    /// The way in which the answer did not come. Its status is not looked at.
+    pub async fn receive(&mut self) -> Result<Answer, Failure> {
+        loop {
+            if let Some((answer, length)) = Answer::parse(&self.received)? {
+                self.received.drain(..length);
+                self.answers += 1;
+                return Ok(answer);
+            }
+            let nothing_yet = self.received.is_empty();
+            match self.stream.read_buf(&mut self.received).await {
+                Ok(1..) => {}
+                Ok(0) if nothing_yet => return Err(Failure::EofBeforeAnswer),
+                Ok(0) => return Err(Failure::Truncated),
+                Err(_) if nothing_yet => return Err(Failure::ResetBeforeAnswer),
+                Err(_) => return Err(Failure::ResetInAnswer),
+            }
+        }
+    }
+
+    /// Waits until the server closes, after an answer that said it would. A reset will do: there is
+    /// nothing left that it could destroy.
+    ///
+    /// # Errors
+    /// [`Failure::Malformed`] when anything but the end comes.
+    pub async fn finish(mut self) -> Result<(), Failure> {
+        if !self.received.is_empty() {
+            return Err(Failure::Malformed);
+        }
+        match self.stream.read_buf(&mut self.received).await {
+            Ok(1..) => Err(Failure::Malformed),
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks the kernel, not tokio, which knows only what it knew when it last waited for events.
+    fn check_idle(&self) -> Result<(), Unsent> {
+        if !self.received.is_empty() {
+            return Err(Unsent::Failed(Failure::Malformed));
+        }
+        match rustix::net::recv(&self.stream, &mut [0; 1][..], RecvFlags::DONTWAIT | RecvFlags::PEEK) {
+            Err(Errno::WOULDBLOCK) => Ok(()),
+            Ok((1.., _)) => Err(Unsent::Failed(Failure::Malformed)),
+            _ => Err(self.closed()),
+        }
+    }
+
+    fn closed(&self) -> Unsent {
+        if self.answers > 0 { Unsent::ClosedIdle } else { Unsent::Failed(Failure::ConnectReset) }
+    }
+}

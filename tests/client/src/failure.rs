@@ -1,0 +1,119 @@
+//! Every way in which a request can be lost.
+
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// How a request was lost. The text form (`connect-refused`, `status-503`) is the key in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Failure {
+    /// Nobody listens.
+    ConnectRefused,
+    /// The connection was reset or closed before it was established, or before its first request left.
+    ConnectReset,
+    /// The connection was not established in time.
+    ConnectTimeout,
+    /// The system could not connect for another reason; this client's own limits are the likeliest.
+    ConnectOther,
+    /// The request left, and a reset came before any byte of the answer.
+    ResetBeforeAnswer,
+    /// A reset came in the middle of the answer.
+    ResetInAnswer,
+    /// The request left, and the connection was closed without an answer.
+    EofBeforeAnswer,
+    /// The connection was closed in the middle of the answer.
+    Truncated,
+    /// The answer came late or never.
+    Timeout,
+    /// The answer has another status than 200.
+    Status(u16),
+    /// What came is no HTTP/1.1 answer, or its end cannot be told from a cut, or more came than one answer.
+    Malformed,
+    /// The echo is not what was sent.
+    WrongBody,
+}
+
+/// All but [`Failure::Status`], with their names.
+const NAMES: [(Failure, &str); 11] = [
+    (Failure::ConnectRefused, "connect-refused"),
+    (Failure::ConnectReset, "connect-reset"),
+    (Failure::ConnectTimeout, "connect-timeout"),
+    (Failure::ConnectOther, "connect-other"),
+    (Failure::ResetBeforeAnswer, "reset-before-answer"),
+    (Failure::ResetInAnswer, "reset-in-answer"),
+    (Failure::EofBeforeAnswer, "eof-before-answer"),
+    (Failure::Truncated, "truncated"),
+    (Failure::Timeout, "timeout"),
+    (Failure::Malformed, "malformed"),
+    (Failure::WrongBody, "wrong-body"),
+];
+
+impl Failure {
+    /// Whether the request never left: there was no connection to send it on.
+    pub fn is_connect(self) -> bool {
+        matches!(self, Self::ConnectRefused | Self::ConnectReset | Self::ConnectTimeout | Self::ConnectOther)
+    }
+
+    pub(crate) fn of_connect(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::ConnectRefused,
+            io::ErrorKind::ConnectionReset => Self::ConnectReset,
+            io::ErrorKind::TimedOut => Self::ConnectTimeout,
+            _ => Self::ConnectOther,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "status-{status}"),
+            failure => {
+                let name = NAMES.iter().find(|(named, _)| named == failure).map(|(_, name)| *name);
+                f.pad(name.unwrap_or("unnamed"))
+            }
+        }
+    }
+}
+
+impl FromStr for Failure {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(status) = text.strip_prefix("status-").and_then(|status| status.parse().ok()) {
+            return Ok(Self::Status(status));
+        }
+        let named = NAMES.iter().find(|(_, name)| *name == text);
+        named.map(|(failure, _)| *failure).ok_or_else(|| format!("no failure is called {text:?}"))
+    }
+}
+
+impl From<Failure> for String {
+    fn from(failure: Failure) -> Self {
+        failure.to_string()
+    }
+}
+
+impl TryFrom<String> for Failure {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_can_be_read_back() {
+        for failure in NAMES.iter().map(|(failure, _)| *failure).chain([Failure::Status(503)]) {
+            assert_eq!(failure.to_string().parse(), Ok(failure));
+        }
+        assert!("unnamed".parse::<Failure>().is_err());
+    }
+}

@@ -1,0 +1,175 @@
+//! Many connections at once.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::Report;
+use crate::lane::Lane;
+use crate::tally::Tally;
+
+/// What load to make. By default: one keep-alive connection, `GET /`, without a pause and without end.
+#[derive(Debug, Clone)]
+#[must_use = "a load does nothing until it is started"]
+pub struct Load {
+    pub(crate) address: SocketAddr,
+    pub(crate) connections: usize,
+    pub(crate) one_request: bool,
+    pub(crate) gap: RangeInclusive<Duration>,
+    pub(crate) request: Request,
+    limit: u64,
+    pub(crate) rate: Option<f64>,
+    pub(crate) timeout: Duration,
+}
+
+/// What is requested.
+#[derive(Debug, Clone)]
+pub(crate) enum Request {
+    Get(String),
+    Echo,
+}
+
+impl Load {
+    /// A load on the server at `address`.
+    pub fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            connections: 1,
+            one_request: false,
+            gap: Duration::ZERO..=Duration::ZERO,
+            request: Request::Get("/".to_owned()),
+            limit: u64::MAX,
+            rate: None,
+            timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// How many connections at once.
+    pub fn connections(mut self, connections: usize) -> Self {
+        self.connections = connections;
+        self
+    }
+
+    /// A random pause of that length before a connection is used again.
+    pub fn gap(mut self, gap: RangeInclusive<Duration>) -> Self {
+        self.gap = gap;
+        self
+    }
+
+    /// A new connection for every request, which says `Connection: close`.
+    pub fn one_request(mut self) -> Self {
+        self.one_request = true;
+        self
+    }
+
+    /// `GET` this path. Only answers of `/` tell who answered.
+    pub fn get(mut self, path: impl Into<String>) -> Self {
+        self.request = Request::Get(path.into());
+        self
+    }
+
+    /// `POST /echo` with a body that no other request has, and compare.
+    pub fn echo(mut self) -> Self {
+        self.request = Request::Echo;
+        self
+    }
+
+    /// Ends after so many requests over all connections.
+    pub fn requests(mut self, requests: u64) -> Self {
+        self.limit = requests;
+        self
+    }
+
+    /// So many requests a second over all connections, evenly spread; fewer if the server is slow.
+    pub fn rate(mut self, per_second: f64) -> Self {
+        self.rate = Some(per_second);
+        self
+    }
+
+    /// How long a connect may take, and from a request's first byte to the end of its answer.
+    /// Default: 10 s, long enough that it is missed only by what hangs.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Begins, on the current tokio runtime.
+    pub fn start(self) -> Running {
+        let (stop, stopped) = watch::channel(false);
+        let shared = Arc::new(Shared {
+            left: AtomicU64::new(self.limit),
+            load: self,
+            tally: Mutex::new(Tally::new()),
+            stopped,
+        });
+        let mut lanes = JoinSet::new();
+        for number in 0..shared.load.connections {
+            lanes.spawn(Lane::new(Arc::clone(&shared), number).run());
+        }
+        Running { shared, lanes, stop }
+    }
+
+    /// Runs for that long, or until the requests are used up.
+    pub async fn run_for(self, duration: Duration) -> Report {
+        let mut running = self.start();
+        tokio::select! {
+            () = running.done() => {}
+            () = tokio::time::sleep(duration) => {}
+        }
+        running.stop().await
+    }
+}
+
+/// A load that has begun. Dropped, it ends at once and leaves requests unanswered: stop it.
+#[derive(Debug)]
+#[must_use = "dropped, it ends at once"]
+pub struct Running {
+    shared: Arc<Shared>,
+    lanes: JoinSet<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl Running {
+    /// What it found out so far.
+    pub fn report(&self) -> Report {
+        self.shared.tally().report()
+    }
+
+    /// Waits until the requests are used up ([`Load::requests`]).
+    pub async fn done(&mut self) {
+        while self.lanes.join_next().await.is_some() {}
+    }
+
+    /// Sends no more requests, waits for the answers of those under way, and tells everything.
+    pub async fn stop(mut self) -> Report {
+        self.stop.send_replace(true);
+        self.done().await;
+        self.report()
+    }
+}
+
+/// What the lanes of a load share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) load: Load,
+    left: AtomicU64,
+    tally: Mutex<Tally>,
+    pub(crate) stopped: watch::Receiver<bool>,
+}
+
+impl Shared {
+    pub(crate) fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there is another request to send.
+    pub(crate) fn take_turn(&self) -> bool {
+        let take = |left: u64| left.checked_sub(1);
+        !*self.stopped.borrow() && self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+}

@@ -1,0 +1,114 @@
+//! Counts what happens while it happens.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use serde::Deserialize;
+
+use crate::{Answers, Example, Failure, Latency, Report};
+
+/// More examples would not say more.
+const EXAMPLES: usize = 20;
+/// What takes longer is counted as a minute.
+const MINUTE_US: u64 = 60_000_000;
+
+/// What has been counted so far.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    began: Instant,
+    connections: u64,
+    sent: u64,
+    ok: u64,
+    closed_idle: u64,
+    failures: BTreeMap<Failure, u64>,
+    latency: Histogram<u64>,
+    answers: Vec<Answers>,
+    examples: Vec<Example>,
+}
+
+/// What `GET /` tells of who answers.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Identity<'a> {
+    instance: Option<u32>,
+    pub(crate) pid: u32,
+    release: &'a str,
+}
+
+impl Tally {
+    pub(crate) fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            connections: 0,
+            sent: 0,
+            ok: 0,
+            closed_idle: 0,
+            failures: BTreeMap::new(),
+            latency: Histogram::new_with_max(MINUTE_US, 3).expect("the bounds are in order"),
+            answers: Vec::new(),
+            examples: Vec::new(),
+        }
+    }
+
+    pub(crate) fn connected(&mut self) {
+        self.connections += 1;
+    }
+
+    pub(crate) fn closed_idle(&mut self) {
+        self.closed_idle += 1;
+    }
+
+    pub(crate) fn answered(&mut self, took: Duration) {
+        self.sent += 1;
+        self.ok += 1;
+        self.latency.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    pub(crate) fn answered_by(&mut self, who: &Identity<'_>) {
+        // The newest are the busiest, and at the end.
+        let known = self.answers.iter_mut().rev().find(|answers| {
+            answers.pid == who.pid && answers.instance == who.instance && answers.release == who.release
+        });
+        match known {
+            Some(answers) => answers.count += 1,
+            None => self.answers.push(Answers {
+                instance: who.instance,
+                pid: who.pid,
+                release: who.release.to_owned(),
+                count: 1,
+            }),
+        }
+    }
+
+    pub(crate) fn failed(&mut self, failure: Failure, last_pid: Option<u32>, answered: u64) {
+        self.sent += u64::from(!failure.is_connect());
+        *self.failures.entry(failure).or_default() += 1;
+        if self.examples.len() < EXAMPLES {
+            self.examples.push(Example { at_ms: self.took_ms(), failure, last_pid, answered });
+        }
+    }
+
+    pub(crate) fn report(&self) -> Report {
+        let latency = Latency {
+            p50_us: self.latency.value_at_quantile(0.5),
+            p99_us: self.latency.value_at_quantile(0.99),
+            p999_us: self.latency.value_at_quantile(0.999),
+            max_us: self.latency.max(),
+        };
+        Report {
+            took_ms: self.took_ms(),
+            connections: self.connections,
+            sent: self.sent,
+            ok: self.ok,
+            closed_idle: self.closed_idle,
+            failures: self.failures.clone(),
+            latency,
+            answers: self.answers.clone(),
+            examples: self.examples.clone(),
+        }
+    }
+
+    fn took_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
