@@ -1,1 +1,58 @@
-//! .
+//! The command `app-cluster`: what people type, and what `ExecReload=` of `app-cluster.service` runs.
+//!
+//! One file per verb. `args` is what can be typed, `exit` what the exit status means, `bus` the way to
+//! the orchestrator.
+
+mod args;
+mod bus;
+mod check;
+mod exit;
+mod output;
+mod reload;
+mod scale;
+mod status;
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{CommandFactory, Parser};
+
+use args::{Args, Verb};
+pub use exit::Exit;
+
+/// The command line, for man pages and shell completions.
+pub fn command() -> clap::Command {
+    Args::command()
+}
+
+/// Runs the command with `args`, the first of which is its name, and gives its exit status.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let exit = match Args::try_parse_from(args) {
+        Ok(args) => perform(args.verb).unwrap_or_else(|error| {
+            eprintln!("app-cluster: {error:#}");
+            Exit::of(&error)
+        }),
+        Err(usage) => {
+            // Nothing can be done about a terminal that is gone.
+            let _ = usage.print();
+            if usage.use_stderr() { Exit::Usage } else { Exit::Done }
+        }
+    };
+    exit.into()
+}
+
+fn perform(verb: Verb) -> anyhow::Result<Exit> {
+    match verb {
+        Verb::Status(options) => wait_for(status::run(options)),
+        Verb::Reload => wait_for(reload::run()),
+        Verb::Scale(options) => wait_for(scale::run(&options)),
+        Verb::Check { root } => check::run(&root),
+    }
+}
+
+fn wait_for(verb: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("cannot start the runtime")?.block_on(verb)
+}

@@ -1,0 +1,94 @@
+//! The way to the orchestrator, and what its errors mean for the caller.
+
+use std::time::Duration;
+
+use api::ClusterProxy;
+use zbus::fdo;
+
+use crate::exit::{Exit, Failure};
+
+/// As long as other D-Bus clients wait for an answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// Connects to the system bus (`DBUS_SYSTEM_BUS_ADDRESS`, else the usual socket).
+pub(crate) async fn connect() -> Result<ClusterProxy<'static>, Failure> {
+    let connection = zbus::connection::Builder::system().method_timeout(ANSWER_TIMEOUT).build().await;
+    let connection = connection.map_err(|error| {
+        Failure::new(
+            Exit::Unreachable,
+            format!("cannot connect to the system bus: {error}; see `systemctl status dbus`"),
+        )
+    })?;
+    ClusterProxy::new(&connection).await.map_err(|error| failure(error.into()))
+}
+
+/// What an error of a call means. Where the orchestrator answers, the words are its own.
+pub(crate) fn failure(error: api::Error) -> Failure {
+    match error {
+        api::Error::Configuration(problems) => Failure::new(
+            Exit::Configuration,
+            format!("the configuration is invalid, nothing was changed:\n{problems}"),
+        ),
+        api::Error::Refused(reason) | api::Error::ShuttingDown(reason) => Failure::new(Exit::Refused, reason),
+        api::Error::ZBus(error) => of_the_bus(error),
+    }
+}
+
+fn of_the_bus(error: zbus::Error) -> Failure {
+    use fdo::Error as Bus;
+    let unreachable = |what: String| {
+        let todo = "start it with `systemctl start app-cluster`, or see `journalctl -u app-cluster`";
+        Failure::new(Exit::Unreachable, format!("{what}; {todo}"))
+    };
+    let other_version = |error: &dyn std::fmt::Display| {
+        let what = format!("the orchestrator that runs is of another version ({error})");
+        Failure::new(Exit::Failed, format!("{what}; `systemctl restart app-cluster` renews it and no worker"))
+    };
+    match error {
+        zbus::Error::FDO(error) => match *error {
+            Bus::ServiceUnknown(_) | Bus::NameHasNoOwner(_) => {
+                unreachable("the orchestrator does not run".to_owned())
+            }
+            Bus::AccessDenied(_) | Bus::AuthFailed(_) | Bus::InteractiveAuthorizationRequired(_) => {
+                Failure::new(Exit::Refused, "not permitted; run it as root or with sudo")
+            }
+            Bus::UnknownMethod(_)
+            | Bus::UnknownInterface(_)
+            | Bus::UnknownObject(_)
+            | Bus::InvalidArgs(_) => other_version(&error),
+            _ => unreachable(format!("the orchestrator does not answer: {error}")),
+        },
+        zbus::Error::SignatureMismatch(..) | zbus::Error::IncorrectType | zbus::Error::ExcessData => {
+            other_version(&error)
+        }
+        _ => unreachable(format!("the orchestrator does not answer: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exit(error: api::Error) -> Exit {
+        failure(error).exit
+    }
+
+    #[test]
+    fn what_the_orchestrator_says_decides_the_exit_status() {
+        assert_eq!(exit(api::Error::Configuration("x.toml:1:1: workers: bad".into())), Exit::Configuration);
+        assert_eq!(exit(api::Error::Refused("the socket is down".into())), Exit::Refused);
+        assert_eq!(exit(api::Error::ShuttingDown("stopping".into())), Exit::Refused);
+    }
+
+    #[test]
+    fn what_the_bus_says_decides_the_exit_status() {
+        let bus = |error: fdo::Error| exit(zbus::Error::from(error).into());
+        assert_eq!(bus(fdo::Error::ServiceUnknown("x".into())), Exit::Unreachable);
+        assert_eq!(bus(fdo::Error::NameHasNoOwner("x".into())), Exit::Unreachable);
+        assert_eq!(bus(fdo::Error::NoReply("x".into())), Exit::Unreachable);
+        assert_eq!(bus(fdo::Error::AccessDenied("x".into())), Exit::Refused);
+        assert_eq!(bus(fdo::Error::UnknownMethod("x".into())), Exit::Failed);
+        assert_eq!(exit(zbus::Error::Handshake("x".into()).into()), Exit::Unreachable);
+        assert_eq!(exit(zbus::Error::ExcessData.into()), Exit::Failed);
+    }
+}

@@ -1,0 +1,169 @@
+//! What a rule demands of a setting, and whether what is written meets it.
+
+use config::timespan;
+
+use super::unit::Unit;
+use super::unit_file::Assignment;
+
+/// A demand on the value of one setting.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Demand {
+    /// The time span has to be zero.
+    Zero,
+    /// The time span has to be at least so many seconds, or without end; systemd's default is.
+    AtLeast(u64),
+    /// The boolean has to be this.
+    Is(bool),
+    /// The word has to be one of these. The default of systemd holds where nothing is written.
+    OneOf { words: &'static [&'static str], default: &'static str },
+    /// The list has to contain this unit.
+    Contains(&'static str),
+    /// The list must not contain a unit that begins like this.
+    Lacks(&'static str),
+    /// Something has to be written.
+    Present,
+    /// No value may be there twice.
+    NoneTwice,
+    /// The command has to wait for the rollout, and its exit status has to count.
+    WaitsForRollout,
+}
+
+/// A value that does not meet a demand.
+#[derive(Debug)]
+pub(super) struct Unmet<'a> {
+    /// The assignment that is at fault; absent if one is missing.
+    pub(super) at: Option<&'a Assignment>,
+    /// What is wrong.
+    pub(super) what: String,
+    /// What to do about it.
+    pub(super) mend: Mend,
+}
+
+/// How a demand is met.
+#[derive(Debug)]
+pub(super) enum Mend {
+    /// Write this value.
+    Write(String),
+    /// Remove the line.
+    Remove,
+    /// Remove this word from the line.
+    RemoveWord(String),
+}
+
+impl Demand {
+    /// Every way in which `unit` does not meet the demand with the setting that has these `names`.
+    pub(super) fn unmet<'a>(
+        self,
+        unit: &'a Unit,
+        names: &'a [(&'static str, &'static str)],
+    ) -> Vec<Unmet<'a>> {
+        let all: Vec<&Assignment> = unit.assignments(names).collect();
+        // systemd warns about an empty value of these and keeps the one before.
+        let last = all.iter().rev().find(|a| !a.value.is_empty()).copied();
+        match self {
+            Self::Zero => scalar(last, "0", |value| timespan::parse(value).is_ok_and(|span| span.is_zero())),
+            Self::AtLeast(seconds) => {
+                let write = format!("{seconds}s");
+                last.map_or_else(Vec::new, |last| {
+                    scalar(Some(last), &write, |value| is_at_least(value, seconds))
+                })
+            }
+            Self::Is(wanted) => {
+                let write = if wanted { "yes" } else { "no" };
+                // All booleans here are off by default.
+                if last.is_none() && !wanted {
+                    Vec::new()
+                } else {
+                    scalar(last, write, |v| boolean(v) == Some(wanted))
+                }
+            }
+            Self::OneOf { words, default } => match last {
+                None if words.contains(&default) => Vec::new(),
+                _ => scalar(last, words[0], |value| words.contains(&value)),
+            },
+            Self::Contains(unit) => {
+                let found = all.iter().any(|a| a.value.split_whitespace().any(|word| word == unit));
+                let what = || format!("does not name {unit}");
+                if found { Vec::new() } else { vec![unmet(last, what(), Mend::Write(unit.to_owned()))] }
+            }
+            Self::Lacks(prefix) => all.iter().filter_map(|assignment| named(assignment, prefix)).collect(),
+            Self::Present if since_reset(&all).is_empty() => {
+                vec![unmet(all.last().copied(), "is not set".to_owned(), Mend::Write("…".to_owned()))]
+            }
+            Self::Present => Vec::new(),
+            Self::NoneTwice => twice(&since_reset(&all)),
+            Self::WaitsForRollout => waits(&all),
+        }
+    }
+}
+
+fn unmet(at: Option<&Assignment>, what: String, mend: Mend) -> Unmet<'_> {
+    Unmet { at, what, mend }
+}
+
+fn scalar<'a>(last: Option<&'a Assignment>, write: &str, is_met: impl Fn(&str) -> bool) -> Vec<Unmet<'a>> {
+    let what = match last {
+        Some(assignment) if is_met(&assignment.value) => return Vec::new(),
+        Some(assignment) => format!("is {}", assignment.value),
+        None => "is not set".to_owned(),
+    };
+    vec![unmet(last, what, Mend::Write(write.to_owned()))]
+}
+
+/// The fault of naming a unit that begins with `prefix`.
+fn named<'a>(assignment: &'a Assignment, prefix: &str) -> Option<Unmet<'a>> {
+    let mut words = assignment.value.split_whitespace();
+    let word = words.clone().find(|word| word.starts_with(prefix))?.to_owned();
+    let mend = if words.nth(1).is_some() { Mend::RemoveWord(word.clone()) } else { Mend::Remove };
+    Some(unmet(Some(assignment), format!("names {word}"), mend))
+}
+
+/// What is in a list: an empty assignment takes back all before it.
+fn since_reset<'a>(all: &[&'a Assignment]) -> Vec<&'a Assignment> {
+    let begin = all.iter().rposition(|a| a.value.is_empty()).map_or(0, |at| at + 1);
+    all[begin..].to_vec()
+}
+
+fn twice<'a>(list: &[&'a Assignment]) -> Vec<Unmet<'a>> {
+    let earlier = |at: usize| list[..at].iter().any(|a| a.value == list[at].value);
+    let again = (0..list.len()).filter(|at| earlier(*at)).map(|at| list[at]);
+    again.map(|a| unmet(Some(a), format!("has {} twice", a.value), Mend::Remove)).collect()
+}
+
+fn waits<'a>(all: &[&'a Assignment]) -> Vec<Unmet<'a>> {
+    const COMMAND: &str = "/usr/bin/app-cluster reload";
+    let commands = since_reset(all);
+    let is_ours = |a: &&Assignment| a.value.contains("app-cluster") && a.value.contains("reload");
+    let what = match commands.iter().find(|a| is_ours(a)) {
+        None => match commands.last() {
+            Some(other) => format!("is {}, which does not wait for the rollout", other.value),
+            None => "is not set".to_owned(),
+        },
+        Some(ours) if ours.value.split('/').next().is_some_and(|prefix| prefix.contains('-')) => {
+            return vec![unmet(
+                Some(ours),
+                "ignores the exit status (-)".to_owned(),
+                Mend::Write(COMMAND.to_owned()),
+            )];
+        }
+        Some(_) => return Vec::new(),
+    };
+    vec![unmet(all.last().copied(), what, Mend::Write(COMMAND.to_owned()))]
+}
+
+/// Zero means without end, as in `systemd.service(5)`.
+fn is_at_least(value: &str, seconds: u64) -> bool {
+    match timespan::parse(value) {
+        Ok(span) => span.is_zero() || span.as_secs() >= seconds,
+        Err(_) => value == "infinity",
+    }
+}
+
+/// A boolean as `systemd.syntax(7)` has them.
+fn boolean(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "1" | "yes" | "y" | "true" | "t" | "on" => Some(true),
+        "0" | "no" | "n" | "false" | "f" | "off" => Some(false),
+        _ => None,
+    }
+}

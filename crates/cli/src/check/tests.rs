@@ -1,0 +1,201 @@
+//! The shipped units are right; every rule says so when they no longer are.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use super::rules::{self, RULES};
+use super::*;
+
+const UNITS: &str = "usr/lib/systemd/system";
+
+fn source(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else if entry.file_type().unwrap().is_symlink() {
+            symlink(fs::read_link(entry.path()).unwrap(), target).unwrap();
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// An installation with the shipped units and nothing else.
+fn installed() -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    copy(&source("../../units"), &root.path().join(UNITS));
+    root
+}
+
+fn drop_in(root: &Path, unit: &str, text: &str) {
+    let directory = root.join("etc/systemd/system").join(format!("{unit}.d"));
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("override.conf"), text).unwrap();
+}
+
+#[test]
+fn the_shipped_units_have_no_problem() {
+    let root = installed();
+    let (text, exit) = report(root.path());
+    assert_eq!(exit, Exit::Done, "{text}");
+    assert!(text.contains("worker@.service: ok\n") && text.ends_with("no problems\n"), "{text}");
+}
+
+/// What breaks each rule, as a drop-in.
+const BREAKS: &[(&str, &str)] = &[
+    ("socket-start-limit", "[Unit]\nStartLimitIntervalSec=10s"),
+    ("socket-trigger-limit", "[Socket]\nTriggerLimitIntervalSec=2s"),
+    ("socket-manual-stop", "[Unit]\nRefuseManualStop=no"),
+    ("socket-name", "[Socket]\nFileDescriptorName=web"),
+    ("socket-accept", "[Socket]\nAccept=true"),
+    ("socket-flush", "[Socket]\nFlushPending=on"),
+    ("socket-address", "[Socket]\nListenStream="),
+    ("socket-address-twice", "[Socket]\nListenStream=8081\nListenStream=8081"),
+    ("service-start-limit", "[Service]\nStartLimitInterval=1"),
+    ("service-type", "[Service]\nType=simple"),
+    ("service-notify-access", "[Service]\nNotifyAccess=main"),
+    ("service-reload", "[Service]\nExecReload=\nExecReload=/bin/kill -HUP $MAINPID"),
+    ("service-before-workers", "[Unit]\nBefore=network.target worker@1.service"),
+    ("worker-start-limit", "[Unit]\nStartLimitIntervalSec=1min"),
+    ("worker-type", "[Service]\nType=exec"),
+    ("worker-non-blocking", "[Service]\nNonBlocking=no"),
+    ("worker-restart", "[Service]\nRestart=on-abnormal"),
+    ("worker-restart-mode", "[Service]\nRestartMode=direct"),
+    ("worker-kill-mode", "[Service]\nKillMode=process"),
+    ("worker-stop-timeout", "[Service]\nTimeoutSec=10"),
+    ("worker-command", "[Service]\nExecStart="),
+    ("worker-after", "[Unit]\nAfter=network.target app-cluster.service"),
+    ("worker-requires", "[Unit]\nRequires=app-cluster.service"),
+    ("worker-requisite", "[Unit]\nRequisite=app-cluster.service"),
+    ("worker-binds-to", "[Unit]\nBindsTo=app-cluster.service"),
+    ("worker-part-of", "[Unit]\nPartOf=app-cluster.service"),
+    ("worker-stop-propagated", "[Unit]\nStopPropagatedFrom=app-cluster.service"),
+];
+
+/// What breaks a rule only when it is taken out of the unit: a list that drop-ins cannot shorten.
+const TAKEN_OUT: (&str, &str) = ("worker-sockets", "Sockets=app-cluster.socket");
+
+fn labels(root: &Path) -> Vec<&'static str> {
+    rules::check(root).1.iter().filter_map(|violation| violation.label).collect()
+}
+
+#[test]
+fn every_rule_finds_what_breaks_it_and_nothing_else_does() {
+    for (label, text) in BREAKS {
+        let root = installed();
+        let rule = RULES.iter().find(|rule| rule.label == *label).unwrap();
+        drop_in(root.path(), rule.unit, text);
+        assert_eq!(labels(root.path()), [*label], "{text}");
+    }
+
+    let root = installed();
+    let worker = root.path().join(UNITS).join("worker@.service");
+    let text = fs::read_to_string(&worker).unwrap();
+    fs::write(&worker, text.replace(TAKEN_OUT.1, "")).unwrap();
+    assert_eq!(labels(root.path()), [TAKEN_OUT.0]);
+}
+
+#[test]
+fn every_rule_is_exercised() {
+    let exercised: BTreeSet<_> = BREAKS.iter().map(|(label, _)| *label).chain([TAKEN_OUT.0]).collect();
+    assert_eq!(exercised, RULES.iter().map(|rule| rule.label).collect());
+}
+
+#[test]
+fn systemds_defaults_break_the_rules_that_ask_for_more() {
+    let root = tempfile::tempdir().unwrap();
+    let units = root.path().join(UNITS);
+    fs::create_dir_all(&units).unwrap();
+    for (unit, section) in [
+        ("app-cluster.socket", "Socket"),
+        ("app-cluster.service", "Service"),
+        ("worker@.service", "Service"),
+        ("app-cluster.target", "Unit"),
+    ] {
+        fs::write(units.join(unit), format!("[{section}]\n")).unwrap();
+    }
+    let kept_by_defaults = [
+        "socket-accept",
+        "socket-flush",
+        "socket-address-twice",
+        "service-before-workers",
+        "worker-restart-mode",
+        "worker-kill-mode",
+        "worker-stop-timeout",
+        "worker-after",
+        "worker-requires",
+        "worker-requisite",
+        "worker-binds-to",
+        "worker-part-of",
+        "worker-stop-propagated",
+    ];
+    let expected = RULES.iter().map(|rule| rule.label).filter(|label| !kept_by_defaults.contains(label));
+    assert_eq!(labels(root.path()), expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn what_meets_a_demand_in_another_way_is_no_problem() {
+    let root = installed();
+    drop_in(
+        root.path(),
+        "worker@.service",
+        "[Unit]\nStartLimitIntervalSec=0s\nBefore=app-cluster.service\n\
+         [Service]\nExecStart=\nExecStart=node server.js\nRestart=always\nTimeoutStopSec=infinity\nTimeoutStopSec=",
+    );
+    drop_in(root.path(), "app-cluster.service", "[Service]\nNotifyAccess=all\n");
+    drop_in(
+        root.path(),
+        "app-cluster.socket",
+        "[Socket]\nListenStream=\nListenStream=0.0.0.0:80\nListenStream=[::]:80",
+    );
+    assert_eq!(labels(root.path()), [""; 0]);
+}
+
+#[test]
+fn a_reload_whose_exit_status_is_ignored_is_a_problem() {
+    let root = installed();
+    drop_in(
+        root.path(),
+        "app-cluster.service",
+        "[Service]\nExecReload=\nExecReload=-/usr/bin/app-cluster reload",
+    );
+    assert_eq!(labels(root.path()), ["service-reload"]);
+}
+
+#[test]
+fn a_missing_unit_is_a_problem() {
+    let root = installed();
+    fs::remove_file(root.path().join(UNITS).join("app-cluster.target")).unwrap();
+    let (text, exit) = report(root.path());
+    assert_eq!(exit, Exit::Configuration);
+    assert!(text.contains("/app-cluster.target: missing; install the package again\n1 problem\n"), "{text}");
+}
+
+/// Every directory in `tests/check` is laid over the shipped units; `expected.txt` in it is the report.
+/// `UPDATE_EXPECTED=1 cargo test -p cli` writes what is said now, to be read in the diff.
+#[test]
+fn every_case_reports_what_is_expected() {
+    let mut cases: Vec<_> =
+        fs::read_dir(source("tests/check")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    cases.sort();
+    assert!(cases.len() >= 6, "cases are missing");
+    for case in cases {
+        let root = installed();
+        copy(&case, root.path());
+        let (text, exit) = report(root.path());
+        let said = format!("{}exit {}\n", text.replace(&root.path().display().to_string(), ""), exit as u8);
+        let expected = case.join("expected.txt");
+        if env::var_os("UPDATE_EXPECTED").is_some() {
+            fs::write(&expected, &said).unwrap();
+        }
+        assert_eq!(said, fs::read_to_string(&expected).unwrap(), "{}", case.display());
+    }
+}

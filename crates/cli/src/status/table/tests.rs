@@ -1,0 +1,151 @@
+//! The answer for given clusters, letter by letter.
+
+use std::time::UNIX_EPOCH;
+
+use api::{Failure, RolloutState, Step, StepState};
+
+use super::*;
+
+fn worker(instance: u32, state: WorkerState) -> Worker {
+    Worker {
+        instance,
+        unit: format!("worker@{instance}.service"),
+        state,
+        sub_state: "running".into(),
+        pid: 4000 + instance,
+        release: "1.2.0".into(),
+        ready_since_usec: 1_000_000,
+        restarts: 0,
+        last_exit: String::new(),
+    }
+}
+
+pub(crate) fn four_workers() -> Status {
+    Status {
+        cluster: "app-cluster".into(),
+        version: "1.0.0".into(),
+        summary: "1 of 4 ready, release 1.2.0".into(),
+        release: "1.2.0".into(),
+        desired: 4,
+        ready: 1,
+        workers: vec![
+            worker(1, WorkerState::Ready),
+            Worker {
+                sub_state: "auto-restart".into(),
+                pid: 0,
+                release: String::new(),
+                ready_since_usec: 0,
+                restarts: 12,
+                last_exit: "exited with status 1 (address family not supported)".into(),
+                ..worker(2, WorkerState::Starting)
+            },
+            worker(3, WorkerState::Stopping),
+            Worker {
+                pid: 0,
+                ready_since_usec: 0,
+                last_exit: "killed by SIGKILL".into(),
+                ..worker(4, WorkerState::Failed)
+            },
+        ],
+        rollout: vec![],
+    }
+}
+
+fn rendered(status: &Status, width: Option<usize>, colour: bool) -> String {
+    let memory = Memory::from([(1, 12_900_000), (3, 5_368_709_120)]);
+    render(status, &memory, UNIX_EPOCH + Duration::from_secs(180_061), &Style { width, colour })
+}
+
+#[test]
+fn everything_is_shown_where_there_is_no_terminal() {
+    assert_eq!(
+        rendered(&four_workers(), None, false),
+        "\
+app-cluster: 1 of 4 ready, release 1.2.0
+
+WORKER    STATE                    PID   RELEASE  UPTIME  RESTARTS  MEM    LAST EXIT
+worker@1  ready                    4001  1.2.0    2d 2h   0         12.3M  -
+worker@2  starting (auto-restart)  -     -        -       12        -      exited with status 1 (address family not supported)
+worker@3  stopping                 4003  1.2.0    2d 2h   0         5.0G   -
+worker@4  failed                   -     1.2.0    -       0         -      killed by SIGKILL
+"
+    );
+}
+
+#[test]
+fn a_terminal_shortens_the_last_column_first() {
+    let text = rendered(&four_workers(), Some(100), false);
+    assert!(text.contains("12        -      exited with status 1 (ad…\n"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+}
+
+#[test]
+fn a_narrow_terminal_keeps_what_matters() {
+    assert_eq!(
+        rendered(&four_workers(), Some(45), false),
+        "\
+app-cluster: 1 of 4 ready, release 1.2.0
+
+WORKER    STATE                    RELEASE
+worker@1  ready                    1.2.0
+worker@2  starting (auto-restart)  -
+worker@3  stopping                 1.2.0
+worker@4  failed                   1.2.0
+"
+    );
+}
+
+#[test]
+fn colour_is_for_the_state_and_takes_no_room() {
+    let plain = rendered(&four_workers(), Some(100), false);
+    let coloured = rendered(&four_workers(), Some(100), true);
+    assert!(coloured.contains("\x1b[32mready\x1b[0m"));
+    let stripped: String = coloured
+        .split('\x1b')
+        .enumerate()
+        .map(|(i, part)| if i == 0 { part } else { part.split_once('m').map_or("", |(_, rest)| rest) })
+        .collect();
+    assert_eq!(stripped, plain);
+}
+
+#[test]
+fn a_failed_rollout_comes_with_what_the_worker_said_last() {
+    let step = |instance, state| Step { instance, state };
+    let rollout = Rollout {
+        id: 1_700_000_000_000,
+        state: RolloutState::Restored,
+        from: "1.2.0".into(),
+        to: "1.3.0".into(),
+        steps: vec![step(1, StepState::Restored), step(2, StepState::Waiting)],
+        message: "worker@1 is back on release 1.2.0".into(),
+        failure: vec![Failure {
+            instance: 1,
+            unit: "worker@1.service".into(),
+            reason: "exited with status 1 before it was ready".into(),
+            journal: vec!["cannot open the database".into()],
+        }],
+        step_timeout_usec: 0,
+    };
+    let status = Status { workers: vec![], rollout: vec![rollout], ..four_workers() };
+    assert_eq!(
+        rendered(&status, Some(40), false),
+        "\
+app-cluster: 1 of 4 ready, release 1.2.0
+
+rollout 1700000000000: restored, 0 of 2 replaced, release 1.2.0 → 1.3.0
+  worker@1 is back on release 1.2.0
+  worker@1.service exited with status 1 before it was ready
+  last lines of worker@1.service:
+    cannot open the database
+"
+    );
+}
+
+#[test]
+fn quantities_are_shown_as_systemd_does() {
+    assert_eq!(uptime(Duration::from_millis(900)), "0s");
+    assert_eq!(uptime(Duration::from_secs(3_723)), "1h 2min");
+    assert_eq!(bytes(1023), "1023B");
+    assert_eq!(bytes(1536), "1.5K");
+    assert_eq!(bytes(u64::MAX), "17179869183.9G");
+}
