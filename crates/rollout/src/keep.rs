@@ -74,17 +74,8 @@ mod tests {
     use crate::unit::Unit;
 
     fn worker(number: u32, active: ActiveState, is_held: bool, has_job: bool) -> Candidate {
-        let unit = Unit {
-            active,
-            invocation: None,
-            restarts: 0,
-            has_job,
-        };
-        Candidate {
-            instance: Instance::new(number).unwrap(),
-            unit,
-            is_held,
-        }
+        let unit = Unit { active, invocation: None, restarts: 0, has_job };
+        Candidate { instance: Instance::new(number).unwrap(), unit, is_held }
     }
 
     #[test]
@@ -100,20 +91,14 @@ mod tests {
             worker(6, ActiveState::Active, false, false),
             worker(7, ActiveState::Inactive, false, false),
         ];
-        assert_eq!(
-            corrections(5, &workers),
-            [Correction::Start(one), Correction::Stop(six)]
-        );
+        assert_eq!(corrections(5, &workers), [Correction::Start(one), Correction::Stop(six)]);
     }
 
     #[test]
     fn backs_off_up_to_the_cap_and_forgives() {
         let mut backoff = Backoff::default();
         let pauses: Vec<_> = (0..40).map(|_| backoff.after(Duration::from_millis(3))).collect();
-        assert_eq!(
-            pauses[..4].iter().map(Duration::as_millis).collect::<Vec<_>>(),
-            [0, 100, 200, 400]
-        );
+        assert_eq!(pauses[..4].iter().map(Duration::as_millis).collect::<Vec<_>>(), [0, 100, 200, 400]);
         assert_eq!(pauses[39], Backoff::CAP);
         assert_eq!(backoff.after(Backoff::STABLE), Duration::ZERO);
     }

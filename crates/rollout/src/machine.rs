@@ -164,17 +164,9 @@ pub struct Step {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
-    Restarting {
-        at: usize,
-    },
-    Settling {
-        at: usize,
-        invocation: Option<InvocationId>,
-        restarts: u32,
-    },
-    Restoring {
-        at: usize,
-    },
+    Restarting { at: usize },
+    Settling { at: usize, invocation: Option<InvocationId>, restarts: u32 },
+    Restoring { at: usize },
     Finished,
 }
 
@@ -193,22 +185,10 @@ pub struct Rollout {
 impl Rollout {
     /// Begins: replaces these workers, in this order. An empty plan is done at once.
     pub fn begin(plan: &[(Instance, Option<InvocationId>)], policy: Policy) -> (Self, Vec<Action>) {
-        let steps = plan
-            .iter()
-            .map(|&(instance, _)| Step {
-                instance,
-                state: StepState::Waiting,
-            })
-            .collect();
+        let steps = plan.iter().map(|&(instance, _)| Step { instance, state: StepState::Waiting }).collect();
         let before = plan.iter().map(|&(_, invocation)| invocation).collect();
-        let mut rollout = Self {
-            policy,
-            steps,
-            before,
-            phase: Phase::Finished,
-            is_aborting: false,
-            fault: None,
-        };
+        let mut rollout =
+            Self { policy, steps, before, phase: Phase::Finished, is_aborting: false, fault: None };
         let actions = rollout.next_worker();
         (rollout, actions)
     }
@@ -240,11 +220,7 @@ impl Rollout {
     pub fn handle(&mut self, event: Event) -> Vec<Action> {
         match event {
             Event::AbortRequested => self.abort_requested(),
-            Event::JobFinished {
-                instance,
-                result,
-                unit,
-            } => match self.phase {
+            Event::JobFinished { instance, result, unit } => match self.phase {
                 Phase::Restarting { at } if self.is_at(at, instance) => {
                     self.restart_finished(at, result, unit)
                 }
@@ -265,11 +241,7 @@ impl Rollout {
                     self.looked_while_restarting(at, unit)
                 }
                 Phase::Restoring { at } if self.is_at(at, instance) => self.looked_while_restoring(at, unit),
-                Phase::Settling {
-                    at,
-                    invocation,
-                    restarts,
-                } if self.is_at(at, instance) => {
+                Phase::Settling { at, invocation, restarts } if self.is_at(at, instance) => {
                     if is_same_run(unit, invocation, restarts) {
                         ignore("the worker is as it was")
                     } else {
@@ -279,11 +251,7 @@ impl Rollout {
                 _ => ignore("a worker that is not at hand"),
             },
             Event::Settled { instance, unit } => match self.phase {
-                Phase::Settling {
-                    at,
-                    invocation,
-                    restarts,
-                } if self.is_at(at, instance) => {
+                Phase::Settling { at, invocation, restarts } if self.is_at(at, instance) => {
                     self.settled(at, unit, is_same_run(unit, invocation, restarts))
                 }
                 _ => ignore("a settle time of a worker that is not settling"),
@@ -296,10 +264,7 @@ impl Rollout {
     }
 
     fn next_worker(&mut self) -> Vec<Action> {
-        let waiting = self
-            .steps
-            .iter()
-            .position(|step| step.state == StepState::Waiting);
+        let waiting = self.steps.iter().position(|step| step.state == StepState::Waiting);
         match waiting {
             Some(_) if self.is_aborting => self.finish(Outcome::Aborted),
             Some(at) => {
@@ -321,11 +286,7 @@ impl Rollout {
             }
             JobResult::Done => {
                 self.steps[at].state = StepState::Settling;
-                self.phase = Phase::Settling {
-                    at,
-                    invocation: unit.invocation,
-                    restarts: unit.restarts,
-                };
+                self.phase = Phase::Settling { at, invocation: unit.invocation, restarts: unit.restarts };
                 vec![Action::Settle(self.steps[at].instance, self.policy.settle)]
             }
             other => self.failed(at, Fault::Job(other), unit.invocation),
@@ -395,16 +356,8 @@ impl Rollout {
     }
 
     fn restore_finished(&mut self, at: usize, is_back: bool) -> Vec<Action> {
-        self.steps[at].state = if is_back {
-            StepState::Restored
-        } else {
-            StepState::Failed
-        };
-        if let Some(next) = self
-            .steps
-            .iter()
-            .position(|step| step.state == StepState::Restoring)
-        {
+        self.steps[at].state = if is_back { StepState::Restored } else { StepState::Failed };
+        if let Some(next) = self.steps.iter().position(|step| step.state == StepState::Restoring) {
             return self.restore(next);
         }
         let all_back = self.steps.iter().all(|step| step.state != StepState::Failed);

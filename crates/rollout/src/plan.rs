@@ -28,17 +28,8 @@ mod tests {
     use crate::unit::ActiveState;
 
     fn candidate(number: u32, active: ActiveState, is_held: bool) -> Candidate {
-        let unit = Unit {
-            active,
-            invocation: None,
-            restarts: 0,
-            has_job: false,
-        };
-        Candidate {
-            instance: Instance::new(number).unwrap(),
-            unit,
-            is_held,
-        }
+        let unit = Unit { active, invocation: None, restarts: 0, has_job: false };
+        Candidate { instance: Instance::new(number).unwrap(), unit, is_held }
     }
 
     #[test]
@@ -49,9 +40,6 @@ mod tests {
             candidate(4, ActiveState::Activating, false),
             candidate(3, ActiveState::Inactive, true),
         ]);
-        assert_eq!(
-            order.into_iter().map(Instance::number).collect::<Vec<_>>(),
-            [4, 1, 2]
-        );
+        assert_eq!(order.into_iter().map(Instance::number).collect::<Vec<_>>(), [4, 1, 2]);
     }
 }

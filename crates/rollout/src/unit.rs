@@ -158,10 +158,7 @@ mod tests {
     fn instances_count_from_one() {
         assert_eq!(Instance::new(0), None);
         assert_eq!(Instance::new(3).unwrap().to_string(), "worker@3");
-        assert_eq!(
-            Instance::first(2).map(Instance::number).collect::<Vec<_>>(),
-            [1, 2]
-        );
+        assert_eq!(Instance::first(2).map(Instance::number).collect::<Vec<_>>(), [1, 2]);
     }
 
     #[test]

@@ -74,15 +74,7 @@ impl World {
             has_job: false,
         };
         let workers: BTreeMap<_, _> = Instance::first(workers)
-            .map(|i| {
-                (
-                    i,
-                    Worker {
-                        unit: unit(i.number() as u8),
-                        release: 1,
-                    },
-                )
-            })
+            .map(|i| (i, Worker { unit: unit(i.number() as u8), release: 1 }))
             .collect();
         let next_process = workers.len() as u8 + 1;
         Self {
@@ -111,21 +103,12 @@ impl World {
     /// Does what was asked and returns the events that tell of it.
     fn restart(&mut self, instance: Instance) -> Vec<Event> {
         let chance = self.chances.next().unwrap_or(Chance::Well);
-        let looked = |world: &Self| Event::Looked {
-            instance,
-            unit: world.unit(instance),
-        };
-        let finished = |world: &Self, result| Event::JobFinished {
-            instance,
-            result,
-            unit: world.unit(instance),
-        };
+        let looked = |world: &Self| Event::Looked { instance, unit: world.unit(instance) };
+        let finished =
+            |world: &Self, result| Event::JobFinished { instance, result, unit: world.unit(instance) };
         match chance {
             Chance::Refused => {
-                return vec![Event::JobRefused {
-                    instance,
-                    reason: "no".to_owned(),
-                }];
+                return vec![Event::JobRefused { instance, reason: "no".to_owned() }];
             }
             Chance::JobLost => return vec![looked(self)],
             _ => self.run_new_process(instance),
@@ -142,10 +125,7 @@ impl World {
             Chance::Abort => vec![Event::AbortRequested, finished(self, JobResult::Done)],
             Chance::Noise => {
                 let other = *self.workers.keys().find(|i| **i != instance).unwrap_or(&instance);
-                let noise = Event::Looked {
-                    instance: other,
-                    unit: self.unit(other),
-                };
+                let noise = Event::Looked { instance: other, unit: self.unit(other) };
                 vec![noise, finished(self, JobResult::Done)]
             }
             _ => vec![finished(self, JobResult::Done)],
@@ -157,10 +137,7 @@ impl World {
             self.run_new_process(instance);
             self.workers.get_mut(&instance).unwrap().unit.restarts = 1;
         }
-        vec![Event::Settled {
-            instance,
-            unit: self.unit(instance),
-        }]
+        vec![Event::Settled { instance, unit: self.unit(instance) }]
     }
 
     /// Somebody looks after a while in which nothing was heard; systemd has restarted what failed.
@@ -168,19 +145,12 @@ impl World {
         if self.unit(instance).active == ActiveState::Activating {
             self.run_new_process(instance);
         }
-        Event::Looked {
-            instance,
-            unit: self.unit(instance),
-        }
+        Event::Looked { instance, unit: self.unit(instance) }
     }
 
     /// Runs a rollout to its end, checking on the way what must hold at every step.
     fn roll(&mut self, policy: Policy) -> (Rollout, Outcome) {
-        let plan: Vec<_> = self
-            .workers
-            .iter()
-            .map(|(i, w)| (*i, w.unit.invocation))
-            .collect();
+        let plan: Vec<_> = self.workers.iter().map(|(i, w)| (*i, w.unit.invocation)).collect();
         let (mut rollout, mut actions) = Rollout::begin(&plan, policy);
         for _ in 0..10_000 {
             let mut events = Vec::new();
@@ -211,18 +181,11 @@ impl World {
 
     /// A step is taken only while every worker touched before is active, and after a failure no new one is touched.
     fn check_restart(&mut self, rollout: &Rollout, instance: Instance) {
-        assert_eq!(
-            rollout.restarting(),
-            Some(instance),
-            "only the worker at hand is restarted"
-        );
+        assert_eq!(rollout.restarting(), Some(instance), "only the worker at hand is restarted");
         if !self.begun.contains(&instance) {
             assert!(!self.has_failed, "{instance} was touched after a failure");
             let earlier = self.begun.iter().map(|i| self.unit(*i));
-            assert!(
-                earlier.into_iter().all(|unit| unit.is_active()),
-                "{instance} before the last was ready"
-            );
+            assert!(earlier.into_iter().all(|unit| unit.is_active()), "{instance} before the last was ready");
             self.begun.push(instance);
         }
     }
