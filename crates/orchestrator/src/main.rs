@@ -17,6 +17,7 @@ mod unit_info;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -33,6 +34,13 @@ const VERSION: &str = match option_env!("APP_CLUSTER_VERSION") {
 /// sysexits.h: the configuration has to be mended first; the unit does not restart us for it.
 const EX_CONFIG: u8 = 78;
 
+/// A connection that waits in the socket's queue makes systemd start us again at once, and the limits that would
+/// end that are off, for they would close the socket. So a cluster that cannot start must not fail fast.
+#[expect(clippy::disallowed_methods, reason = "nothing else runs yet, and nothing is waited for")]
+fn pause_before_giving_up() {
+    std::thread::sleep(Duration::from_secs(3));
+}
+
 fn main() -> ExitCode {
     log::init();
     let settings = match config::load(Path::new("/")) {
@@ -41,6 +49,7 @@ fn main() -> ExitCode {
             tracing::error!(
                 "invalid configuration, not starting; the workers that run are left as they are\n{error}"
             );
+            pause_before_giving_up();
             return ExitCode::from(EX_CONFIG);
         }
     };

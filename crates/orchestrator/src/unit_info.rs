@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use rollout::{ActiveState, InvocationId, Unit};
+use rustix::process::Signal;
 use zbus::{OwnedObjectPath, OwnedVariant};
 
 /// Properties by name, as `GetAll` and `PropertiesChanged` deliver them.
@@ -117,9 +118,43 @@ where
 }
 
 fn signal_name(number: i32) -> String {
-    // rustix's Debug writes `Signal::KILL`, in quotation marks.
-    rustix::process::Signal::from_named_raw(number).map_or_else(
-        || format!("signal {number}"),
-        |signal| format!("{signal:?}").trim_matches('"').replace("Signal::", "SIG"),
-    )
+    match Signal::from_named_raw(number) {
+        Some(Signal::ABORT) => "SIGABRT".to_owned(),
+        Some(Signal::ALARM) => "SIGALRM".to_owned(),
+        // rustix's Debug writes `Signal::KILL`, in quotation marks.
+        Some(signal) => format!("{signal:?}").trim_matches('"').replace("Signal::", "SIG"),
+        None => format!("signal {number}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(result: &str, code: i32, status: i32) -> Option<String> {
+        let properties = [
+            ("Result", OwnedVariant::from(zbus::Str::from(result.to_owned()))),
+            ("ExecMainCode", OwnedVariant::from(code)),
+            ("ExecMainStatus", OwnedVariant::from(status)),
+        ];
+        let mut info = UnitInfo::default();
+        info.apply(properties.map(|(name, value)| (name.to_owned(), value)).into());
+        info.last_exit()
+    }
+
+    #[test]
+    fn tells_how_a_process_ended() {
+        assert_eq!(ended("success", 0, 0), None);
+        assert_eq!(ended("exit-code", 1, 78).as_deref(), Some("exited with status 78"));
+        assert_eq!(ended("signal", 2, 9).as_deref(), Some("was killed by SIGKILL"));
+        assert_eq!(ended("watchdog", 3, 6).as_deref(), Some("missed its watchdog and was killed by SIGABRT"));
+        assert_eq!(ended("signal", 2, 34).as_deref(), Some("was killed by signal 34"));
+    }
+
+    #[test]
+    fn a_property_of_another_type_changes_nothing() {
+        let mut info = UnitInfo::default();
+        info.apply([("NRestarts".to_owned(), OwnedVariant::from(zbus::Str::from("many")))].into());
+        assert_eq!(info, UnitInfo::default());
+    }
 }

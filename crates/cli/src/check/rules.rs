@@ -76,6 +76,8 @@ pub(super) const RULES: &[Rule] = &[
     rule("service-notify-access", SERVICE, &[("Service", "NotifyAccess")],
         Demand::OneOf { words: &["exec", "all"], default: "main" },
         "a reload could not ask for more time, and a long rollout would be cut off"),
+    rule("service-non-blocking", SERVICE, &[("Service", "NonBlocking")], Demand::Is(true),
+        "it is given the shared socket too, and its start would make it blocking for all workers"),
     rule("service-reload", SERVICE, &[("Service", "ExecReload")], Demand::WaitsForRollout,
         "systemctl reload would report success before the rollout has ended"),
     rule("service-before-workers", SERVICE, &[("Unit", "Before")], Demand::Lacks("worker@"),

@@ -62,6 +62,7 @@ const BREAKS: &[(&str, &str)] = &[
     ("service-start-limit", "[Service]\nStartLimitInterval=1"),
     ("service-type", "[Service]\nType=simple"),
     ("service-notify-access", "[Service]\nNotifyAccess=main"),
+    ("service-non-blocking", "[Service]\nNonBlocking=no"),
     ("service-reload", "[Service]\nExecReload=\nExecReload=/bin/kill -HUP $MAINPID"),
     ("service-before-workers", "[Unit]\nBefore=network.target worker@1.service"),
     ("worker-start-limit", "[Unit]\nStartLimitIntervalSec=1min"),
