@@ -56,7 +56,7 @@ Sockets=app-cluster.socket
 NonBlocking=yes
 ExecStart=/run/worker %i
 Restart=on-failure
-RestartSec=1ms
+RestartSec=0
 END
 cat >"$units/app-cluster.service" <<END
 [Unit]
