@@ -64,6 +64,14 @@ pub(crate) enum Timer {
 /// How long a job may be under way before somebody looks whether its end was missed.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
+/// A job that we enqueued.
+#[derive(Debug, Clone, Copy)]
+struct Job {
+    instance: Instance,
+    /// The unit was seen without a job: the signal of its end is under way, or lost.
+    seems_over: bool,
+}
+
 /// What the orchestrator is in the middle of.
 #[derive(Debug, PartialEq, Eq)]
 enum Phase {
@@ -86,7 +94,7 @@ pub(crate) struct Driver {
     releases: Releases,
     bus: Option<(zbus::Connection, Manager)>,
     /// Our own jobs that have not ended, by path.
-    jobs: HashMap<String, Instance>,
+    jobs: HashMap<String, Job>,
     rolling: Option<Running>,
     last_rollout: Option<api::Rollout>,
     /// The rollout asked for while another was under way; those who ask meanwhile share it.
@@ -258,7 +266,7 @@ impl Driver {
     fn enqueued(&mut self, instance: Instance, what: &str, job: Result<String, EnqueueError>) {
         match job {
             Ok(job) => {
-                self.jobs.insert(job, instance);
+                self.jobs.insert(job, Job { instance, seems_over: false });
                 self.after(LOOK_AFTER, Timer::Look(instance));
             }
             Err(EnqueueError::Refused(reason)) => {
@@ -273,7 +281,7 @@ impl Driver {
 
     async fn job_removed(&mut self, job: &str, result: JobResult) {
         match self.jobs.remove(job) {
-            Some(instance) => self.job_finished(instance, result).await,
+            Some(Job { instance, .. }) => self.job_finished(instance, result).await,
             None => self.foreign_job_removed(job).await,
         }
     }
@@ -298,6 +306,7 @@ impl Driver {
             let attempt = async || {
                 let connection = service::connect(inputs.clone()).await?;
                 let manager = Manager::new(connection.clone(), names.clone(), inputs.clone()).await?;
+                service::take_name(&connection).await?;
                 anyhow::Ok((connection, manager))
             };
             loop {

@@ -61,15 +61,22 @@ impl Service {
 /// How long a call to systemd may take before it counts as unanswered.
 const METHOD_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Connects to the system bus, takes the name and serves the object.
+/// Connects to the system bus and serves the object, under no name yet.
 pub(crate) async fn connect(inputs: UnboundedSender<Input>) -> anyhow::Result<Connection> {
     zbus::connection::Builder::system()
         .method_timeout(METHOD_TIMEOUT)
         .serve_at(api::PATH, Service { inputs })
-        .name(api::BUS_NAME)
         .build()
         .await
         .context("failed to connect to the system bus")
+}
+
+/// Takes the name by which clients find us. The last thing to do: whoever finds us is answered.
+pub(crate) async fn take_name(connection: &Connection) -> anyhow::Result<()> {
+    connection
+        .request_name(api::BUS_NAME)
+        .await
+        .with_context(|| format!("failed to take the name {}", api::BUS_NAME))
 }
 
 /// Tells everybody where the rollout is.

@@ -3,7 +3,7 @@
 use rollout::{Event, Instance};
 use sd_notify::NotifyState;
 
-use super::{Driver, Phase};
+use super::{Driver, LOOK_AFTER, Phase, Timer};
 use crate::cluster::{Told, monotonic_usec};
 use crate::manager::Manager;
 
@@ -165,24 +165,42 @@ impl Driver {
     /// Looks at one worker: the end of its job, or of the worker, may have been missed.
     pub(super) async fn look(&mut self, instance: Instance) {
         self.inspect(instance).await;
-        let Some(worker) = self.cluster.workers.get(&instance) else {
-            return;
-        };
+        let Some(worker) = self.cluster.workers.get(&instance) else { return };
         let unit = worker.info.unit();
         if unit.has_job {
-            self.after(super::LOOK_AFTER, super::Timer::Look(instance));
+            self.after(LOOK_AFTER, Timer::Look(instance));
             return;
         }
-        self.jobs.retain(|_, of| *of != instance);
+        self.give_up_lost_jobs(instance).await;
         self.log_if_given_up(instance);
         if self.is_at_hand(instance) || self.is_settling(instance) {
             self.roll_on(Event::Looked { instance, unit }).await;
             if self.is_at_hand(instance) {
-                self.after(super::LOOK_AFTER, super::Timer::Look(instance));
+                self.after(LOOK_AFTER, Timer::Look(instance));
             }
         }
-        self.maybe_ready();
-        self.maybe_stopped();
+    }
+
+    /// The unit has no job any more. The signal that says so may still be in our queue, so a job counts as lost only
+    /// when it is still known the next time.
+    async fn give_up_lost_jobs(&mut self, instance: Instance) {
+        let mut is_lost = false;
+        self.jobs.retain(|_, job| {
+            let is_over = job.instance == instance && job.seems_over;
+            is_lost |= is_over;
+            !is_over
+        });
+        let mut is_waiting = false;
+        for job in self.jobs.values_mut().filter(|job| job.instance == instance) {
+            job.seems_over = true;
+            is_waiting = true;
+        }
+        if is_waiting {
+            self.after(LOOK_AFTER, Timer::Look(instance));
+        }
+        if is_lost {
+            self.job_is_over(instance).await;
+        }
     }
 
     /// Reads a worker's state anew. What cannot be read stays as it was known.

@@ -52,7 +52,7 @@ impl Driver {
     }
 
     fn became_inactive(&mut self, instance: Instance) {
-        let is_ours = self.jobs.values().any(|of| *of == instance) || self.is_at_hand(instance);
+        let is_ours = self.jobs.values().any(|job| job.instance == instance) || self.is_at_hand(instance);
         let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
         worker.info.main_pid = 0;
         if is_ours || self.phase == Phase::Stopping {
@@ -85,7 +85,8 @@ impl Driver {
         let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
         worker.is_given_up = false;
         let (pid, restarts) = (worker.info.main_pid, worker.info.restarts);
-        if is_worth_telling(restarts) {
+        // Without a process the signal is an old one: the worker has been seen stopped since.
+        if pid != 0 && is_worth_telling(restarts) {
             let release =
                 self.cluster.workers.get(&instance).and_then(|worker| self.cluster.release_of(worker));
             let release = release.map(|id| format!(", release {id}")).unwrap_or_default();
@@ -106,7 +107,8 @@ impl Driver {
         worker.stopping_job = None;
         self.inspect(instance).await;
         let is_inactive = |worker: &Worker| worker.info.active == ActiveState::Inactive;
-        if self.cluster.workers.get(&instance).is_some_and(is_inactive) {
+        let is_wanted = instance.number() <= self.cluster.desired;
+        if is_wanted && self.cluster.workers.get(&instance).is_some_and(is_inactive) {
             tracing::info!(
                 worker = %instance,
                 "{instance} was stopped on purpose and stays so; `systemctl start {}` brings it back",
@@ -160,12 +162,20 @@ impl Driver {
         let unit = worker.info.unit();
         if self.is_at_hand(instance) {
             self.roll_on(Event::JobFinished { instance, result, unit }).await;
-        } else if instance.number() > self.cluster.desired && unit.active == ActiveState::Inactive {
-            tracing::info!(worker = %instance, "{instance} is stopped: {} workers are wanted", self.cluster.desired);
-            self.forget(instance).await;
         } else if result != JobResult::Done && self.phase != Phase::Stopping {
             let how = worker.last_exit.as_deref().unwrap_or("failed");
             tracing::warn!(worker = %instance, result = %result, "{instance} did not start: it {how}; systemd goes on trying");
+        }
+        self.job_is_over(instance).await;
+    }
+
+    /// One of our jobs is over, whether that was told or not.
+    pub(super) async fn job_is_over(&mut self, instance: Instance) {
+        let is_inactive = |worker: &Worker| worker.info.active == ActiveState::Inactive;
+        let is_surplus = instance.number() > self.cluster.desired;
+        if is_surplus && self.cluster.workers.get(&instance).is_some_and(is_inactive) {
+            tracing::info!(worker = %instance, "{instance} is stopped: {} workers are wanted", self.cluster.desired);
+            self.forget(instance).await;
         }
         self.maybe_ready();
         self.maybe_stopped();

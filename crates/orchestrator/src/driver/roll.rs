@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rollout::{Action, Event, Fault, Instance, JobResult, Outcome, StepState};
 
 use super::tell::log_end;
-use super::{Driver, Input, LOOK_AFTER, Phase, Timer};
+use super::{Driver, Input, Job, LOOK_AFTER, Phase, Timer};
 use crate::journal;
 use crate::manager::EnqueueError;
 use crate::running::{LastWords, Running};
@@ -95,7 +95,7 @@ impl Driver {
         let (_, manager) = self.bus.as_ref()?;
         match manager.restart(instance).await {
             Ok(job) => {
-                self.jobs.insert(job, instance);
+                self.jobs.insert(job, Job { instance, seems_over: false });
                 None
             }
             Err(EnqueueError::Refused(reason)) => Some(Event::JobRefused { instance, reason }),
