@@ -1,0 +1,83 @@
+//! How a machine comes up.
+
+use std::{
+    process,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, anyhow};
+
+use crate::{Machine, Suite, machine::enter, supervisor::Supervisor, wait};
+
+/// How long a machine may take to come up. It takes a second; this is for a host that is very busy.
+const BOOT_DEADLINE: Duration = Duration::from_secs(120);
+
+/// The network a machine lives in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// One of its own, with nothing but a loopback interface.
+    Private,
+    /// The host's: what listens on the machine's localhost listens on the host's.
+    Host,
+}
+
+/// How a machine is to be booted.
+#[derive(Debug, Clone)]
+pub struct Boot {
+    suite: Suite,
+    network: Network,
+}
+
+impl Boot {
+    /// A machine of this suite with a private network.
+    #[must_use]
+    pub fn new(suite: Suite) -> Self {
+        Self { suite, network: Network::Private }
+    }
+
+    /// Chooses the network.
+    #[must_use]
+    pub fn network(self, network: Network) -> Self {
+        Self { network, ..self }
+    }
+
+    /// Boots the machine and waits until its systemd has nothing left to do.
+    ///
+    /// # Errors
+    /// When the tree cannot be made or the machine does not come up, with its console.
+    pub fn start(self) -> Result<Machine> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("app-cluster-{}-{}-{number}", self.suite, process::id());
+        let mut arguments = vec![
+            format!("--directory={}", self.suite.tree()?.display()),
+            format!("--hostname={}", self.suite),
+            "--volatile=overlay".to_owned(),
+            "--link-journal=no".to_owned(),
+            "--timezone=off".to_owned(),
+            "--resolv-conf=off".to_owned(),
+            "--console=pipe".to_owned(),
+            "--boot".to_owned(),
+        ];
+        if self.network == Network::Private {
+            arguments.push("--private-network".to_owned());
+        }
+        let supervisor = Supervisor::start(&name, &arguments)?;
+        let leader = booted(&supervisor)
+            .with_context(|| format!("failed to boot {name}; its console:\n{}", supervisor.console()))?;
+        Ok(Machine::new(self.suite, leader, supervisor))
+    }
+}
+
+/// Waits for the end of the boot and returns the machine's PID 1.
+fn booted(supervisor: &Supervisor) -> Result<u32> {
+    wait::poll("the end of the boot", BOOT_DEADLINE, || {
+        let leader = supervisor.leader()?;
+        let output = enter(leader, "systemctl").args(["is-system-running", "--wait"]).output()?;
+        match String::from_utf8_lossy(&output.stdout).trim() {
+            "running" | "degraded" => Ok(leader),
+            state => Err(anyhow!("systemd is {state}")),
+        }
+    })
+}

@@ -1,0 +1,271 @@
+//! One booted machine and what can be asked of it.
+
+use std::{
+    ffi::OsStr,
+    fmt::Display,
+    fs::File,
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use anyhow::Result;
+
+use crate::{
+    Boot, Output, Running, Suite,
+    output::{capture, words},
+    supervisor::Supervisor,
+    wait,
+};
+
+/// A booted machine. See the crate's documentation.
+#[derive(Debug)]
+pub struct Machine {
+    suite: Suite,
+    leader: u32,
+    _supervisor: Supervisor,
+}
+
+impl Machine {
+    pub(crate) fn new(suite: Suite, leader: u32, supervisor: Supervisor) -> Self {
+        Self { suite, leader, _supervisor: supervisor }
+    }
+
+    /// Boots a machine with a network of its own.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[track_caller]
+    #[must_use]
+    pub fn boot(suite: Suite) -> Self {
+        match Boot::new(suite).start() {
+            Ok(machine) => machine,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+
+    /// The release of Debian it runs.
+    #[must_use]
+    pub fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// Its PID 1, as the host numbers it.
+    #[must_use]
+    pub fn leader(&self) -> u32 {
+        self.leader
+    }
+
+    /// A command to be run inside as root, with a clean environment.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        enter(self.leader, program)
+    }
+
+    /// Runs a command inside, as root, to its end. The first word is the program.
+    ///
+    /// # Panics
+    /// When it cannot be started at all.
+    #[track_caller]
+    pub fn run<S: AsRef<OsStr>>(&self, argv: impl IntoIterator<Item = S>) -> Output {
+        self.run_with_input(argv, Stdio::null())
+    }
+
+    /// Runs lines of sh inside, as root.
+    ///
+    /// # Panics
+    /// When sh cannot be started at all.
+    #[track_caller]
+    pub fn shell(&self, script: &str) -> Output {
+        self.run(["sh", "-c", script])
+    }
+
+    /// Runs `systemctl` inside with these arguments.
+    ///
+    /// # Panics
+    /// When it cannot be started at all.
+    #[track_caller]
+    pub fn systemctl<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Output {
+        self.run(["systemctl"].into_iter().chain(arguments))
+    }
+
+    /// What the journal says when asked with these arguments of journalctl(1).
+    ///
+    /// # Panics
+    /// When journalctl fails.
+    #[track_caller]
+    #[must_use]
+    pub fn journal<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> String {
+        self.run(["journalctl", "--no-pager"].into_iter().chain(arguments)).stdout().to_owned()
+    }
+
+    /// One property of one unit, as `systemctl show` prints it.
+    ///
+    /// # Panics
+    /// When systemctl fails.
+    #[track_caller]
+    #[must_use]
+    pub fn show(&self, unit: &str, property: &str) -> String {
+        self.systemctl(["show", "--value", "--property", property, unit]).stdout().to_owned()
+    }
+
+    /// The main process of a unit, as the machine numbers it; 0 when there is none.
+    ///
+    /// # Panics
+    /// When systemctl fails.
+    #[track_caller]
+    #[must_use]
+    pub fn main_pid(&self, unit: &str) -> u32 {
+        self.show(unit, "MainPID").parse().unwrap_or(0)
+    }
+
+    /// Installs a package file, or upgrades to it, the way a person does: with apt.
+    ///
+    /// # Panics
+    /// When the file cannot be copied into the machine.
+    #[track_caller]
+    pub fn install(&self, package: &Path) -> Output {
+        let inside = format!("/tmp/{}", package.file_name().unwrap_or_default().to_string_lossy());
+        self.copy_in(package, &inside);
+        self.apt(["install", "--allow-downgrades", &inside])
+    }
+
+    /// Runs `apt-get --yes` inside with these arguments; nobody is there to answer questions.
+    ///
+    /// # Panics
+    /// When it cannot be started at all.
+    #[track_caller]
+    pub fn apt<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Output {
+        let apt = [
+            "env",
+            "DEBIAN_FRONTEND=noninteractive",
+            "apt-get",
+            "--yes",
+            "-oDpkg::Options::=--force-confold",
+        ];
+        self.run(apt.into_iter().chain(arguments))
+    }
+
+    /// Writes a file inside, and the directories above it. An existing file keeps owner and mode.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    #[track_caller]
+    pub fn write_file(&self, path: &str, text: &str) {
+        let mut file = tempfile::tempfile().expect("a temporary file can be made");
+        std::io::Write::write_all(&mut file, text.as_bytes())
+            .and_then(|()| std::io::Seek::rewind(&mut file))
+            .expect("a temporary file can be written");
+        self.receive(file, path);
+    }
+
+    /// Copies a file of the host into the machine, with its mode, owned by root.
+    ///
+    /// # Panics
+    /// When it cannot be read or written.
+    #[track_caller]
+    pub fn copy_in(&self, host: &Path, path: &str) {
+        let (file, mode) = match File::open(host).and_then(|file| Ok((file.metadata()?, file))) {
+            Ok((metadata, file)) => (file, std::os::unix::fs::PermissionsExt::mode(&metadata.permissions())),
+            Err(error) => panic!("failed to open {}: {error}", host.display()),
+        };
+        self.receive(file, path);
+        self.run(["chmod", &format!("{:o}", mode & 0o7777), path]).assert_success();
+    }
+
+    /// A program of the host as a command that runs in the machine's network and nowhere else in it:
+    /// its files and its environment are the host's.
+    pub fn in_network(&self, program: &Path) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/proc/{}/ns/net", self.leader)).arg("--").arg(program);
+        command
+    }
+
+    /// Starts a program of the host in the machine's network, and returns while it runs.
+    ///
+    /// # Panics
+    /// When it cannot be started at all.
+    #[track_caller]
+    pub fn spawn_in_network<S: AsRef<OsStr>>(
+        &self,
+        program: &Path,
+        args: impl IntoIterator<Item = S>,
+    ) -> Running {
+        let args: Vec<S> = args.into_iter().collect();
+        match Running::spawn(&mut self.in_network(program), program, &args) {
+            Ok(running) => running,
+            Err(error) => panic!("failed to start {}: {error}", program.display()),
+        }
+    }
+
+    /// Waits until `condition` is `Ok`; see [`wait_for`](crate::wait_for).
+    ///
+    /// # Panics
+    /// When the deadline has passed, with the last state seen.
+    #[track_caller]
+    pub fn wait_for<T, E: Display>(
+        &self,
+        what: &str,
+        deadline: Duration,
+        condition: impl FnMut() -> Result<T, E>,
+    ) -> T {
+        wait::wait_for(what, deadline, condition)
+    }
+
+    #[track_caller]
+    fn receive(&self, content: File, path: &str) {
+        let script = r#"mkdir -p "${1%/*}" && cat >"$1""#;
+        self.run_with_input(["sh", "-c", script, "sh", path], content.into()).assert_success();
+    }
+
+    #[track_caller]
+    fn run_with_input<S: AsRef<OsStr>>(&self, argv: impl IntoIterator<Item = S>, input: Stdio) -> Output {
+        let argv: Vec<S> = argv.into_iter().collect();
+        let [program, arguments @ ..] = argv.as_slice() else { panic!("there is no command to run") };
+        let mut command = self.command(program);
+        match capture(command.args(arguments).stdin(input), words(&argv)) {
+            Ok(output) => output,
+            Err(error) => panic!("failed to run nsenter: {error}"),
+        }
+    }
+
+    /// Everything that tells why a promise broke.
+    fn report(&self) -> Result<String> {
+        let units = ["-u", "app-cluster.service", "-u", "app-cluster.socket", "-u", "worker@*"];
+        let mut report = String::new();
+        for command in [
+            &["systemctl", "--no-pager", "list-units", "app-cluster*", "worker@*", "--all"][..],
+            &[&["journalctl", "--no-pager", "-o", "short-precise", "-n", "500"][..], &units].concat(),
+            &["sh", "-c", "tail -n 60 /var/log/apt/term.log 2>/dev/null || true"],
+        ] {
+            let output = self.command(command[0]).args(&command[1..]).output()?;
+            report += &format!("$ {}\n{}\n", words(command), String::from_utf8_lossy(&output.stdout));
+        }
+        Ok(report)
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            match self.report() {
+                Ok(report) => eprintln!("=== the machine ({})\n{report}===", self.suite),
+                Err(error) => eprintln!("=== the machine ({}) is beyond asking: {error:#}", self.suite),
+            }
+        }
+    }
+}
+
+/// A command inside the machine with this PID 1, as root, with a clean environment.
+pub fn enter(leader: u32, program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("nsenter");
+    command
+        .arg(format!("--target={leader}"))
+        .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd", "--"])
+        .arg(program)
+        .env_clear()
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("LANG", "C.UTF-8")
+        .current_dir("/");
+    command
+}

@@ -1,0 +1,120 @@
+//! The releases of Debian that machines are made of, and their trees.
+
+use std::{
+    env, fmt,
+    fs::{self, File},
+    hash::{DefaultHasher, Hash, Hasher},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// What the host needs for machines, as Debian packages.
+pub const HOST_PACKAGES: [&str; 3] = ["mmdebstrap", "systemd-container", "util-linux"];
+
+/// A release of Debian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Suite {
+    /// Debian 12 with systemd 252.
+    Bookworm,
+    /// Debian 13 with systemd 257.
+    Trixie,
+}
+
+/// All that `app-cluster` depends on, so that apt installs it without a network, and what tests look
+/// around with.
+const PACKAGES: &str = "systemd,systemd-sysv,dbus,default-dbus-system-bus,polkitd,init-system-helpers,\
+    libnss-systemd,passwd,procps,iproute2,curl";
+
+/// What would only wake up while a test measures, or hold up the boot.
+const MASKED: &str = "apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
+    e2scrub_reap.service fstrim.timer man-db.timer systemd-tmpfiles-clean.timer console-getty.service \
+    ldconfig.service systemd-journal-catalog-update.service systemd-update-utmp.service \
+    systemd-update-utmp-runlevel.service systemd-update-done.service";
+
+impl Suite {
+    /// Every suite that app-cluster is promised to work on.
+    pub const ALL: [Self; 2] = [Self::Bookworm, Self::Trixie];
+
+    /// Debian's name for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bookworm => "bookworm",
+            Self::Trixie => "trixie",
+        }
+    }
+
+    /// The root tree of this suite, made first if there is none. Nobody may write to it.
+    ///
+    /// # Errors
+    /// Without root, `mmdebstrap`, or a Debian mirror, when it has to be made.
+    pub fn tree(self) -> Result<PathBuf> {
+        let directory = target_directory()?.join("machines");
+        fs::create_dir_all(&directory).with_context(|| format!("failed to make {}", directory.display()))?;
+        let lock = File::create(directory.join("lock")).context("failed to make the lock of the trees")?;
+        lock.lock().context("failed to take the lock of the trees")?;
+
+        let tree = directory.join(format!("{self}-{:016x}", self.recipe()));
+        if !tree.exists() {
+            self.remove_leftovers(&directory)?;
+            let partial = directory.join(format!("{self}-partial"));
+            self.bootstrap(&partial)?;
+            fs::rename(&partial, &tree).with_context(|| format!("failed to name {}", tree.display()))?;
+        }
+        Ok(tree)
+    }
+
+    /// Changes with everything that goes into the tree.
+    fn recipe(self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (PACKAGES, MASKED, include_str!("tree.sh")).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Removes the trees of older recipes and those that were given up half way.
+    fn remove_leftovers(self, directory: &Path) -> Result<()> {
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(&format!("{self}-")) {
+                let path = entry.path();
+                fs::remove_dir_all(&path).with_context(|| format!("failed to remove {}", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn bootstrap(self, tree: &Path) -> Result<()> {
+        eprintln!("machine: making the Debian tree {} (once)", tree.display());
+        let output = Command::new("mmdebstrap")
+            .args(["--variant=minbase", "--skip=output/dev"])
+            .arg(format!("--include={PACKAGES}"))
+            .arg(format!("--customize-hook=MASKED='{MASKED}'; {}", include_str!("tree.sh")))
+            .args([self.name().as_ref(), tree.as_os_str()])
+            .stdin(Stdio::null())
+            .output()
+            .context("failed to run mmdebstrap; is the Debian package of this name installed?")?;
+        if !output.status.success() {
+            bail!("failed to make a Debian tree:\n{}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Cargo's target directory that this program was built in: the one that holds `CACHEDIR.TAG`.
+///
+/// # Errors
+/// When this program does not lie in a target directory.
+pub fn target_directory() -> Result<PathBuf> {
+    let program = env::current_exe().context("failed to find this program's own path")?;
+    let target = program.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file());
+    ensure!(target.is_some(), "{} does not lie in a target directory of cargo", program.display());
+    Ok(target.map(Path::to_owned).unwrap_or_default())
+}

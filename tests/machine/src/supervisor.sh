@@ -1,0 +1,32 @@
+# Runs one machine for as long as standard input stays open. That is a pipe whose other end nobody
+# holds but the process that wanted the machine, so the machine ends with it, however it ends.
+#
+# The arguments are those of systemd-nspawn. CGROUPS names the directories to start from.
+# Standard output: the pid of systemd-nspawn. Standard error: the machine's console.
+set -u
+
+for cgroup in $CGROUPS; do
+    mkdir "$cgroup" && echo $$ >"$cgroup/cgroup.procs" || exit 1
+done
+
+systemd-nspawn "$@" </dev/null >&2 &
+nspawn=$!
+echo "$nspawn"
+exec >&-
+
+while read -r _; do :; done
+
+# The machine's PID 1 is a child of systemd-nspawn; without it the kernel ends all of the machine.
+# Again and again, because it may be caught between two forks on its way up.
+while grep -qs '^State:[[:space:]]*[^Z]' "/proc/$nspawn/status"; do
+    for child in $(cat "/proc/$nspawn/task/$nspawn/children"); do
+        kill -KILL "$child"
+    done
+    sleep 0.02
+done
+wait "$nspawn"
+
+for cgroup in $CGROUPS; do
+    echo $$ >"${cgroup%/*}/cgroup.procs"
+    find "$cgroup" -depth -type d -exec rmdir {} +
+done

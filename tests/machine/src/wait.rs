@@ -1,0 +1,73 @@
+//! Waiting for a condition, never for a time.
+
+use std::{
+    fmt::Display,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, anyhow};
+
+/// How long the processor is left to others between two looks at a condition.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Waits until `condition` is `Ok` and returns its value. `Err` is what the state was instead.
+///
+/// The deadline is a safety net: choose it so long that passing it means a bug.
+///
+/// # Errors
+/// When `deadline` has passed, with `what` was waited for and the last state seen.
+pub fn poll<T, E: Display>(
+    what: &str,
+    deadline: Duration,
+    mut condition: impl FnMut() -> Result<T, E>,
+) -> Result<T> {
+    let begun = Instant::now();
+    loop {
+        match condition() {
+            Ok(value) => return Ok(value),
+            Err(state) if begun.elapsed() >= deadline => {
+                return Err(anyhow!("waited {deadline:?} for {what}; the last state was: {state}"));
+            }
+            Err(_) => pause(),
+        }
+    }
+}
+
+/// Waits until `condition` is `Ok` and returns its value; see [`poll`].
+///
+/// # Panics
+/// When `deadline` has passed, with the last state seen.
+#[track_caller]
+pub fn wait_for<T, E: Display>(what: &str, deadline: Duration, condition: impl FnMut() -> Result<T, E>) -> T {
+    match poll(what, deadline, condition) {
+        Ok(value) => value,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that polls; it has a condition and a deadline")]
+fn pause() {
+    thread::sleep(PAUSE);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn returns_as_soon_as_the_condition_holds() {
+        let mut looks = 0;
+        let value = wait_for("the third look", Duration::from_secs(60), || {
+            looks += 1;
+            if looks == 3 { Ok("here") } else { Err(format!("look {looks}")) }
+        });
+        assert_eq!((value, looks), ("here", 3));
+    }
+
+    #[test]
+    fn reports_the_last_state() {
+        let error = poll("a miracle", Duration::ZERO, || Err::<(), _>("nothing yet")).unwrap_err();
+        assert_eq!(error.to_string(), "waited 0ns for a miracle; the last state was: nothing yet");
+    }
+}

@@ -1,0 +1,84 @@
+//! Machines boot, answer, keep to themselves, and leave nothing behind.
+#![expect(clippy::unwrap_used, reason = "a test says what broke by panicking")]
+
+use std::{fs, path::PathBuf, process::Command, time::Duration};
+
+use machine::{Machine, Suite, wait_for};
+
+machine::in_every_suite!(boots_and_answers, leaves_nothing_behind);
+
+fn boots_and_answers(suite: Suite) {
+    let machine = Machine::boot(suite);
+
+    machine.systemctl(["is-system-running"]).assert_success().assert_says("running");
+    machine.systemctl(["start", "no-such-unit.service"]).assert_exit_code(5);
+    assert_eq!(machine.run(["cat", "/proc/1/comm"]).stdout(), "systemd");
+
+    machine.write_file("/run/deep/below/greeting", "hello\n");
+    assert_eq!(machine.run(["cat", "/run/deep/below/greeting"]).stdout(), "hello");
+
+    // Its loopback is up, and it is not the host's.
+    let addresses = machine.in_network("ip".as_ref()).args(["-brief", "address"]).output().unwrap();
+    let addresses = String::from_utf8(addresses.stdout).unwrap();
+    assert!(addresses.starts_with("lo "), "{addresses}");
+    assert_eq!(addresses.lines().count(), 1, "{addresses}");
+}
+
+fn leaves_nothing_behind(suite: Suite) {
+    let machine = Machine::boot(suite);
+    let leader = machine.leader();
+    machine.write_file("/etc/left-behind", "");
+    let cgroups = cgroups_of(leader);
+    assert!(!cgroups.is_empty());
+    drop(machine);
+
+    assert!(!PathBuf::from(format!("/proc/{leader}")).exists(), "its PID 1 is still there");
+    for cgroup in cgroups {
+        // Where the host's systemd made it, the host's systemd removes it when it notices.
+        wait_for("the end of the cgroup", Duration::from_secs(30), || {
+            if cgroup.exists() { Err(cgroup.display().to_string()) } else { Ok(()) }
+        });
+    }
+    assert!(!suite.tree().unwrap().join("etc/left-behind").exists());
+}
+
+/// A test that is killed cannot tidy up: the machine has to notice by itself.
+#[test]
+fn ends_with_the_process_that_wanted_it() {
+    if let Ok(report) = std::env::var("MACHINE_REPORT") {
+        let machine = Machine::boot(Suite::Bookworm);
+        fs::write(report, machine.leader().to_string()).unwrap();
+        wait_for("the signal that ends this process", Duration::from_secs(600), || Err::<(), _>("alive"));
+    }
+
+    let report = tempfile::NamedTempFile::new().unwrap();
+    let mut test = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "ends_with_the_process_that_wanted_it"])
+        .env("MACHINE_REPORT", report.path())
+        .spawn()
+        .unwrap();
+    let leader: u32 = wait_for("the machine's PID 1", Duration::from_secs(120), || {
+        fs::read_to_string(report.path()).unwrap().parse()
+    });
+    test.kill().unwrap();
+    test.wait().unwrap();
+    wait_for("the end of the machine", Duration::from_secs(30), || {
+        match fs::read_to_string(format!("/proc/{leader}/comm")) {
+            Err(_) => Ok(()),
+            Ok(comm) => Err(comm),
+        }
+    });
+}
+
+/// The cgroup directories that were made for a machine, in whichever hierarchies the host has.
+fn cgroups_of(leader: u32) -> Vec<PathBuf> {
+    let memberships = fs::read_to_string(format!("/proc/{leader}/cgroup")).unwrap();
+    let path = memberships.lines().find_map(|line| line.strip_prefix("0::/")).unwrap();
+    let machine = path.split_inclusive('/').take_while(|name| !name.starts_with("payload"));
+    let machine: String = machine.collect();
+    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"]
+        .iter()
+        .map(|mount| PathBuf::from(mount).join(&machine))
+        .filter(|path| path.exists())
+        .collect()
+}
