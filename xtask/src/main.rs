@@ -1,2 +1,64 @@
-//! .
-fn main() {}
+//! The project's own chores: `cargo xtask --help`.
+//!
+//! One module per chore, and what they share: `workspace` (paths and cargo), `host` (the machine this
+//! runs on).
+
+mod ci;
+mod deb;
+mod demo;
+mod docs;
+mod enter;
+mod host;
+mod purity;
+mod test;
+mod tools;
+mod tree;
+mod up;
+mod workspace;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::Parser;
+
+use crate::workspace::Workspace;
+
+/// Build the package, boot it, test it.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Task {
+    /// Build the Debian package; its path is the last line of standard output
+    Deb(deb::Options),
+    /// Boot a Debian machine with the package installed, serving on http://localhost:8080
+    ///
+    /// On a terminal it stays until Ctrl-C. Without one it shows a reload and a kill -9 under load, and
+    /// succeeds only if nothing was lost.
+    Up,
+    /// Run a command in the machine of `cargo xtask up`, as root
+    Enter {
+        /// The command and its arguments
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+        command: Vec<OsString>,
+    },
+    /// Run the tests, each promise with as many requests as fit into CI
+    Test(test::Options),
+    /// Check everything that a change must pass: what .ci/run calls
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let task = Task::parse();
+    let result = Workspace::open().and_then(|workspace| match task {
+        Task::Deb(options) => deb::run(&workspace, &options),
+        Task::Up => up::run(&workspace),
+        Task::Enter { command } => enter::run(&workspace, &command),
+        Task::Test(options) => test::run(&workspace, &options),
+        Task::Ci => ci::run(&workspace),
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

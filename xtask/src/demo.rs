@@ -1,0 +1,95 @@
+//! What nobody has to watch: one reload and one kill -9 under load, counted.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use client::{Failure, Report};
+use machine::{Machine, Output, Running, poll};
+
+use crate::workspace::Workspace;
+
+/// How many connections are kept alive at once; each is idle for up to 20 ms between two requests.
+const CONNECTIONS: u64 = 20;
+
+/// A safety net: nothing here takes longer than seconds.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// The ways in which a request ends that was in flight on a killed worker.
+const IN_FLIGHT: [Failure; 4] =
+    [Failure::ResetBeforeAnswer, Failure::ResetInAnswer, Failure::EofBeforeAnswer, Failure::Truncated];
+
+/// Builds the strict client.
+pub(crate) fn client(workspace: &Workspace) -> Result<PathBuf> {
+    workspace.cargo().args(["build", "--release", "-p", "client"]).run()?;
+    Ok(workspace.release("client"))
+}
+
+pub(crate) fn run(machine: &Machine, client: &Path) -> Result<()> {
+    reload(machine, client)?;
+    kill(machine, client)
+}
+
+/// A reload replaces every worker and loses nothing.
+fn reload(machine: &Machine, client: &Path) -> Result<()> {
+    let before = pids(machine)?;
+    let load = load(machine, client)?;
+    machine.systemctl(["reload", "app-cluster"]).into_success()?;
+    let after = pids(machine)?;
+    let report = report(load.stop())?;
+    println!("reload under load: {} requests, {} lost", report.sent, report.failed());
+    println!("    pids {before:?} became {after:?}");
+    ensure!(after.iter().all(|pid| !before.contains(pid)), "a worker was not replaced");
+    ensure!(report.is_clean(), "the reload lost requests:\n{report}");
+    Ok(())
+}
+
+/// A killed worker takes along what it was just answering, and nothing else.
+fn kill(machine: &Machine, client: &Path) -> Result<()> {
+    let killed = machine.main_pid("worker@1");
+    let load = load(machine, client)?;
+    machine.run(["kill", "-KILL", &killed.to_string()]).into_success()?;
+    let replacement = poll("the replacement of the killed worker", DEADLINE, || {
+        match (machine.main_pid("worker@1"), machine.show("worker@1", "ActiveState").as_str()) {
+            (pid, "active") if pid != killed => Ok(pid),
+            (pid, state) => Err(format!("{state}, pid {pid}")),
+        }
+    })?;
+    let report = report(load.stop())?;
+    let in_flight: u64 = IN_FLIGHT.iter().map(|failure| report.count(*failure)).sum();
+    let lost = report.failed() - in_flight;
+    println!("kill -9 of worker@1 under load: {} requests, {lost} lost", report.sent);
+    println!("    {in_flight} were in flight on pid {killed}, which pid {replacement} replaced");
+    let elsewhere = report.examples.iter().find(|example| example.last_pid.is_some_and(|pid| pid != killed));
+    ensure!(report.ok > 0 && lost == 0, "the crash lost requests that it had no hand in:\n{report}");
+    ensure!(elsewhere.is_none(), "the crash lost a request of another worker:\n{report}");
+    ensure!(in_flight <= CONNECTIONS, "the crash lost more than one request per connection:\n{report}");
+    Ok(())
+}
+
+/// Starts the load and waits until it flows.
+fn load(machine: &Machine, client: &Path) -> Result<Running> {
+    let connections = CONNECTIONS.to_string();
+    let arguments = ["--connections", &connections, "--gap", "0-20", "--progress", "50", "--json"];
+    let mut load = machine.spawn_in_network(client, arguments);
+    poll("the load", DEADLINE, || {
+        let text = load.text_so_far();
+        let answered = text.lines().any(|line| line.contains(" ok, ") && !line.starts_with("0 ok"));
+        if answered && !load.has_ended() { Ok(()) } else { Err(text) }
+    })?;
+    Ok(load)
+}
+
+fn report(output: Output) -> Result<Report> {
+    // Its exit status says whether anything was lost at all; here it is looked at more closely.
+    let json = output.any_stdout();
+    serde_json::from_str(json).with_context(|| format!("the client ended unexpectedly:\n{output}"))
+}
+
+fn pids(machine: &Machine) -> Result<Vec<u32>> {
+    let units = machine.systemctl(["show", "--property=MainPID", "--value", "--state=active", "worker@*"]);
+    let pids = units.into_success()?;
+    Ok(pids.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid != 0).collect())
+}

@@ -1,0 +1,105 @@
+//! The rings of tests, from the inside out: units, the private user manager, booted machines.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::Result;
+
+use crate::{
+    deb, demo, host,
+    workspace::{VERSION, Workspace},
+};
+
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub(crate) struct Options {
+    /// As many requests and rounds as the promises name
+    #[arg(long, conflicts_with = "quick")]
+    full: bool,
+    /// Without booted machines
+    #[arg(long)]
+    quick: bool,
+}
+
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    host::install(&workspace.shell, host::TO_BUILD)?;
+    host::install(&workspace.shell, host::TO_TEST)?;
+    if options.quick {
+        return test(workspace, &["--workspace", "--exclude=machine", "--exclude=promises"]);
+    }
+    let packages = Packages::build(workspace)?;
+    let client = demo::client(workspace)?;
+    host::ensure_root()?;
+    host::install(&workspace.shell, host::TO_BOOT)?;
+
+    test(workspace, &["--workspace", "--exclude=promises"])?;
+
+    let shell = &workspace.shell;
+    let _environment = [
+        shell.push_env("APP_CLUSTER_DEB_OLD", packages.old),
+        shell.push_env("APP_CLUSTER_DEB_NEW", packages.new),
+        shell.push_env("APP_CLUSTER_DEB_BROKEN", packages.broken),
+        shell.push_env("APP_CLUSTER_CLIENT", client),
+        shell.push_env("APP_CLUSTER_COUNTS", if options.full { "full" } else { "ci" }),
+    ];
+    let promises = promises(workspace)?;
+    let promises = promises.iter().flat_map(|promise| ["--test", promise.as_str()]);
+    // Chosen by target and not by package, for which cargo would build the dependencies anew, with
+    // fewer features. One after another: what a promise measures must not be another one's load.
+    test(
+        workspace,
+        &["--workspace"].into_iter().chain(promises).chain(["--", "--test-threads=1"]).collect::<Vec<_>>(),
+    )
+}
+
+/// The promises by name: one file each.
+fn promises(workspace: &Workspace) -> Result<Vec<String>> {
+    let mut promises = Vec::new();
+    for entry in fs::read_dir(workspace.root.join("tests/promises/tests"))? {
+        if let Some(name) = entry?.file_name().to_string_lossy().strip_suffix(".rs") {
+            promises.push(name.to_owned());
+        }
+    }
+    promises.sort();
+    Ok(promises)
+}
+
+/// Runs `cargo test` with these arguments; the summary is the test runner's own.
+fn test(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
+    let runner = arguments.iter().position(|argument| *argument == "--").unwrap_or(arguments.len());
+    // Built by whoever owns the target directory, run by root.
+    workspace.cargo().args(["test", "--no-run", "--quiet"]).args(&arguments[..runner]).run()?;
+    workspace.cargo_as_root().args(["test", "--no-fail-fast"]).args(arguments).run()?;
+    Ok(())
+}
+
+/// What the promises install and upgrade.
+struct Packages {
+    old: PathBuf,
+    new: PathBuf,
+    broken: PathBuf,
+}
+
+impl Packages {
+    /// Builds them. The broken one's worker ends before it is ready; the rest of it is the new one's.
+    fn build(workspace: &Workspace) -> Result<Self> {
+        let (old, new, broken) = (VERSION, next(1), next(2));
+        let whole = |version: &str| {
+            deb::build(
+                workspace,
+                &deb::Options { version: Some(version.to_owned()), ..deb::Options::default() },
+            )
+        };
+        let with_broken_worker = deb::Options {
+            version: Some(broken),
+            worker: Some(workspace.root.join("xtask/src/broken-worker.sh")),
+            compiled_as: Some(new.clone()),
+        };
+        Ok(Self { old: whole(old)?, new: whole(&new)?, broken: deb::build(workspace, &with_broken_worker)? })
+    }
+}
+
+/// A patch release after the source's own.
+fn next(patches: u32) -> String {
+    let (major, minor) = (env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"));
+    let patch: u32 = env!("CARGO_PKG_VERSION_PATCH").parse().unwrap_or(0);
+    format!("{major}.{minor}.{}", patch + patches)
+}
