@@ -19,8 +19,9 @@ impl Session {
     /// Starts it and the cluster in it.
     pub(crate) fn with_cluster() -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/user_manager/session.sh");
-        let manager = Command::new("unshare")
-            .args(["--mount", "--propagation=private", "sh"])
+        // It dies with the test, however that ends.
+        let manager = Command::new("setpriv")
+            .args(["--pdeathsig=TERM", "unshare", "--mount", "--propagation=private", "sh"])
             .arg(script)
             .arg(env!("CARGO_BIN_EXE_app-cluster-orchestrator"))
             .stdin(Stdio::null())
