@@ -4,7 +4,12 @@ use std::{fs, path::Path};
 
 use anyhow::Result;
 use clap_complete::Shell;
-use clap_mangen::Man;
+use clap_mangen::{
+    Man,
+    roff::{Roff, bold, roman},
+};
+
+use crate::workspace::VERSION;
 
 /// Writes app-cluster(1) and one page for each verb into `directory`.
 pub(crate) fn man_pages(directory: &Path) -> Result<()> {
@@ -18,10 +23,51 @@ pub(crate) fn man_pages(directory: &Path) -> Result<()> {
 }
 
 fn page(command: &clap::Command, title: &str, directory: &Path) -> Result<()> {
+    let version = command.get_version().unwrap_or(VERSION);
+    let man = Man::new(command.clone()).title(title).date("").source(format!("app-cluster {version}"));
     let mut page = Vec::new();
-    Man::new(command.clone()).title(title).date("").manual("app-cluster").render(&mut page)?;
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut page)?;
+    }
+    let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+    sections(&help).to_writer(&mut page)?;
     fs::write(directory.join(format!("{title}.1")), page)?;
     Ok(())
+}
+
+/// What stands below the options in `--help`, as sections: a line that ends with a colon is a heading,
+/// what is indented stays as it is.
+fn sections(help: &str) -> Roff {
+    let mut roff = Roff::new();
+    let mut is_literal = false;
+    for line in help.lines() {
+        let indented = line.starts_with(' ');
+        if indented != is_literal {
+            roff.control(if indented { "nf" } else { "fi" }, []);
+            is_literal = indented;
+        }
+        match line.strip_suffix(':') {
+            Some(heading) if !indented => roff.control("SH", [heading.to_uppercase().as_str()]),
+            _ if line.is_empty() => roff.control("PP", []),
+            _ => roff.text([roman(line)]),
+        };
+    }
+    roff.control("fi", []);
+    roff.control("SH", ["SEE ALSO"]);
+    roff.text([
+        bold("app-cluster"),
+        roman("(1), "),
+        bold("app-cluster.toml"),
+        roman("(5), "),
+        bold("systemctl"),
+        roman("(1)"),
+    ]);
+    roff
 }
 
 /// Writes the completions below `share` (`/usr/share`), where each shell of Debian looks for them.

@@ -1,1 +1,62 @@
-//! .
+//! What the promises share: an installed cluster, load on it, and its own words for what is seen.
+//!
+//! Each file in `tests/` is one promise; their names are the specification. Every promise is kept on
+//! every Debian release of [`Suite`], on a booted machine with the package installed by apt:
+//!
+//! ```no_run
+//! # use promises::{Cluster, Mode, Suite};
+//! # let suite = Suite::Bookworm;
+//! let cluster = Cluster::installed(suite);
+//! let load = cluster.load(Mode::KeepAlive);
+//! cluster.reload();
+//! load.loses_nothing();
+//! ```
+//!
+//! What is tested comes from the environment, and without it every promise fails:
+//!
+//! | variable | what it names |
+//! |---|---|
+//! | `APP_CLUSTER_DEB_OLD`, `APP_CLUSTER_DEB_NEW` | two versions of the package |
+//! | `APP_CLUSTER_CLIENT` | the strict client |
+//! | `APP_CLUSTER_COUNTS` | `full` for the promised counts, `ci` for fewer rounds |
+
+mod artifacts;
+mod cluster;
+mod counts;
+mod journal;
+mod load;
+mod orchestrator;
+mod process;
+mod release;
+mod socket;
+mod wire;
+mod workers;
+
+pub use client::{Failure, Report};
+pub use machine::{Machine, Output, Suite, in_every_suite, wait_for};
+
+pub use crate::{
+    artifacts::Package,
+    cluster::Cluster,
+    counts::ci_or_full,
+    journal::Entry,
+    load::{Load, Mode},
+    process::{Process, monotonic_usec},
+    release::Flaw,
+    wire::{Answer, Wire},
+    workers::Worker,
+};
+
+use std::time::Duration;
+
+/// A safety net for what takes seconds: whoever waits so long has found a bug.
+pub const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Lets this much time pass, for promises that hold for a time.
+pub fn pass(time: Duration) {
+    let begun = std::time::Instant::now();
+    wait_for("time to pass", time + DEADLINE, || {
+        let passed = begun.elapsed();
+        if passed >= time { Ok(()) } else { Err(format!("{passed:?} passed")) }
+    });
+}

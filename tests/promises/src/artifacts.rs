@@ -1,0 +1,59 @@
+//! What is tested: packages and the client, named by the environment.
+
+use std::{env, ffi::OsString, fmt, path::PathBuf, process::Command};
+
+/// One of the two versions of the package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Package {
+    /// The one upgraded from.
+    Old,
+    /// The one upgraded to; what all other promises are about.
+    New,
+}
+
+impl Package {
+    /// The file.
+    ///
+    /// # Panics
+    /// When the environment names none.
+    #[must_use]
+    pub fn path(self) -> PathBuf {
+        file(match self {
+            Self::Old => "APP_CLUSTER_DEB_OLD",
+            Self::New => "APP_CLUSTER_DEB_NEW",
+        })
+    }
+
+    /// The version in it.
+    ///
+    /// # Panics
+    /// When it is no package.
+    #[must_use]
+    pub fn version(self) -> String {
+        let output = Command::new("dpkg-deb").arg("--field").arg(self.path()).arg("Version").output();
+        let output = output.expect("dpkg-deb can be run");
+        assert!(output.status.success(), "{self} is no Debian package");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+}
+
+impl fmt::Display for Package {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path().display())
+    }
+}
+
+/// The strict client.
+pub(crate) fn client() -> PathBuf {
+    file("APP_CLUSTER_CLIENT")
+}
+
+fn file(name: &str) -> PathBuf {
+    let path = PathBuf::from(variable(name));
+    assert!(path.is_file(), "{name} names {}, which is no file", path.display());
+    path
+}
+
+pub(crate) fn variable(name: &str) -> OsString {
+    env::var_os(name).unwrap_or_else(|| panic!("{name} is not set; `cargo xtask test` sets it"))
+}

@@ -1,0 +1,141 @@
+//! A machine with app-cluster on it.
+
+use std::ops::Deref;
+
+use machine::{Machine, Output, Suite};
+
+use crate::{
+    Flaw, Load, Mode, Package,
+    release::{self, Flawed},
+};
+
+/// What most promises are tested with: as many workers as promised, and little time between them.
+const SETTINGS: &str = "workers = 4\n[rollout]\nsettle = \"200ms\"\n";
+
+/// A booted machine on which app-cluster is installed. All that a [`Machine`] can be asked, it can be asked.
+#[derive(Debug)]
+pub struct Cluster {
+    machine: Machine,
+}
+
+impl Deref for Cluster {
+    type Target = Machine;
+
+    fn deref(&self) -> &Machine {
+        &self.machine
+    }
+}
+
+impl Cluster {
+    /// Boots a machine, installs the new package with apt, and waits until four workers serve.
+    ///
+    /// # Panics
+    /// When that does not work.
+    #[track_caller]
+    #[must_use]
+    pub fn installed(suite: Suite) -> Self {
+        Self::installed_from(suite, Package::New)
+    }
+
+    /// The same with this version of the package.
+    ///
+    /// # Panics
+    /// When that does not work.
+    #[track_caller]
+    #[must_use]
+    pub fn installed_from(suite: Suite, package: Package) -> Self {
+        let cluster = Self { machine: Machine::boot(suite) };
+        cluster.configure(SETTINGS);
+        cluster.install(&package.path()).assert_success();
+        cluster.until_whole();
+        cluster
+    }
+
+    /// Installs it on a machine where nobody has configured anything.
+    ///
+    /// # Panics
+    /// When that does not work.
+    #[track_caller]
+    #[must_use]
+    pub fn installed_without_settings(suite: Suite) -> Self {
+        let cluster = Self { machine: Machine::boot(suite) };
+        cluster.install(&Package::New.path()).assert_success();
+        cluster.until_it_answers();
+        cluster
+    }
+
+    /// Installs a package whose worker has this flaw; returns what apt said and the version.
+    #[track_caller]
+    pub fn install_flawed(&self, flaw: Flaw) -> (Output, String) {
+        let Flawed { version, path, .. } = &release::flawed(flaw);
+        (self.install(path), version.clone())
+    }
+
+    /// Writes the settings. A reload makes them effective.
+    #[track_caller]
+    pub fn configure(&self, settings: &str) {
+        self.write_file("/etc/app-cluster/conf.d/50-promise.toml", settings);
+    }
+
+    /// Gives a unit a drop-in, as `systemctl edit` does.
+    #[track_caller]
+    pub fn edit(&self, unit: &str, section: &str, lines: &str) {
+        self.write_file(&drop_in(unit), &format!("[{section}]\n{lines}\n"));
+        self.systemctl(["daemon-reload"]).assert_success();
+    }
+
+    /// Takes the drop-in away.
+    #[track_caller]
+    pub fn revert(&self, unit: &str) {
+        self.run(["rm", &drop_in(unit)]).assert_success();
+        self.systemctl(["daemon-reload"]).assert_success();
+    }
+
+    /// Starts a load.
+    #[track_caller]
+    pub fn load(&self, mode: Mode) -> Load {
+        let mut load = Load::start(self, mode);
+        load.until(1);
+        load
+    }
+
+    /// Starts a load that nobody may be there to answer yet.
+    #[track_caller]
+    pub fn load_unanswered(&self, mode: Mode) -> Load {
+        Load::start(self, mode)
+    }
+
+    /// `systemctl reload app-cluster`, which succeeds.
+    #[track_caller]
+    pub fn reload(&self) {
+        self.try_reload().assert_success();
+    }
+
+    /// `systemctl reload app-cluster`, however it ends.
+    #[track_caller]
+    pub fn try_reload(&self) -> Output {
+        self.systemctl(["reload", "app-cluster"])
+    }
+
+    /// `systemctl reload app-cluster`, without waiting for its end.
+    #[track_caller]
+    pub fn begin_reload(&self) {
+        self.systemctl(["reload", "--no-block", "app-cluster"]).assert_success();
+    }
+
+    /// The command line tool, as root.
+    #[track_caller]
+    pub fn app_cluster<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Output {
+        self.run(["app-cluster"].into_iter().chain(arguments))
+    }
+
+    /// A command, run by this user.
+    #[track_caller]
+    pub fn run_as(&self, user: &str, argv: &[&str]) -> Output {
+        self.run(["runuser", "-u", user, "--"].iter().chain(argv))
+    }
+}
+
+fn drop_in(unit: &str) -> String {
+    format!("/etc/systemd/system/{unit}.d/50-promise.conf")
+}

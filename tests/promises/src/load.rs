@@ -1,0 +1,148 @@
+//! Load on a cluster, from the strict client.
+
+use std::{thread, time::Duration};
+
+use client::Report;
+use machine::{Output, Running, wait_for};
+
+use crate::{Cluster, DEADLINE, artifacts};
+
+/// How the clients of a load behave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// 50 connections that are kept alive, each with one request right after the other.
+    KeepAlive,
+    /// 50 connections that are kept alive, each idle for up to 20 ms between two requests.
+    WithGaps,
+    /// 50 clients that open a new connection for each request.
+    OneRequest,
+    /// 20 connections, each idle for up to 20 ms: enough to notice, and most of the processor is free.
+    Calm,
+    /// Eight clients that open a new connection for each request, a hundred in a second, and wait for
+    /// minutes if they have to.
+    Patient,
+}
+
+impl Mode {
+    /// The loads under which nothing may be lost, ever.
+    pub const HARD: [Self; 3] = [Self::KeepAlive, Self::WithGaps, Self::OneRequest];
+
+    /// How many connections there are at once.
+    #[must_use]
+    pub fn connections(self) -> u64 {
+        match self {
+            Self::KeepAlive | Self::WithGaps | Self::OneRequest => 50,
+            Self::Calm => 20,
+            Self::Patient => 8,
+        }
+    }
+
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::KeepAlive => &["--gap", "0"],
+            Self::WithGaps | Self::Calm => &["--gap", "0-20"],
+            Self::OneRequest => &["--one-request"],
+            Self::Patient => &["--one-request", "--gap", "40-120", "--timeout", "600"],
+        }
+    }
+}
+
+/// A load that goes on. When its test fails, its report is printed.
+#[derive(Debug)]
+#[must_use = "dropped, it ends at once"]
+pub struct Load {
+    running: Option<Running>,
+    mode: Mode,
+}
+
+impl Load {
+    /// Starts a load.
+    #[track_caller]
+    pub(crate) fn start(cluster: &Cluster, mode: Mode) -> Self {
+        let connections = mode.connections().to_string();
+        let mut arguments = vec!["--json", "--progress", "50", "--connections", &connections];
+        arguments.extend(mode.arguments());
+        let running = cluster.spawn_in_network(&artifacts::client(), arguments);
+        Self { running: Some(running), mode }
+    }
+
+    /// How many requests were answered so far.
+    ///
+    /// # Panics
+    /// When the client has ended.
+    #[track_caller]
+    #[must_use]
+    pub fn answered(&mut self) -> u64 {
+        let running = self.running.as_mut().expect("it runs until it is stopped");
+        assert!(!running.has_ended(), "the client ended by itself:\n{}", running.text_so_far());
+        let text = running.text_so_far();
+        let last = text.lines().rev().find_map(|line| line.split_once(" ok, "));
+        last.and_then(|(number, _)| number.parse().ok()).unwrap_or(0)
+    }
+
+    /// Waits until so many more requests are answered.
+    ///
+    /// # Panics
+    /// When that takes for ever.
+    #[track_caller]
+    pub fn until_more(&mut self, requests: u64) {
+        let goal = self.answered() + requests;
+        self.until(goal);
+    }
+
+    /// Waits until so many requests are answered altogether.
+    ///
+    /// # Panics
+    /// When that takes for ever.
+    #[track_caller]
+    pub fn until(&mut self, goal: u64) {
+        // A million requests at a thousand a second are slow, and no bug.
+        let deadline = DEADLINE + Duration::from_millis(goal);
+        wait_for(&format!("{goal} answers"), deadline, || match self.answered() {
+            answered if answered >= goal => Ok(()),
+            answered => Err(format!("{answered} answers")),
+        });
+    }
+
+    /// Sends no more requests, waits for the answers of those under way, and tells everything.
+    ///
+    /// # Panics
+    /// When there is no report.
+    #[track_caller]
+    pub fn stop(mut self) -> Report {
+        let running = self.running.take().expect("it runs until it is stopped");
+        read(&running.stop())
+    }
+
+    /// Stops, and not one request was lost.
+    ///
+    /// # Panics
+    /// When one was, with the report.
+    #[track_caller]
+    pub fn loses_nothing(self) -> Report {
+        let mode = self.mode;
+        let report = self.stop();
+        assert!(report.is_clean(), "the load {mode:?} lost requests:\n{report}");
+        report
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take().filter(|_| thread::panicking()) {
+            let output = running.stop();
+            match serde_json::from_str::<Report>(output.any_stdout()) {
+                Ok(report) => eprintln!("=== the load {:?} until then\n{report}===", self.mode),
+                Err(_) => eprintln!("=== the load {:?} has no report\n{output}", self.mode),
+            }
+        }
+    }
+}
+
+#[track_caller]
+fn read(output: &Output) -> Report {
+    match serde_json::from_str(output.any_stdout()) {
+        Ok(report) => report,
+        Err(error) => panic!("the client gave no report: {error}\n{output}"),
+    }
+}

@@ -1,0 +1,88 @@
+//! Releases that fail: the new package with another worker in it.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use tempfile::TempDir;
+
+use crate::Package;
+
+/// What is wrong with a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// Its worker says why on stderr and exits with status 1.
+    FailsBeforeReady,
+    /// Its worker never says READY=1.
+    HangsBeforeReady,
+    /// Its worker is killed by SIGABRT half a second after its start.
+    DiesAfterReady,
+}
+
+impl Flaw {
+    /// What the worker that fails before it is ready says first.
+    pub const REASON: &str = "cannot open the database: the schema is of version 7, expected 8";
+
+    /// The worker. The one that was packaged lies beside it, at a path of its own.
+    fn worker(self) -> String {
+        let packaged = format!("/{PACKAGED}");
+        match self {
+            Self::FailsBeforeReady => format!("#!/bin/sh\necho '{}' >&2\nexit 1\n", Self::REASON),
+            Self::HangsBeforeReady => format!("#!/bin/sh\nAPP_CLUSTER_FAULT_START=hang exec {packaged}\n"),
+            Self::DiesAfterReady => {
+                format!("#!/bin/sh\nAPP_CLUSTER_FAULT_START=crash-after=500ms exec {packaged}\n")
+            }
+        }
+    }
+}
+
+const RELEASE: &str = "usr/lib/app-cluster/release";
+const PACKAGED: &str = "usr/lib/app-cluster/release/packaged-worker";
+
+/// A package file that is gone when its test is over.
+#[derive(Debug)]
+pub(crate) struct Flawed {
+    /// Its version.
+    pub(crate) version: String,
+    /// The file.
+    pub(crate) path: PathBuf,
+    _directory: TempDir,
+}
+
+/// Packs the new package anew, with a worker that has this flaw and a version above all others.
+pub(crate) fn flawed(flaw: Flaw) -> Flawed {
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let root = directory.path().join("root");
+    dpkg_deb(&["--raw-extract".as_ref(), &Package::New.path(), &root]);
+
+    let version = format!("{}+flawed", Package::New.version());
+    let control = root.join("DEBIAN/control");
+    let text = fs::read_to_string(&control).expect("a package has a control file");
+    let with_version = |line: &str| match line.strip_prefix("Version: ") {
+        Some(_) => format!("Version: {version}\n"),
+        None => format!("{line}\n"),
+    };
+    write(&control, &text.lines().map(with_version).collect::<String>(), 0o644);
+    write(&root.join(RELEASE).join("VERSION"), &format!("{version}\n"), 0o644);
+
+    let worker = root.join(RELEASE).join("worker");
+    fs::rename(&worker, root.join(PACKAGED)).expect("the package has a worker");
+    write(&worker, &flaw.worker(), 0o755);
+
+    let path = directory.path().join("flawed.deb");
+    dpkg_deb(&["--root-owner-group".as_ref(), "--build".as_ref(), &root, &path]);
+    Flawed { version, path, _directory: directory }
+}
+
+fn write(path: &Path, text: &str, mode: u32) {
+    fs::write(path, text).expect("a temporary file can be written");
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("its mode can be set");
+}
+
+fn dpkg_deb(arguments: &[&Path]) {
+    let output = Command::new("dpkg-deb").args(arguments).output().expect("dpkg-deb can be run");
+    assert!(output.status.success(), "dpkg-deb: {}", String::from_utf8_lossy(&output.stderr));
+}

@@ -1,0 +1,176 @@
+//! One connection to the cluster, held by hand.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, BufRead, BufReader, Read, Write},
+    net::{Ipv4Addr, TcpStream},
+    os::fd::AsFd,
+    thread,
+    time::Duration,
+};
+
+use machine::{Machine, wait_for};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use serde_json::Value;
+
+use crate::{Cluster, DEADLINE, workers::WORKERS};
+
+/// The port of the unit as shipped.
+const PORT: u16 = 8080;
+
+/// What hangs longer than this is broken.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A connection that a test holds, to say what it wants when it wants it.
+#[derive(Debug)]
+pub struct Wire {
+    stream: BufReader<TcpStream>,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// Whether it says `Connection: close`.
+    pub closes: bool,
+    /// The body.
+    pub body: String,
+}
+
+impl Wire {
+    /// Connects to the cluster in this machine's network.
+    ///
+    /// # Errors
+    /// What connect(2) says.
+    ///
+    /// # Panics
+    /// When the machine's network cannot be entered.
+    pub fn open(machine: &Machine) -> io::Result<Self> {
+        let network = File::open(format!("/proc/{}/ns/net", machine.leader())).expect("the machine runs");
+        // A socket belongs to the network its thread was in when it was made; a thread can have its own.
+        let connecting = thread::spawn(move || {
+            move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?;
+            TcpStream::connect((Ipv4Addr::LOCALHOST, PORT))
+        });
+        let stream = connecting.join().expect("connecting does not panic")?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream: BufReader::new(stream) })
+    }
+
+    /// Sends a request and waits for its answer.
+    ///
+    /// # Errors
+    /// When the connection ends before the answer does.
+    pub fn get(&mut self, path: &str) -> io::Result<Answer> {
+        self.send(path)?;
+        self.receive()
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// What write(2) says.
+    pub fn send(&mut self, path: &str) -> io::Result<()> {
+        write!(self.stream.get_mut(), "GET {path} HTTP/1.1\r\nHost: app-cluster\r\n\r\n")
+    }
+
+    /// Waits for an answer.
+    ///
+    /// # Errors
+    /// When the connection ends before the answer does.
+    pub fn receive(&mut self) -> io::Result<Answer> {
+        let status = self.line()?;
+        let status = status.split_whitespace().nth(1).and_then(|code| code.parse().ok());
+        let status = status.ok_or(io::ErrorKind::InvalidData)?;
+        let (mut closes, mut length) = (false, 0);
+        loop {
+            let line = self.line()?.to_ascii_lowercase();
+            match line.split_once(": ") {
+                Some(("connection", value)) => closes = value == "close",
+                Some(("content-length", value)) => length = value.parse().unwrap_or(0),
+                Some(_) => {}
+                None => break,
+            }
+        }
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body)?;
+        Ok(Answer { status, closes, body: String::from_utf8_lossy(&body).into_owned() })
+    }
+
+    /// Waits until the server closes, without having said more.
+    ///
+    /// # Errors
+    /// When it is reset, or says more.
+    pub fn until_closed(&mut self) -> io::Result<()> {
+        match self.stream.read(&mut [0])? {
+            0 => Ok(()),
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
+    /// Which worker is at the other end.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn instance(&mut self) -> io::Result<u32> {
+        let answer = self.get("/")?;
+        let identity: Value = serde_json::from_str(&answer.body)?;
+        let instance = identity["instance"].as_u64().and_then(|instance| instance.try_into().ok());
+        instance.ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    fn line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        match self.stream.read_line(&mut line)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(line.trim_end().to_owned()),
+        }
+    }
+}
+
+impl Cluster {
+    /// Waits until the cluster answers a request.
+    #[track_caller]
+    pub fn until_it_answers(&self) {
+        wait_for("an answer", DEADLINE, || match Wire::open(self).and_then(|mut wire| wire.get("/")) {
+            Ok(Answer { status: 200, .. }) => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+    }
+
+    /// One idle connection to each worker.
+    ///
+    /// # Panics
+    /// When one of them cannot be reached.
+    #[track_caller]
+    #[must_use]
+    pub fn wires_to_all(&self) -> Vec<Wire> {
+        let mut wires = BTreeMap::new();
+        wait_for("a connection to each worker", DEADLINE, || {
+            let mut wire = Wire::open(self).map_err(|error| error.to_string())?;
+            let instance = wire.instance().map_err(|error| error.to_string())?;
+            wires.insert(instance, wire);
+            if wires.len() >= WORKERS as usize { Ok(()) } else { Err(format!("{:?}", wires.keys())) }
+        });
+        wires.into_values().collect()
+    }
+
+    /// The release of each process that answers `GET /` now, asked often enough to meet every worker.
+    #[track_caller]
+    #[must_use]
+    pub fn releases(&self) -> BTreeMap<u32, String> {
+        let mut releases = BTreeMap::new();
+        wait_for("an answer of each worker", DEADLINE, || {
+            let answer = Wire::open(self).and_then(|mut wire| wire.get("/")).map_err(|e| e.to_string())?;
+            let identity: Value = serde_json::from_str(&answer.body).map_err(|e| e.to_string())?;
+            let instance = identity["instance"].as_u64().and_then(|number| number.try_into().ok());
+            let release = identity["release"].as_str().unwrap_or_default();
+            releases.insert(instance.unwrap_or(0), release.to_owned());
+            if releases.len() >= WORKERS as usize { Ok(()) } else { Err(format!("{releases:?}")) }
+        });
+        releases
+    }
+}

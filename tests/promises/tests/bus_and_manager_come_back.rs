@@ -1,0 +1,73 @@
+//! systemd reloads or executes itself anew, the bus goes away and comes back, all during a rollout: no
+//! worker stays stopped, nothing is lost, and the next reload finishes the job.
+
+use promises::{Cluster, DEADLINE, Mode, Process, Suite, wait_for};
+
+promises::in_every_suite!(
+    after_a_daemon_reload,
+    after_a_daemon_reexec,
+    after_a_restart_of_the_bus,
+    after_a_death_of_the_bus,
+);
+
+fn after_a_daemon_reload(suite: Suite) {
+    during_a_rollout(suite, |cluster| {
+        cluster.systemctl(["daemon-reload"]).assert_success();
+    });
+}
+
+fn after_a_daemon_reexec(suite: Suite) {
+    during_a_rollout(suite, |cluster| {
+        cluster.systemctl(["daemon-reexec"]).assert_success();
+    });
+}
+
+fn after_a_restart_of_the_bus(suite: Suite) {
+    during_a_rollout(suite, |cluster| {
+        cluster.systemctl(["restart", "dbus.service"]).assert_success();
+    });
+}
+
+fn after_a_death_of_the_bus(suite: Suite) {
+    during_a_rollout(suite, |cluster| {
+        Process::of(cluster, cluster.main_pid("dbus.service")).kill();
+    });
+}
+
+#[track_caller]
+fn during_a_rollout(suite: Suite, disturb: impl Fn(&Cluster)) {
+    let cluster = Cluster::installed(suite);
+    let mut load = cluster.load(Mode::WithGaps);
+    let before = cluster.pids();
+    cluster.begin_reload();
+    cluster.until_worker(1, "to be replaced", |worker| worker.is_ready() && worker.pid != before[&1]);
+
+    disturb(&cluster);
+
+    wait_for("the end of the rollout, well or not", DEADLINE, || {
+        let state = cluster.show("app-cluster.service", "ActiveState");
+        let status = cluster.try_status()?;
+        let runs = status.rollout.iter().any(|rollout| rollout.state == api::RolloutState::Running);
+        if state == "active" && !runs { Ok(()) } else { Err(format!("{state}, {}", status.summary)) }
+    });
+    let between = cluster.until_whole();
+
+    cluster.until_at_rest();
+    cluster.reload();
+    let after = cluster.pids();
+    assert!(after.iter().all(|(instance, pid)| between[instance] != *pid), "{between:?}, then {after:?}");
+    load.until_more(500);
+    load.loses_nothing();
+
+    // It still hears what happens by itself.
+    Process::of(&cluster, after[&4]).kill();
+    cluster.until_worker(4, "to be replaced", |worker| worker.is_ready() && worker.pid != after[&4]);
+    wait_for("the orchestrator to hear of a crash", DEADLINE, || {
+        let status = cluster.try_status()?;
+        let worker = status.workers.iter().find(|worker| worker.instance == 4);
+        match worker {
+            Some(worker) if worker.restarts == 1 && worker.pid == cluster.worker(4).pid => Ok(()),
+            worker => Err(format!("{worker:?}")),
+        }
+    });
+}

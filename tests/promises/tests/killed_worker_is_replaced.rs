@@ -1,0 +1,107 @@
+//! `kill -9` of a worker: its replacement is ready within milliseconds, and only what it was just
+//! answering is lost.
+
+use std::time::Duration;
+
+use promises::{Cluster, Failure, Mode, Process, Report, Suite, ci_or_full};
+
+promises::in_every_suite!(within_milliseconds, and_only_requests_in_flight_on_it_fail);
+
+/// Beyond the worker's own start, in the median.
+const PROMISED: Duration = Duration::from_millis(15);
+/// How often it is tried to keep that.
+const ROUNDS: u32 = 4;
+
+/// How a request ends that was in flight on a killed worker.
+const IN_FLIGHT: [Failure; 4] =
+    [Failure::ResetBeforeAnswer, Failure::ResetInAnswer, Failure::EofBeforeAnswer, Failure::Truncated];
+
+fn within_milliseconds(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    let load = cluster.load(Mode::Calm);
+    // Another program that wants the processors makes any time longer, and none shorter.
+    let is_kept = (0..ROUNDS).any(|_| round(&cluster, suite) <= PROMISED);
+    load.stop();
+    assert!(is_kept, "promised are {PROMISED:?} beyond the worker's own start, {ROUNDS} rounds took longer");
+    cluster.assert_socket_is_whole();
+}
+
+/// Starts and kills each worker in turn; the median of what the replacement took beyond the worker's own start.
+fn round(cluster: &Cluster, suite: Suite) -> Duration {
+    let (own_starts, replacements): (Vec<_>, Vec<_>) =
+        victims().map(|instance| (own_start(cluster, instance), replacement(cluster, instance))).unzip();
+    let differences = replacements.iter().zip(&own_starts).map(|(all, own)| all.saturating_sub(*own));
+    let beyond = median(differences.collect());
+    println!(
+        "{suite}: kill -9 to READY {:?}, the worker's own start {:?}, beyond it {beyond:?} (medians)",
+        median(replacements),
+        median(own_starts),
+    );
+    beyond
+}
+
+/// What starting a worker takes when systemd is asked for it: from the end of the old process to READY. Part of that is
+/// systemd's and the kernel's work for the sandbox and the cgroup, before and after the process exists.
+fn own_start(cluster: &Cluster, instance: u32) -> Duration {
+    cluster.systemctl(["restart", &format!("worker@{instance}.service")]).assert_success();
+    let worker = cluster.worker(instance);
+    Duration::from_micros(worker.ready_usec - worker.stopped_usec)
+}
+
+/// Kills a worker; how long it takes until the next one is ready.
+fn replacement(cluster: &Cluster, instance: u32) -> Duration {
+    let before = cluster.worker(instance);
+    let process = Process::of(cluster, before.pid);
+    let killed_usec = process.kill();
+    process.until_others_execute(cluster, "worker", 4);
+    let after = cluster.until_worker(instance, "to be replaced", |worker| {
+        worker.is_ready() && worker.invocation != before.invocation
+    });
+    assert_ne!(after.pid, before.pid);
+    Duration::from_micros(after.ready_usec - killed_usec)
+}
+
+fn median(mut sorted: Vec<Duration>) -> Duration {
+    sorted.sort();
+    sorted[sorted.len() / 2]
+}
+
+fn and_only_requests_in_flight_on_it_fail(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    for instance in victims() {
+        let mut load = cluster.load(Mode::WithGaps);
+        load.until_more(500);
+        let before = cluster.worker(instance);
+        let held = connections(&cluster, before.pid);
+
+        Process::of(&cluster, before.pid).kill();
+
+        cluster.until_worker(instance, "to be replaced", |worker| {
+            worker.is_ready() && worker.invocation != before.invocation
+        });
+        load.until_more(500);
+        assert_only_in_flight(&load.stop(), before.pid, held);
+    }
+    cluster.assert_socket_is_whole();
+}
+
+/// Who is killed: each of the four in turn.
+fn victims() -> impl Iterator<Item = u32> {
+    (1..=4).cycle().take(ci_or_full(8, 20))
+}
+
+/// How many established connections a process holds.
+fn connections(cluster: &Cluster, pid: u32) -> u64 {
+    let sockets = cluster.run(["ss", "-Htnp", "state", "established", "sport", "=", ":8080"]);
+    let owner = format!("pid={pid},");
+    sockets.stdout().lines().filter(|line| line.contains(&owner)).count() as u64
+}
+
+#[track_caller]
+fn assert_only_in_flight(report: &Report, killed: u32, held: u64) {
+    let in_flight: u64 = IN_FLIGHT.iter().map(|failure| report.count(*failure)).sum();
+    assert_eq!(report.failed(), in_flight, "requests were lost that were not in flight:\n{report}");
+    assert!(in_flight <= held, "{killed} held {held} connections, and more requests were lost:\n{report}");
+    let elsewhere = report.examples.iter().find(|lost| lost.last_pid.is_some_and(|pid| pid != killed));
+    assert_eq!(elsewhere, None, "a request of another worker was lost:\n{report}");
+}

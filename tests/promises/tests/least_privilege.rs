@@ -1,0 +1,133 @@
+//! Everybody may do what is theirs, and nothing else.
+
+use promises::{Cluster, Mode, Output, Suite};
+
+promises::in_every_suite!(
+    the_orchestrator_may_restart_workers_and_nothing_else,
+    everybody_may_look_and_only_root_may_act,
+    nobody_is_believed_who_pretends_to_be_systemd,
+    the_units_are_sandboxed,
+);
+
+const SYSTEMD: [&str; 3] =
+    ["org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"];
+
+fn the_orchestrator_may_restart_workers_and_nothing_else(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    let before = cluster.pids();
+    let ask = |method: &str, words: &[&str]| call(&cluster, "app-cluster", &SYSTEMD, method, words);
+
+    ask("RestartUnit", &["ss", "worker@1.service", "replace"]).assert_success();
+    cluster.until_worker(1, "to be restarted", |worker| worker.is_ready() && worker.pid != before[&1]);
+
+    for unit in
+        ["dbus.service", "worker@x.service", "worker@1.socket", "app-cluster.socket", "worker.service"]
+    {
+        for method in ["RestartUnit", "StartUnit", "StopUnit"] {
+            refused(&ask(method, &["ss", unit, "replace"]));
+        }
+    }
+    refused(&ask("KillUnit", &["ssi", "worker@1.service", "main", "9"]));
+    refused(&ask("SetUnitProperties", &["sba(sv)", "worker@1.service", "true", "0"]));
+    refused(&ask("Reload", &[]));
+    refused(&ask("PowerOff", &[]));
+    refused(&ask("StartTransientUnit", &["ssa(sv)a(sa(sv))", "made-up.service", "replace", "0", "0"]));
+    // systemd itself refuses what has a unit file, and every worker has.
+    ask("StartTransientUnit", &["ssa(sv)a(sa(sv))", "worker@9.service", "replace", "0", "0"])
+        .assert_failure();
+
+    // And no worker may ask for anything at all.
+    let worker =
+        call(&cluster, "app-cluster-worker", &SYSTEMD, "RestartUnit", &["ss", "worker@1.service", "replace"]);
+    refused(&worker);
+    cluster.until_whole();
+}
+
+fn everybody_may_look_and_only_root_may_act(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    let before = cluster.pids();
+
+    let status = cluster.run_as("nobody", &["app-cluster", "status"]);
+    status.assert_success().assert_says("worker@1").assert_says("4 of 4 ready");
+    let object = ["org.appcluster1", "/org/appcluster1", "org.appcluster1"];
+    call(&cluster, "nobody", &object, "Status", &[]).assert_success();
+    for method in ["Reload", "Reconfigure", "Abort"] {
+        for user in ["nobody", "app-cluster-worker"] {
+            refused(&call(&cluster, user, &object, method, &[]));
+        }
+    }
+    for verb in [&["app-cluster", "reload"][..], &["app-cluster", "scale", "2"]] {
+        cluster.run_as("nobody", verb).assert_exit_code(4).assert_says("not permitted");
+    }
+    assert_eq!(cluster.pids(), before);
+
+    call(&cluster, "root", &object, "Reload", &[]).assert_success();
+    cluster.until_worker(4, "to be replaced", |worker| worker.is_ready() && worker.pid != before[&4]);
+}
+
+/// Any process may send any signal to the name of another; the sender cannot be forged.
+fn nobody_is_believed_who_pretends_to_be_systemd(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    let load = cluster.load(Mode::Calm);
+    let status = cluster.status();
+    let before = cluster.pids();
+    let unit = "/org/freedesktop/systemd1/unit/worker_401_2eservice";
+    let properties =
+        ["sa{sv}as", "org.freedesktop.systemd1.Unit", "1", "ActiveState", "s", "inactive", "0"].as_slice();
+    let service = ["sa{sv}as", "org.freedesktop.systemd1.Service", "1", "MainPID", "u", "1", "0"].as_slice();
+    let job = ["uoss", "7", "/org/freedesktop/systemd1/job/7", "worker@1.service", "failed"].as_slice();
+    let rollout = ["t", "1"].as_slice();
+    for _ in 0..5 {
+        for (path, interface, name, words) in [
+            (unit, "org.freedesktop.DBus.Properties", "PropertiesChanged", properties),
+            (unit, "org.freedesktop.DBus.Properties", "PropertiesChanged", service),
+            (SYSTEMD[1], SYSTEMD[2], "JobRemoved", job),
+            (SYSTEMD[1], SYSTEMD[2], "Reloading", &["b", "false"][..]),
+            ("/org/appcluster1", "org.appcluster1", "RolloutChanged", rollout),
+        ] {
+            // The bus lets everybody send a signal to everybody.
+            let emit = ["busctl", "--system", "--destination=org.appcluster1", "emit", path, interface, name];
+            cluster.run_as("nobody", &[&emit[..], words].concat()).assert_success();
+        }
+    }
+
+    let now = cluster.status();
+    assert_eq!((now.ready, now.summary), (status.ready, status.summary));
+    assert_eq!(now.workers, status.workers, "it believed somebody");
+    assert_eq!(cluster.pids(), before);
+    cluster.reload();
+    load.loses_nothing();
+}
+
+fn the_units_are_sandboxed(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    for (unit, most) in [("app-cluster.service", 2.0), ("worker@1.service", 2.0)] {
+        let output = cluster.run(["systemd-analyze", "security", "--no-pager", unit]);
+        let exposure =
+            output.stdout().lines().find_map(|line| line.split_once("Overall exposure level for "));
+        let words = exposure.map(|(_, rest)| rest.split_whitespace().collect::<Vec<_>>());
+        let score = words.and_then(|words| words.get(1)?.parse::<f64>().ok());
+        let score = score.unwrap_or_else(|| panic!("there is no score:\n{output}"));
+        println!("{suite}: exposure of {unit}: {score}");
+        assert!(score <= most, "{unit} is exposed by {score}, at most {most} is promised\n{output}");
+    }
+}
+
+/// Calls a method over the system bus as this user.
+#[track_caller]
+fn call(cluster: &Cluster, user: &str, object: &[&str], method: &str, words: &[&str]) -> Output {
+    let line = [&["busctl", "--system", "call"], object, &[method], words].concat();
+    cluster.run_as(user, &line)
+}
+
+/// It was refused for want of a right, and not because it was wrong.
+#[track_caller]
+fn refused(output: &Output) {
+    output.assert_failure();
+    let words = ["Access denied", "Permission denied", "Interactive authentication required"];
+    let text = output.text();
+    assert!(
+        words.iter().any(|words| text.contains(words)),
+        "it failed, and not for want of a right\n{output}"
+    );
+}

@@ -1,0 +1,51 @@
+//! A worker whose runtime stalls starves its watchdog: it is killed and replaced, and the others serve.
+
+use promises::{Cluster, Entry, Failure, Mode, Suite, Wire, monotonic_usec};
+
+promises::in_every_suite!(by_its_watchdog);
+
+fn by_its_watchdog(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    cluster.edit("worker@.service", "Service", "WatchdogSec=1s\nEnvironment=APP_CLUSTER_FAULTS=1");
+    cluster.reload();
+    let before = cluster.pids();
+
+    let mut wire = Wire::open(&cluster).expect("the cluster accepts");
+    let stalled = wire.instance().expect("the cluster answers");
+    let mut load = cluster.load(Mode::WithGaps);
+    load.until_more(500);
+    let begin = monotonic_usec();
+    wire.send("/fault/hang").expect("the worker still reads");
+
+    let after = cluster.until_worker(stalled, "to be replaced", |worker| {
+        worker.is_ready() && worker.pid != before[&stalled]
+    });
+    assert_eq!(after.restarts, 1);
+    let unit = format!("worker@{stalled}");
+    let journal = cluster.journal(["-u", &unit]);
+    assert!(journal.contains("Watchdog timeout"), "somebody else ended it:\n{journal}");
+    cluster.until_whole();
+    load.until_more(500);
+
+    let told = cluster.logged(&["app-cluster"], begin);
+    let messages: Vec<_> = told.iter().map(Entry::message).collect();
+    for lie in ["stopped on purpose", "is not started again"] {
+        assert!(
+            !messages.iter().any(|told| told.contains(lie)),
+            "nobody stopped it and it runs: {messages:#?}"
+        );
+    }
+
+    // Those whom it was answering, and nobody else; and they were told, not left waiting.
+    let report = load.stop();
+    let told = report.count(Failure::ResetBeforeAnswer) + report.count(Failure::EofBeforeAnswer);
+    assert_eq!(report.failed(), told, "{report}");
+    assert!(told <= Mode::WithGaps.connections(), "{report}");
+    let elsewhere =
+        report.examples.iter().find(|lost| lost.last_pid.is_some_and(|pid| pid != before[&stalled]));
+    assert_eq!(elsewhere, None, "a request of another worker was lost:\n{report}");
+    let pids = cluster.pids();
+    let others = before.iter().filter(|(instance, _)| **instance != stalled);
+    assert!(others.into_iter().all(|(instance, pid)| pids[instance] == *pid), "{before:?}, then {pids:?}");
+    cluster.assert_socket_is_whole();
+}
