@@ -4,7 +4,7 @@
 //! nothing, so that a test can put any order of events in front of it. The orchestrator's driver turns the
 //! world into [`Event`]s and [`Action`]s into the world, and decides nothing itself.
 //!
-//! - [`unit`]: systemd's words for a unit, parsed once.
+//! - [`mod@unit`]: systemd's words for a unit, parsed once.
 //! - [`plan`]: which workers a rollout replaces and in which order.
 //! - [`machine`]: one rollout, step by step, with its state diagram.
 //! - [`keep`]: what to start and stop while nothing is rolled, and how long to wait before a next try.
