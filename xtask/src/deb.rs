@@ -24,12 +24,6 @@ pub(crate) struct Options {
     /// The package's version, and what its programs say theirs is [default: that of the source]
     #[arg(long, value_name = "V")]
     pub(crate) version: Option<String>,
-    /// Package this program as the worker
-    #[arg(long, value_name = "FILE")]
-    pub(crate) worker: Option<PathBuf>,
-    /// What the programs say their version is, when that is not the package's.
-    #[arg(skip)]
-    pub(crate) compiled_as: Option<String>,
 }
 
 /// When there is no git to ask for the date of the last change.
@@ -52,13 +46,10 @@ pub(crate) fn build(workspace: &Workspace, options: &Options) -> Result<PathBuf>
     let architecture = cmd!(shell, "dpkg --print-architecture").quiet().read()?;
     let directory = workspace.target.join("debian");
     let package = directory.join(format!("app-cluster_{version}_{architecture}.deb"));
-    // Beside a package with our own worker, so that one with another is never taken for it.
-    let whole = package.with_extension("whole");
-    if options.worker.is_none() && whole.exists() && is_newer(&package, &workspace.root)? {
+    if package.exists() && is_newer(&package, &workspace.root)? {
         eprintln!("xtask: {} is up to date", package.display());
         return Ok(package);
     }
-    shell.remove_path(&whole)?;
 
     let stage = directory.join(format!("{version}.stage"));
     shell.remove_path(&stage)?;
@@ -67,14 +58,10 @@ pub(crate) fn build(workspace: &Workspace, options: &Options) -> Result<PathBuf>
     fs::create_dir_all(root.join("DEBIAN"))?;
     copy(&workspace.root.join("packaging/root"), &root)?;
     copy(&workspace.root.join("units"), &root.join("usr/lib/systemd/system"))?;
-    let compiled_as = options.compiled_as.as_deref().unwrap_or(version);
-    let programs = build_programs(workspace, compiled_as, &root)?;
+    let programs = build_programs(workspace, version, &root)?;
     let libraries = libraries(shell, &programs, &stage)?;
     let release = root.join("usr/lib/app-cluster/release");
     fs::write(release.join("VERSION"), format!("{version}\n"))?;
-    if let Some(worker) = &options.worker {
-        install(worker, &release.join("worker"))?;
-    }
     let date = source_date(shell);
     install_documentation(workspace, version, &date, &root)?;
     let values = [("VERSION", version), ("ARCHITECTURE", &architecture), ("SHLIBS", &libraries)];
@@ -85,9 +72,6 @@ pub(crate) fn build(workspace: &Workspace, options: &Options) -> Result<PathBuf>
     let unfinished = stage.join("package.deb");
     cmd!(shell, "dpkg-deb --root-owner-group --build {root} {unfinished}").quiet().ignore_stdout().run()?;
     fs::rename(&unfinished, &package)?;
-    if options.worker.is_none() {
-        fs::write(whole, "")?;
-    }
     Ok(package)
 }
 

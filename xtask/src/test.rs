@@ -37,7 +37,6 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let _environment = [
         shell.push_env("APP_CLUSTER_DEB_OLD", packages.old),
         shell.push_env("APP_CLUSTER_DEB_NEW", packages.new),
-        shell.push_env("APP_CLUSTER_DEB_BROKEN", packages.broken),
         shell.push_env("APP_CLUSTER_CLIENT", client),
         shell.push_env("APP_CLUSTER_COUNTS", if options.full { "full" } else { "ci" }),
     ];
@@ -87,31 +86,18 @@ fn test(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
 struct Packages {
     old: PathBuf,
     new: PathBuf,
-    broken: PathBuf,
 }
 
 impl Packages {
-    /// Builds them. The broken one's worker ends before it is ready; the rest of it is the new one's.
     fn build(workspace: &Workspace) -> Result<Self> {
-        let (old, new, broken) = (VERSION, next(1), next(2));
-        let whole = |version: &str| {
-            deb::build(
-                workspace,
-                &deb::Options { version: Some(version.to_owned()), ..deb::Options::default() },
-            )
-        };
-        let with_broken_worker = deb::Options {
-            version: Some(broken),
-            worker: Some(workspace.root.join("xtask/src/broken-worker.sh")),
-            compiled_as: Some(new.clone()),
-        };
-        Ok(Self { old: whole(old)?, new: whole(&new)?, broken: deb::build(workspace, &with_broken_worker)? })
+        let build = |version: String| deb::build(workspace, &deb::Options { version: Some(version) });
+        Ok(Self { old: build(VERSION.to_owned())?, new: build(next_version())? })
     }
 }
 
-/// A patch release after the source's own.
-fn next(patches: u32) -> String {
+/// The patch release after the source's own.
+fn next_version() -> String {
     let (major, minor) = (env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"));
     let patch: u32 = env!("CARGO_PKG_VERSION_PATCH").parse().unwrap_or(0);
-    format!("{major}.{minor}.{}", patch + patches)
+    format!("{major}.{minor}.{}", patch + 1)
 }
