@@ -1,29 +1,113 @@
 //! Inputs: the fragments laid over each other, a later one over an earlier one, key by key.
 
-use std::time::Duration;
-
-use crate::fragment::{Assigned, Fragment};
-use crate::settings::{Origins, RolloutSettings, Settings, Workers};
+use crate::fragment::Fragment;
+use crate::keys::{KEYS, Key};
+use crate::problem::{Position, Problem};
+use crate::settings::{Count, Origin, Settings, Workers};
+use crate::timespan;
 
 #[derive(Debug, Default)]
-pub(crate) struct Inputs {
-    workers: Option<Assigned<Workers>>,
-    settle: Option<Assigned<Duration>>,
-}
+pub(crate) struct Inputs(Settings);
 
 impl Inputs {
-    pub(crate) fn merge(&mut self, later: Fragment) {
-        self.workers = later.workers.or(self.workers.take());
-        self.settle = later.settle.or(self.settle.take());
+    pub(crate) fn merge(&mut self, Fragment(mut later): Fragment) {
+        for key in &KEYS {
+            if let Some(origin) = later.origins.remove(key.path) {
+                (key.copy)(&later, &mut self.0);
+                self.0.origins.insert(key.path, origin);
+            }
+        }
     }
 
-    pub(crate) fn into_settings(self) -> Settings {
-        let (workers, workers_origin) = Assigned::split(self.workers);
-        let (settle, settle_origin) = Assigned::split(self.settle);
-        Settings {
-            workers: workers.unwrap_or_default(),
-            rollout: RolloutSettings { settle: settle.unwrap_or(RolloutSettings::default().settle) },
-            origins: Origins { workers: workers_origin, settle: settle_origin },
+    /// # Errors
+    ///
+    /// Values each of which is valid and that make no sense together.
+    pub(crate) fn into_settings(self) -> Result<Settings, Vec<Problem>> {
+        let Self(mut settings) = self;
+        if settings.rollout.surge == 0 && !settings.origins.contains_key("rollout.max_unavailable") {
+            settings.rollout.max_unavailable = 1;
         }
+        let conflicts =
+            [no_replacement(&settings), no_room_for_the_surge(&settings), shrinking_pauses(&settings)];
+        let problems: Vec<_> =
+            conflicts.into_iter().flatten().filter_map(|conflict| conflict.problem(&settings)).collect();
+        if problems.is_empty() { Ok(settings) } else { Err(problems) }
+    }
+}
+
+/// Values that make no sense together, told of one of them.
+struct Conflict {
+    /// The key that had better change.
+    key: &'static str,
+    message: String,
+    help: String,
+}
+
+impl Conflict {
+    /// Nothing for a key that no file sets: the defaults go together.
+    fn problem(self, settings: &Settings) -> Option<Problem> {
+        let origin = settings.origins.get(self.key)?;
+        let problem = Problem::of_file(&origin.file, self.message).at(origin.position);
+        Some(problem.with_key(self.key).with_help(self.help))
+    }
+}
+
+fn no_replacement(settings: &Settings) -> Option<Conflict> {
+    let rollout = &settings.rollout;
+    (rollout.surge == 0 && rollout.max_unavailable == 0).then(|| Conflict {
+        key: "rollout.max_unavailable",
+        message: format!("no worker could ever be replaced with {}", value(settings, "rollout.surge")),
+        help: "write max_unavailable = 1, or surge = 1".to_owned(),
+    })
+}
+
+fn no_room_for_the_surge(settings: &Settings) -> Option<Conflict> {
+    let Workers::Count(workers) = settings.workers else { return None };
+    let (workers, surge, room) = (workers.get(), settings.rollout.surge, Count::MAX);
+    if workers + surge <= room {
+        return None;
+    }
+    let (key, other, help) = if settings.origins.contains_key("rollout.surge") {
+        ("rollout.surge", "workers", format!("write surge = {}, or fewer workers", room - workers))
+    } else {
+        let help = format!("write workers = {}, or surge = {} below [rollout]", room - surge, room - workers);
+        ("workers", "rollout.surge", help)
+    };
+    let message = format!(
+        "with {} a rollout runs up to {} workers, and the system bus lets the orchestrator watch {room}",
+        value(settings, other),
+        workers + surge,
+    );
+    Some(Conflict { key, message, help })
+}
+
+fn shrinking_pauses(settings: &Settings) -> Option<Conflict> {
+    let (first, max) = (settings.backoff.first, settings.backoff.max);
+    if first <= max {
+        return None;
+    }
+    Some(if settings.origins.contains_key("backoff.max") {
+        Conflict {
+            key: "backoff.max",
+            message: format!("the longest pause is shorter than {}", value(settings, "backoff.first")),
+            help: format!("write max = {:?} or more", timespan::format(first)),
+        }
+    } else {
+        Conflict {
+            key: "backoff.first",
+            message: format!("the first pause is longer than {}", value(settings, "backoff.max")),
+            help: format!("write first = {:?} or less, or a longer max", timespan::format(max)),
+        }
+    })
+}
+
+/// `rollout.surge = 1 (the default)`.
+fn value(settings: &Settings, path: &str) -> String {
+    let shown = Key::find(path).map(|key| (key.show)(settings)).unwrap_or_default();
+    match settings.origins.get(path) {
+        Some(Origin { file, position: Position { line, column } }) => {
+            format!("{path} = {shown} ({}:{line}:{column})", file.display())
+        }
+        None => format!("{path} = {shown} (the default)"),
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! - a *fragment* is what one file says: every key optional, each value valid and with its position;
 //! - *inputs* are all fragments laid over each other: per key the last file that sets it, and which that was;
-//! - [`Settings`] are complete: what no file says has its default.
+//! - [`Settings`] are complete: what no file says has its default, and the values make sense together.
 //!
 //! Which files are read, and in which order, follows `systemd.conf(5)`; see [`drop_in`].
 
@@ -13,6 +13,7 @@ pub mod timespan;
 
 mod fragment;
 mod inputs;
+mod keys;
 mod problem;
 mod settings;
 
@@ -22,7 +23,10 @@ use fragment::Fragment;
 use inputs::Inputs;
 
 pub use problem::{Error, Position, Problem};
-pub use settings::{Count, Effective, Origin, ParseWorkersError, RolloutSettings, Settings, Workers};
+pub use settings::{
+    BackoffSettings, Count, Deadline, Effective, OnFailure, Origin, ParseWorkersError, ReleaseSettings,
+    RolloutSettings, Settings, Workers,
+};
 
 /// Where configuration is looked for, below the root, highest precedence first.
 ///
@@ -49,7 +53,12 @@ pub fn load(root: &Path) -> Result<Settings, Error> {
             Err(problem) => problems.push(problem),
         }
     }
-    if problems.is_empty() { Ok(inputs.into_settings()) } else { Err(Error { problems }) }
+    // How values go together can be said when all of them are known.
+    if problems.is_empty() {
+        inputs.into_settings().map_err(|problems| Error { problems })
+    } else {
+        Err(Error { problems })
+    }
 }
 
 /// The files that take part below `root`, in the order in which they are read: a later one overrides.

@@ -1,12 +1,15 @@
 //! Settings: what the program works with. Every value is valid and every key has one.
 
-use std::fmt;
+mod workers;
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
+use crate::keys::KEYS;
 use crate::problem::Position;
-use crate::timespan;
+
+pub use workers::{Count, ParseWorkersError, Workers};
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,79 +18,118 @@ pub struct Settings {
     pub workers: Workers,
     /// The table `[rollout]`.
     pub rollout: RolloutSettings,
-    pub(crate) origins: Origins,
+    /// The table `[releases]`.
+    pub releases: ReleaseSettings,
+    /// The table `[backoff]`.
+    pub backoff: BackoffSettings,
+    /// Where each key was set, by its path; absent for a default.
+    pub(crate) origins: BTreeMap<&'static str, Origin>,
 }
 
 /// The table `[rollout]`: how workers are replaced.
+///
+/// `surge` and `max_unavailable` are never both 0: no worker could be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RolloutSettings {
-    /// `settle`: how long a new worker has to stay ready before the next is replaced; 1 s unless set.
+    /// `surge`: how many extra instances may be started before an old one stops, 0 to 100; 1 unless set.
+    pub surge: u32,
+    /// `max_unavailable`: how many workers less than wanted may be ready, 0 to [`Count::MAX`]. Unless set it
+    /// is 0 with a surge and 1 without.
+    pub max_unavailable: u32,
+    /// `settle`: how long a new worker has to stay ready before the next is replaced, at most 10 min; 2 s
+    /// unless set.
     pub settle: Duration,
-}
-
-impl RolloutSettings {
-    /// The longest `settle`: ten minutes.
-    pub const MAX_SETTLE: Duration = Duration::from_secs(600);
+    /// `worker_deadline`: replacing one worker (drain, start, settle) takes no longer, 1 s to 1 day.
+    ///
+    /// [`Deadline::Auto`], which it is unless set, stands for what the unit's own `TimeoutStopSec=`,
+    /// `TimeoutStartSec=` and `WatchdogSec=` and [`settle`](Self::settle) add up to.
+    pub worker_deadline: Deadline,
+    /// `deadline`: the whole rollout takes no longer, the time it is paused not counted, 1 s to 7 days.
+    ///
+    /// [`Deadline::Auto`], which it is unless set, stands for one
+    /// [`worker_deadline`](Self::worker_deadline) for each worker.
+    pub deadline: Deadline,
+    /// `on_failure`: what becomes of the workers already replaced when a rollout fails.
+    pub on_failure: OnFailure,
+    /// `watch`: for how long after a rollout to another release the workers are watched, at most 1 h; 30 s
+    /// unless set. While a majority of them flaps in that time the rollout is undone. Zero: not at all.
+    pub watch: Duration,
 }
 
 impl Default for RolloutSettings {
     fn default() -> Self {
-        Self { settle: Duration::from_secs(1) }
+        Self {
+            surge: 1,
+            max_unavailable: 0,
+            settle: Duration::from_secs(2),
+            worker_deadline: Deadline::Auto,
+            deadline: Deadline::Auto,
+            on_failure: OnFailure::Rollback,
+            watch: Duration::from_secs(30),
+        }
     }
 }
 
-/// How many workers run.
+/// How long something may take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Workers {
-    /// As many as there are CPUs that the orchestrator may use.
+pub enum Deadline {
+    /// As long as what it is made of may take.
     #[default]
     Auto,
-    /// This many.
-    Count(Count),
+    /// This long; never zero.
+    After(Duration),
 }
 
-impl fmt::Display for Workers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Auto => f.write_str("auto"),
-            Self::Count(count) => write!(f, "{}", count.get()),
+/// What becomes of the workers already replaced when a rollout fails.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// `"rollback"`: they return to the old release.
+    #[default]
+    Rollback,
+    /// `"halt"`: they stay as they are, for somebody to look at.
+    Halt,
+}
+
+/// The table `[releases]`: what stays on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReleaseSettings {
+    /// `keep`: how many releases stay on disk, 2 to 100; 5 unless set. The current and the previous one
+    /// always do.
+    pub keep: u32,
+}
+
+impl Default for ReleaseSettings {
+    fn default() -> Self {
+        Self { keep: 5 }
+    }
+}
+
+/// The table `[backoff]`: when a worker flaps, and what it is given then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BackoffSettings {
+    /// `burst`: so many restarts within [`window`](Self::window) and the worker flaps, 2 to 100; 5 unless
+    /// set.
+    pub burst: u32,
+    /// `window`: the time in which restarts are counted, 1 s to 10 min; 10 s unless set.
+    pub window: Duration,
+    /// `first`: the first pause of a worker that flaps, 100 ms to 10 min; 1 s unless set.
+    pub first: Duration,
+    /// `max`: the longest pause; each is twice the one before. From [`first`](Self::first) to 1 h; 1 min
+    /// unless set.
+    pub max: Duration,
+    /// `stable`: a worker that ran for so long is forgiven, 1 s to 1 day; 1 min unless set.
+    pub stable: Duration,
+}
+
+impl Default for BackoffSettings {
+    fn default() -> Self {
+        Self {
+            burst: 5,
+            window: Duration::from_secs(10),
+            first: Duration::from_secs(1),
+            max: Duration::from_secs(60),
+            stable: Duration::from_secs(60),
         }
-    }
-}
-
-/// The text is neither `auto` nor a number of workers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected `auto` or a number from 1 to {max}", max = Count::MAX)]
-pub struct ParseWorkersError;
-
-impl FromStr for Workers {
-    type Err = ParseWorkersError;
-
-    fn from_str(text: &str) -> Result<Self, ParseWorkersError> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            _ => text.parse().ok().and_then(Count::new).map(Self::Count).ok_or(ParseWorkersError),
-        }
-    }
-}
-
-/// A number of workers, from 1 to [`Count::MAX`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Count(u32);
-
-impl Count {
-    /// The greatest number of workers. The system bus allows 512 match rules per connection, and the orchestrator
-    /// has one for each worker.
-    pub const MAX: u32 = 500;
-
-    /// The count, if it is one.
-    pub fn new(count: u32) -> Option<Self> {
-        (1..=Self::MAX).contains(&count).then_some(Self(count))
-    }
-
-    /// The number.
-    pub fn get(self) -> u32 {
-        self.0
     }
 }
 
@@ -98,13 +140,6 @@ pub struct Origin {
     pub file: PathBuf,
     /// The position of the value in it.
     pub position: Position,
-}
-
-/// Where each key was set; absent for a default.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Origins {
-    pub(crate) workers: Option<Origin>,
-    pub(crate) settle: Option<Origin>,
 }
 
 /// One key with the value that holds.
@@ -120,30 +155,11 @@ pub struct Effective<'a> {
 
 impl Settings {
     /// Every key with the value that holds and where it comes from, in the order of the manual.
-    pub fn effective(&self) -> [Effective<'_>; 2] {
-        let workers = match self.workers {
-            Workers::Auto => "\"auto\"".to_owned(),
-            Workers::Count(count) => count.get().to_string(),
-        };
-        let settle = format!("{:?}", timespan::format(self.rollout.settle));
-        [
-            Effective { key: "workers", value: workers, origin: self.origins.workers.as_ref() },
-            Effective { key: "rollout.settle", value: settle, origin: self.origins.settle.as_ref() },
-        ]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn workers_are_parsed_as_they_are_shown() {
-        for text in ["auto", "1", "500"] {
-            assert_eq!(text.parse::<Workers>().map(|w| w.to_string()).as_deref(), Ok(text));
-        }
-        for text in ["", "0", "1025", "-1", "Auto", "4.0", "99999999999"] {
-            assert_eq!(text.parse::<Workers>(), Err(ParseWorkersError), "{text}");
-        }
+    pub fn effective(&self) -> [Effective<'_>; KEYS.len()] {
+        KEYS.map(|key| Effective {
+            key: key.path,
+            value: (key.show)(self),
+            origin: self.origins.get(key.path),
+        })
     }
 }

@@ -1,0 +1,79 @@
+//! Every key there is, one line each: its path, what it may be, and thereby its field in [`Settings`].
+
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use crate::fragment::values::{Auto, Failure, Kind, Number, Rejected, Span};
+use crate::settings::{Count, Settings};
+
+/// One key.
+#[derive(Clone, Copy)]
+pub(crate) struct Key {
+    /// The key, with its table: `rollout.settle`.
+    pub(crate) path: &'static str,
+    /// Sets the field to the value that a file gives. What the field holds before is the default.
+    pub(crate) read: fn(&DeValue<'_>, &mut Settings) -> Result<(), Rejected>,
+    /// Copies the field.
+    pub(crate) copy: fn(from: &Settings, to: &mut Settings),
+    /// The field, as it is written in TOML.
+    pub(crate) show: fn(&Settings) -> String,
+}
+
+impl Key {
+    /// The key of that path.
+    pub(crate) fn find(path: &str) -> Option<&'static Self> {
+        KEYS.iter().find(|key| key.path == path)
+    }
+
+    /// The table it belongs in; empty for none.
+    pub(crate) fn table(&self) -> &'static str {
+        self.path.split_once('.').map_or("", |(table, _)| table)
+    }
+
+    /// Its name within the table.
+    pub(crate) fn name(&self) -> &'static str {
+        self.path.split_once('.').map_or(self.path, |(_, name)| name)
+    }
+}
+
+/// The path of a key is the path of its field: one cannot be written for the other.
+macro_rules! keys {
+    ($($first:ident $(. $rest:ident)? = $kind:expr;)*) => {
+        [$(Key {
+            path: concat!(stringify!($first) $(, ".", stringify!($rest))?),
+            read: |value, settings| {
+                let field = &mut settings.$first $(.$rest)?;
+                let parsed = $kind.parse(value);
+                *field = parsed.map_err(|rejected| rejected.or_write($kind.show(*field)))?;
+                Ok(())
+            },
+            copy: |from, to| to.$first $(.$rest)? = from.$first $(.$rest)?,
+            show: |settings| $kind.show(settings.$first $(.$rest)?),
+        }),*]
+    };
+}
+
+const MS: Duration = Duration::from_millis(1);
+const S: Duration = Duration::from_secs(1);
+const MIN: Duration = Duration::from_secs(60);
+const H: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// In the order of the manual.
+pub(crate) static KEYS: [Key; 14] = keys! {
+    workers = Auto(Number(1..=Count::MAX));
+    rollout.surge = Number(0..=100);
+    rollout.max_unavailable = Number(0..=Count::MAX);
+    rollout.settle = Span(Duration::ZERO..=10 * MIN);
+    rollout.worker_deadline = Auto(Span(S..=DAY));
+    rollout.deadline = Auto(Span(S..=7 * DAY));
+    rollout.on_failure = Failure;
+    rollout.watch = Span(Duration::ZERO..=H);
+    releases.keep = Number(2..=100);
+    backoff.burst = Number(2..=100);
+    backoff.window = Span(S..=10 * MIN);
+    backoff.first = Span(100 * MS..=10 * MIN);
+    backoff.max = Span(100 * MS..=H);
+    backoff.stable = Span(S..=DAY);
+};
