@@ -12,12 +12,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::PathBuf;
 
 use rollout::Instance;
 
+use crate::disk;
 use crate::releases::ReleaseId;
 
 /// The file and what is in it.
@@ -92,11 +93,7 @@ impl Ledger {
         for instance in &self.held {
             let _ = writeln!(text, "held {}", instance.number());
         }
-        let next = self.path.with_extension("next");
-        let mut file = File::create(&next)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&next, &self.path)
+        disk::write_atomically(&self.path, text.as_bytes())
     }
 }
 

@@ -110,7 +110,7 @@ impl Driver {
         let (Outcome::Done, Some(to), Some(from)) = (outcome, &running.to, &running.from) else {
             return;
         };
-        if let Err(error) = self.releases.accept(to).and_then(|()| self.releases.prune(&[to, from])) {
+        if let Err(error) = self.releases.accept(to).and_then(|()| self.releases.prune(2, &[to, from])) {
             tracing::warn!("failed to tidy up old releases: {error}; they stay on disk");
         }
     }

@@ -1,0 +1,82 @@
+//! Which releases there are, and which of them go.
+
+use std::fs;
+use std::io;
+
+use super::stage::STAGING;
+use super::{Release, ReleaseId, Releases};
+use crate::disk;
+
+/// Where a release goes to be removed: what is left of it after a power cut is none.
+const REMOVED: &str = ".removed";
+
+impl Releases {
+    /// All releases, in the order in which they came here.
+    pub(crate) fn list(&self) -> io::Result<Vec<Release>> {
+        let ids = self.names()?.into_iter().filter_map(|name| ReleaseId::new(&name));
+        let mut releases: Vec<_> = ids.filter_map(|id| self.release(&id)).collect();
+        releases.sort_by(|a, b| (a.added, &a.id).cmp(&(b.added, &b.id)));
+        Ok(releases)
+    }
+
+    /// Removes the oldest releases until `keep` are left, but neither the current one nor those that are protected,
+    /// and what an interrupted change has left; returns the releases removed.
+    ///
+    /// Of a deployed directory only our link to it goes.
+    pub(crate) fn prune(&self, keep: usize, protect: &[&ReleaseId]) -> io::Result<Vec<ReleaseId>> {
+        self.remove_leftovers()?;
+        let Some(current) = self.current() else {
+            // Nobody knows then which of them is in use.
+            return Ok(Vec::new());
+        };
+        let releases = self.list()?;
+        let excess = releases.len().saturating_sub(keep);
+        let may_go = |id: &ReleaseId| *id != current && !protect.contains(&id);
+        let removed: Vec<_> =
+            releases.into_iter().map(|release| release.id).filter(may_go).take(excess).collect();
+        for id in &removed {
+            self.remove(id)?;
+        }
+        Ok(removed)
+    }
+
+    fn remove(&self, id: &ReleaseId) -> io::Result<()> {
+        let dir = self.dir(id);
+        if dir.is_symlink() {
+            disk::remove(&dir)?;
+        } else {
+            let removed = self.parent().join(REMOVED);
+            disk::rename(&dir, &removed)?;
+            disk::remove_tree(&removed)?;
+        }
+        // Not before: until the release is gone, it must not look like a good one.
+        self.accept(id)?;
+        disk::sync_dir(&self.parent())
+    }
+
+    fn remove_leftovers(&self) -> io::Result<()> {
+        disk::remove_tree(&self.parent().join(STAGING))?;
+        disk::remove_tree(&self.parent().join(REMOVED))?;
+        for name in self.names()? {
+            let marked = name.strip_prefix('.').and_then(|name| name.strip_suffix(".rejected"));
+            if let Some(id) = marked.and_then(ReleaseId::new)
+                && self.is_free(&id)
+            {
+                self.accept(&id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(self.parent()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            names.extend(entry?.file_name().into_string());
+        }
+        Ok(names)
+    }
+}
