@@ -6,6 +6,8 @@
 mod cluster;
 mod disk;
 mod driver;
+#[cfg_attr(not(test), expect(dead_code, reason = "the driver does not write it yet"))]
+mod history;
 mod journal;
 mod ledger;
 mod log;
