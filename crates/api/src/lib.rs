@@ -3,17 +3,25 @@
 //! | member | what it does | who may call it |
 //! |---|---|---|
 //! | `Status() → Status` | one snapshot of the cluster | everybody |
-//! | `Reload() → t` | begins a rollout, or queues one behind the running one; returns its id | root |
+//! | `Releases() → a(Release)` | the releases on disk, newest first | everybody |
+//! | `History() → a(Entry)` | the rollouts of the past, newest first | everybody |
+//! | `Reload(by) → t` | begins a rollout, or queues one behind the running one; returns its id | root |
+//! | `Deploy(file, id, canary, by) → t` | copies a program and rolls to it | root |
+//! | `DeployDirectory(path, id, canary, by) → t` | rolls to the program `worker` in a directory | root |
+//! | `Rollback(id, by) → t` | rolls to a release that is on disk | root |
+//! | `Pause()`, `Resume()` | takes no further worker; goes on | root |
+//! | `Abort(rollout)` | goes back to the old release, or withdraws a queued rollout | root |
 //! | `Reconfigure() → u` | reads the configuration again and scales to it, without a rollout | root |
-//! | `Abort()` | ends the running rollout after the worker it is at | root |
+//! | properties `Version`, `Summary`, `Release`, `Desired`, `Ready` | see [`Status`]; all but the first announce their changes | everybody |
 //! | signal `RolloutChanged(Rollout)` | a rollout took a step or ended | everybody |
 //!
-//! `Reload` returns before the rollout ends. A client subscribes to `RolloutChanged` first, calls
-//! `Reload`, and follows the signals that carry the id it was given until the state is no longer
-//! [`RolloutState::Running`].
+//! What begins a rollout returns before it ends. A client subscribes to `RolloutChanged` first, calls the
+//! method, and follows the signals that carry the id it was given until the state [has ended](RolloutState::has_ended).
 
+mod release;
 mod status;
 
+pub use release::{Entry, EntryState, Kind, Release};
 pub use status::{Failure, Rollout, RolloutState, Status, Step, StepState, Worker, WorkerState};
 
 /// The well-known bus name that the orchestrator owns.
@@ -34,21 +42,31 @@ pub enum Error {
     Refused(String),
     /// The cluster is being stopped; nothing new begins.
     ShuttingDown(String),
+    /// There is no release of this name, or none to go back to. Nothing was changed.
+    NoSuchRelease(String),
+    /// There is no rollout to pause, resume or abort. Nothing was changed.
+    NoRollout(String),
 }
 
 impl Error {
     /// What happened, without the D-Bus name of the error.
     pub fn message(&self) -> String {
         match self {
-            Self::Configuration(message) | Self::Refused(message) | Self::ShuttingDown(message) => {
-                message.clone()
-            }
+            Self::Configuration(message)
+            | Self::Refused(message)
+            | Self::ShuttingDown(message)
+            | Self::NoSuchRelease(message)
+            | Self::NoRollout(message) => message.clone(),
             Self::ZBus(error) => error.to_string(),
         }
     }
 }
 
 /// The client's side of the interface.
+///
+/// `by` is who asked, as the history shows it: `alice`, `systemctl reload`. An empty `id` lets the
+/// orchestrator choose. `canary` is how many workers take the new release before the rollout waits for
+/// [`resume`](ClusterProxy::resume) or [`abort`](ClusterProxy::abort); 0 is no canary.
 #[zbus::proxy(
     interface = "org.appcluster1",
     default_service = "org.appcluster1",
@@ -57,12 +75,44 @@ impl Error {
 pub trait Cluster {
     /// One snapshot of the cluster.
     fn status(&self) -> Result<Status, Error>;
+    /// The releases on disk, newest first.
+    fn releases(&self) -> Result<Vec<Release>, Error>;
+    /// The rollouts of the past and the one under way, newest first.
+    fn history(&self) -> Result<Vec<Entry>, Error>;
     /// Begins a rollout, or queues one behind the running one; returns its id.
-    fn reload(&self) -> Result<u64, Error>;
+    fn reload(&self, by: &str) -> Result<u64, Error>;
+    /// Copies the program behind this descriptor and begins a rollout to it; returns the rollout's id.
+    fn deploy(&self, file: zbus::Fd<'_>, id: &str, canary: u32, by: &str) -> Result<u64, Error>;
+    /// Begins a rollout to the program `worker` in this directory, which has to stay; returns the rollout's id.
+    fn deploy_directory(&self, path: &str, id: &str, canary: u32, by: &str) -> Result<u64, Error>;
+    /// Begins a rollout to a release that is on disk, without `id` to the one before; returns the rollout's id.
+    fn rollback(&self, id: &str, by: &str) -> Result<u64, Error>;
+    /// Lets the running rollout take no further worker after those at hand.
+    fn pause(&self) -> Result<(), Error>;
+    /// Lets a paused rollout go on.
+    fn resume(&self) -> Result<(), Error>;
+    /// Ends a rollout: workers that were replaced go back to the old release; where only restarts were asked for, it
+    /// ends after the workers at hand. A rollout that is queued is withdrawn. 0 is the running one.
+    fn abort(&self, rollout: u64) -> Result<(), Error>;
     /// Reads the configuration again and scales to it; returns the wanted number of workers.
     fn reconfigure(&self) -> Result<u32, Error>;
-    /// Ends the running rollout after the worker it is at. Without a rollout it does nothing.
-    fn abort(&self) -> Result<(), Error>;
+
+    /// The orchestrator's own version.
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn version(&self) -> zbus::Result<String>;
+    /// The sentence that `systemctl status app-cluster` shows.
+    #[zbus(property)]
+    fn summary(&self) -> zbus::Result<String>;
+    /// The release that a worker started now would run.
+    #[zbus(property)]
+    fn release(&self) -> zbus::Result<String>;
+    /// How many workers are wanted.
+    #[zbus(property)]
+    fn desired(&self) -> zbus::Result<u32>;
+    /// How many of them are ready.
+    #[zbus(property)]
+    fn ready(&self) -> zbus::Result<u32>;
+
     /// A rollout took a step or ended.
     #[zbus(signal)]
     fn rollout_changed(&self, rollout: Rollout) -> zbus::Result<()>;

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use zbus::Type;
 
+use crate::Kind;
+
 /// One snapshot of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
 pub struct Status {
@@ -43,6 +45,8 @@ pub struct Worker {
     pub ready_since_usec: u64,
     /// How often systemd has restarted it by itself (`NRestarts`).
     pub restarts: u32,
+    /// When a flapping worker is started again, in microseconds since the Unix epoch; 0 when it does not wait for that.
+    pub next_try_usec: u64,
     /// How its last process ended, as a phrase (`killed by SIGKILL`, `exited with status 1`); empty when none has.
     pub last_exit: String,
 }
@@ -60,6 +64,8 @@ pub enum WorkerState {
     Stopping,
     /// It failed and systemd does not restart it.
     Failed,
+    /// It kept ending and is stopped for a while; it is started again at [`Worker::next_try_usec`].
+    Flapping,
     /// It does not run because somebody stopped it on purpose.
     Stopped,
 }
@@ -69,6 +75,10 @@ pub enum WorkerState {
 pub struct Rollout {
     /// Its id: milliseconds since the Unix epoch when it was asked for; unique on this machine.
     pub id: u64,
+    /// What asked for it.
+    pub kind: Kind,
+    /// Who asked for it.
+    pub by: String,
     /// Where it stands.
     pub state: RolloutState,
     /// The release the workers ran before.
@@ -83,6 +93,8 @@ pub struct Rollout {
     pub failure: Vec<Failure>,
     /// No step takes longer than this, in microseconds: a caller that is timed may ask for this much more at each signal.
     pub step_timeout_usec: u64,
+    /// When the whole rollout has to be over, in microseconds since the Unix epoch; 0 while it is paused and once it has ended.
+    pub deadline_usec: u64,
 }
 
 /// Where a rollout stands.
@@ -94,16 +106,25 @@ pub enum RolloutState {
     Queued,
     /// Workers are being replaced, or put back.
     Running,
+    /// No further worker is taken until somebody resumes or aborts it.
+    Paused,
     /// Every worker was replaced.
     Done,
     /// A worker failed, and every worker is ready on the release it ran before.
     Restored,
     /// A worker failed and the cluster is not whole: releases are mixed, or a worker is not ready.
     Failed,
-    /// Stopped on request between two workers.
+    /// Ended on request. Every worker is ready on the release it ran before, or on its way to it.
     Aborted,
     /// It waited for the rollout before it and could not begin then; nothing was changed.
     Refused,
+}
+
+impl RolloutState {
+    /// Whether nothing more happens.
+    pub fn has_ended(self) -> bool {
+        !matches!(self, Self::Queued | Self::Running | Self::Paused)
+    }
 }
 
 /// One worker's part of a rollout.
@@ -113,6 +134,10 @@ pub struct Step {
     pub instance: u32,
     /// How far it is.
     pub state: StepState,
+    /// Whether the worker is there for the rollout only, beyond the wanted number.
+    pub is_surge: bool,
+    /// When this step has to be over, in microseconds since the Unix epoch; 0 when it is not under way.
+    pub deadline_usec: u64,
 }
 
 /// How far one worker's replacement is.
@@ -122,7 +147,7 @@ pub struct Step {
 pub enum StepState {
     /// Not touched.
     Waiting,
-    /// The old process drains, the new one starts.
+    /// The old process drains, if there is one, and the new one starts.
     Restarting,
     /// Ready; it has to stay so for the settle time.
     Settling,
@@ -134,6 +159,12 @@ pub enum StepState {
     Restoring,
     /// Back on the old release.
     Restored,
+    /// Left out: somebody stopped the worker on purpose.
+    Skipped,
+    /// A surge worker that is not needed any more and drains.
+    Stopping,
+    /// A surge worker that has stopped.
+    Stopped,
 }
 
 /// Why a rollout stopped.

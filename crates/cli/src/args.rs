@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Parser, Subcommand, ValueHint, value_parser};
 use config::Workers;
 
 /// The version: what the build says, else that of the source.
@@ -21,10 +22,10 @@ journal: journalctl -u app-cluster -u 'worker@*'.";
 const EXIT_STATUS: &str = "\
 Exit status:
    0  done
-   1  the operation failed, nothing was changed
-   2  the rollout failed, the old release is back on every worker
-   3  the rollout failed or was stopped, the cluster is not whole
-   4  refused: not possible now, or not permitted
+   1  the operation failed or was ended on request, no release was changed
+   2  the rollout failed or was aborted, the old release is back on every worker
+   3  the rollout failed, the cluster is not whole
+   4  refused: not possible now, not permitted, or no such release or rollout
   64  wrong command line
   75  the orchestrator cannot be reached or went away; try again
   78  the configuration or a unit is wrong
@@ -56,7 +57,8 @@ Examples:
   app-cluster status --json | jq '.workers[] | {unit, release, memory_bytes}'
 
 Needs no privileges. UPTIME counts from the moment the worker said it was ready. MEM is the memory of \
-the worker's control group. RESTARTS counts what systemd restarted by itself; a rollout is none.")]
+the worker's control group. RESTARTS counts what systemd restarted by itself; a rollout is none. A worker \
+marked extra is there for the rollout only.")]
     Status(StatusOptions),
 
     /// Replace all workers, one after another, and wait for the end
@@ -66,9 +68,96 @@ Examples:
   sudo app-cluster reload              the same with progress on the terminal
 
 The rollout stops at the first worker that fails; those already replaced are put back on the release \
-they ran before. The exit status tells how it ended, see app-cluster --help. Ctrl-C ends the rollout \
-after the worker it is at; a second Ctrl-C leaves it to the orchestrator.")]
+they ran before. The exit status tells how it ended, see app-cluster --help. Ctrl-C aborts the rollout: \
+workers that were replaced go back to the old release, and where they were only restarted it ends after \
+those at hand. A second Ctrl-C leaves it to the orchestrator.")]
     Reload,
+
+    /// Roll the workers to another program
+    #[command(after_long_help = "\
+Examples:
+  sudo app-cluster deploy target/release/shop
+  sudo app-cluster deploy ./shop --id 2026-11-22
+  sudo app-cluster deploy /srv/shop/1.4     a directory with an executable `worker` in it
+  sudo app-cluster deploy ./shop --canary 1
+
+A file is copied; it can be removed afterwards. A directory is not: workers execute the program `worker` \
+in it, with all that lies beside, so it has to stay, and the user app-cluster-worker has to be able to \
+read it. Workers see neither /home nor /root nor /tmp.
+
+With --canary the command ends with status 0 as soon as K workers run the release. The rollout then waits \
+for app-cluster resume or app-cluster abort. Otherwise the command ends as app-cluster reload does; Ctrl-C \
+aborts.")]
+    Deploy(DeployOptions),
+
+    /// Roll the workers back to a release that is on disk
+    #[command(after_long_help = "\
+Examples:
+  sudo app-cluster rollback            to the release before
+  sudo app-cluster rollback 1.2.0      to this one, see app-cluster releases
+
+It is a rollout like any other, and the command ends as app-cluster reload does; Ctrl-C aborts.")]
+    Rollback {
+        /// The release, one of those that `app-cluster releases` shows
+        #[arg(value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
+        id: Option<String>,
+    },
+
+    /// Show the releases on disk and the rollouts of the past
+    #[command(after_long_help = "\
+Examples:
+  app-cluster releases
+  app-cluster releases --json | jq '.history[0]'
+
+Needs no privileges. The asterisk marks the release that a worker started now would run. One is rejected \
+when the last rollout to it was given up. DIRECTORY is where it lies if it was not copied. The newest \
+stands first.")]
+    Releases {
+        /// Print both tables as JSON
+        ///
+        /// The fields are those of Releases() and History() on the D-Bus interface org.appcluster1.
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Take no further worker in the running rollout
+    #[command(after_long_help = "\
+Examples:
+  sudo app-cluster pause
+  sudo app-cluster resume              goes on
+  sudo app-cluster abort               goes back to the old release
+
+Workers that are being replaced are brought to an end. The rollout's deadline stands still meanwhile.")]
+    Pause,
+
+    /// Go on with a paused rollout, and wait for the end
+    #[command(after_long_help = "\
+Examples:
+  sudo app-cluster resume
+  sudo app-cluster resume --no-wait
+
+It ends as app-cluster reload does; Ctrl-C aborts.")]
+    Resume {
+        /// Do not wait for the end
+        #[arg(long)]
+        no_wait: bool,
+    },
+
+    /// End a rollout and go back to the old release
+    #[command(after_long_help = "\
+Examples:
+  sudo app-cluster abort                  the running one
+  sudo app-cluster abort 1763811642000    this one, which may be waiting for its turn
+
+Workers that were replaced go back to the release they ran before, and the command waits for that. Where \
+they were only restarted, the rollout ends after those at hand. The exit status is 0 when the old release \
+is back or nothing was changed, 1 when the rollout was done before it could be aborted, 3 when the \
+cluster is not whole.")]
+    Abort {
+        /// The rollout's id, as `app-cluster status` shows it
+        #[arg(value_name = "ROLLOUT", value_parser = value_parser!(u64).range(1..))]
+        rollout: Option<u64>,
+    },
 
     /// Change the number of workers
     #[command(after_long_help = "\
@@ -109,6 +198,21 @@ pub(crate) struct StatusOptions {
     /// Show it anew every second, until Ctrl-C
     #[arg(long, conflicts_with = "json")]
     pub(crate) watch: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DeployOptions {
+    /// The program, or a directory with a program `worker` in it
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) path: PathBuf,
+
+    /// The release's name; without it the orchestrator chooses one
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) id: Option<String>,
+
+    /// Replace K workers, then pause
+    #[arg(long, value_name = "K", value_parser = value_parser!(u32).range(1..=500))]
+    pub(crate) canary: Option<u32>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -8,11 +8,16 @@ use zbus::fdo;
 use crate::exit::{Exit, Failure};
 
 /// As long as other D-Bus clients wait for an answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// Connects to the system bus (`DBUS_SYSTEM_BUS_ADDRESS`, else the usual socket).
 pub(crate) async fn connect() -> Result<ClusterProxy<'static>, Failure> {
-    let connection = zbus::connection::Builder::system().method_timeout(ANSWER_TIMEOUT).build().await;
+    connect_for(ANSWER_TIMEOUT).await
+}
+
+/// The same for calls that take their time.
+pub(crate) async fn connect_for(timeout: Duration) -> Result<ClusterProxy<'static>, Failure> {
+    let connection = zbus::connection::Builder::system().method_timeout(timeout).build().await;
     let connection = connection.map_err(|error| {
         Failure::new(
             Exit::Unreachable,
@@ -29,7 +34,10 @@ pub(crate) fn failure(error: api::Error) -> Failure {
             Exit::Configuration,
             format!("the configuration is invalid, nothing was changed:\n{problems}"),
         ),
-        api::Error::Refused(reason) | api::Error::ShuttingDown(reason) => Failure::new(Exit::Refused, reason),
+        api::Error::Refused(reason)
+        | api::Error::ShuttingDown(reason)
+        | api::Error::NoSuchRelease(reason)
+        | api::Error::NoRollout(reason) => Failure::new(Exit::Refused, reason),
         api::Error::ZBus(error) => of_the_bus(error),
     }
 }
@@ -78,6 +86,8 @@ mod tests {
         assert_eq!(exit(api::Error::Configuration("x.toml:1:1: workers: bad".into())), Exit::Configuration);
         assert_eq!(exit(api::Error::Refused("the socket is down".into())), Exit::Refused);
         assert_eq!(exit(api::Error::ShuttingDown("stopping".into())), Exit::Refused);
+        assert_eq!(exit(api::Error::NoSuchRelease("9.9".into())), Exit::Refused);
+        assert_eq!(exit(api::Error::NoRollout("none runs".into())), Exit::Refused);
     }
 
     #[test]

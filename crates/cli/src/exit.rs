@@ -9,13 +9,14 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Everything was done.
     Done = 0,
-    /// The operation failed and nothing was changed.
+    /// The operation failed or was ended on request, and no release was changed.
     Failed = 1,
-    /// The rollout failed, and every worker is ready on the release it ran before.
+    /// The rollout failed or was aborted, and every worker is on the release it ran before.
     Restored = 2,
-    /// The rollout failed or was stopped, and the cluster is not whole: releases are mixed, or a worker is not ready.
+    /// The rollout failed, and the cluster is not whole: releases are mixed, or a worker is not ready.
     NotWhole = 3,
-    /// The operation was refused: it cannot be done now, or not by this user. Nothing was changed.
+    /// The operation was refused: it cannot be done now, or not by this user, or there is nothing to do it to. Nothing was
+    /// changed.
     Refused = 4,
     /// The command line is wrong (`EX_USAGE`).
     Usage = 64,

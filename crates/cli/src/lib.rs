@@ -1,16 +1,26 @@
 //! The command `app-cluster`: what people type, and what `ExecReload=` of `app-cluster.service` runs.
 //!
 //! One file per verb. `args` is what can be typed, `exit` what the exit status means, `bus` the way to
-//! the orchestrator.
+//! the orchestrator, `rollout` what all verbs share that follow one.
 
+mod abort;
+mod age;
 mod args;
+mod asker;
 mod bus;
 mod check;
+mod deploy;
 mod exit;
 mod output;
+mod pause;
+mod releases;
 mod reload;
+mod resume;
+mod rollback;
+mod rollout;
 mod scale;
 mod status;
+mod table;
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -47,6 +57,12 @@ fn perform(verb: Verb) -> anyhow::Result<Exit> {
     match verb {
         Verb::Status(options) => wait_for(status::run(options)),
         Verb::Reload => wait_for(reload::run()),
+        Verb::Deploy(options) => wait_for(deploy::run(&options)),
+        Verb::Rollback { id } => wait_for(rollback::run(id.as_deref())),
+        Verb::Releases { json } => wait_for(releases::run(json)),
+        Verb::Pause => wait_for(pause::run()),
+        Verb::Resume { no_wait } => wait_for(resume::run(no_wait)),
+        Verb::Abort { rollout } => wait_for(abort::run(rollout)),
         Verb::Scale(options) => wait_for(scale::run(&options)),
         Verb::Check { root } => check::run(&root),
     }

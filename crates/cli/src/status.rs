@@ -5,13 +5,14 @@ mod table;
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use api::{ClusterProxy, Status};
 use serde::Serialize;
 
 use crate::args::StatusOptions;
 use crate::exit::{Exit, Failure};
+use crate::table::Style;
 use crate::{bus, output};
 
 /// Memory by instance, in bytes; absent where it is not known.
@@ -51,7 +52,7 @@ async fn look(cluster: &ClusterProxy<'_>) -> Result<(Status, Memory), Failure> {
 }
 
 fn text(status: &Status, memory: &Memory) -> String {
-    table::render(status, memory, SystemTime::now(), &table::Style::of_stdout())
+    table::render(status, memory, SystemTime::now(), &Style::of_stdout())
 }
 
 /// [`Status`] as it crosses the bus, with `memory_bytes` in each worker.
@@ -83,12 +84,6 @@ fn json(status: &Status, memory: &Memory) -> serde_json::Result<String> {
     serde_json::to_string_pretty(&json).map(|text| text + "\n")
 }
 
-/// Since `usec` microseconds after the epoch; nothing if that is 0 or to come.
-fn since(usec: u64, now: SystemTime) -> Option<Duration> {
-    let then = UNIX_EPOCH.checked_add(Duration::from_micros(usec)).filter(|_| usec > 0)?;
-    now.duration_since(then).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,12 +101,5 @@ mod tests {
             worker.as_object_mut().unwrap().remove("memory_bytes");
         }
         assert_eq!(value, serde_json::to_value(&status).unwrap());
-    }
-
-    #[test]
-    fn a_moment_to_come_is_no_uptime() {
-        assert_eq!(since(0, SystemTime::now()), None);
-        assert_eq!(since(u64::MAX, SystemTime::now()), None);
-        assert_eq!(since(1_000_000, UNIX_EPOCH + Duration::from_secs(3)), Some(Duration::from_secs(2)));
     }
 }

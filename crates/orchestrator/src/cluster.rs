@@ -1,10 +1,10 @@
 //! What the orchestrator knows of the cluster at this moment, and how it tells it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use api::WorkerState;
-use rollout::keep::{Backoff, Correction, corrections};
+use rollout::backoff::Backoff;
+use rollout::keep::{Correction, corrections};
 use rollout::plan::Candidate;
 use rollout::{ActiveState, Instance};
 
@@ -18,6 +18,10 @@ use crate::unit_info::UnitInfo;
 pub(crate) struct Worker {
     pub(crate) info: UnitInfo,
     pub(crate) backoff: Backoff,
+    /// When it is started again, in microseconds since the Unix epoch, while it waits for that because it flaps.
+    pub(crate) next_try: Option<u64>,
+    /// Whether the log knows that it flaps.
+    pub(crate) is_flapping_told: bool,
     /// How its last process ended, as a phrase.
     pub(crate) last_exit: Option<String>,
     /// What the last signal told: signals come in order, what was read in between does not.
@@ -49,6 +53,8 @@ impl Default for Worker {
         Self {
             info: UnitInfo::default(),
             backoff: Backoff::default(),
+            next_try: None,
+            is_flapping_told: false,
             last_exit: None,
             told: Told::of(&UnitInfo::default()),
             stopping_job: None,
@@ -79,14 +85,13 @@ impl Cluster {
         self.workers.iter().map(candidate).collect()
     }
 
-    /// Those that a rollout may replace: not the surplus that is on its way out.
-    pub(crate) fn rollable(&self) -> Vec<Candidate> {
-        self.candidates().into_iter().filter(|c| c.instance.number() <= self.desired).collect()
-    }
-
     /// What to start and stop so that the wanted number runs.
     pub(crate) fn corrections(&self) -> Vec<Correction> {
-        corrections(self.desired, &self.candidates())
+        let is_due = |correction: &Correction| match correction {
+            Correction::Start(instance) => self.workers[instance].next_try.is_none(),
+            Correction::Stop(_) => true,
+        };
+        corrections(self.desired, &self.candidates()).into_iter().filter(is_due).collect()
     }
 
     /// The release this worker's process runs.
@@ -120,7 +125,9 @@ impl Cluster {
                 format!(", releases {}: `systemctl reload app-cluster` brings all to one", many.join(" and "))
             }
         };
-        format!("{} of {} ready{releases}", self.ready(), self.desired)
+        let flapping = self.workers.values().filter(|worker| worker.next_try.is_some()).count();
+        let flapping = if flapping == 0 { String::new() } else { format!(", {flapping} flapping") };
+        format!("{} of {} ready{flapping}{releases}", self.ready(), self.desired)
     }
 
     /// Every worker, for a client.
@@ -131,6 +138,7 @@ impl Cluster {
     fn one_status(&self, instance: Instance, worker: &Worker) -> api::Worker {
         let info = &worker.info;
         let state = match info.active {
+            ActiveState::Inactive if worker.next_try.is_some() => WorkerState::Flapping,
             ActiveState::Active => WorkerState::Ready,
             ActiveState::Activating | ActiveState::Other => WorkerState::Starting,
             ActiveState::Deactivating => WorkerState::Stopping,
@@ -149,14 +157,9 @@ impl Cluster {
             release: self.release_of(worker).map(ToString::to_string).unwrap_or_default(),
             ready_since_usec: if state == WorkerState::Ready { info.active_since_usec } else { 0 },
             restarts: info.restarts,
+            next_try_usec: worker.next_try.unwrap_or_default(),
             last_exit: worker.last_exit.clone().unwrap_or_default(),
         }
-    }
-
-    /// How long this worker's last process has run until now.
-    pub(crate) fn uptime(&self, instance: Instance) -> Duration {
-        let started = self.workers.get(&instance).map_or(0, |worker| worker.info.started_usec);
-        Duration::from_micros(monotonic_usec().saturating_sub(started))
     }
 }
 

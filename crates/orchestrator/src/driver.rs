@@ -4,8 +4,12 @@
 //! nothing to lock and no order of things that cannot be told from the log.
 
 mod adopt;
+mod ask;
+mod finish;
+mod flap;
 mod observe;
 mod prepare;
+mod resume;
 mod roll;
 mod stop;
 mod tell;
@@ -14,16 +18,19 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use rollout::keep::Correction;
-use rollout::{Instance, JobResult};
+use rollout::{Attempt, Instance, JobResult};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::cluster::Cluster;
+use crate::history::{self, History};
 use crate::ledger::Ledger;
 use crate::manager::{EnqueueError, Manager, Signal};
 use crate::names::Names;
+use crate::orders::Queue;
 use crate::releases::Releases;
 use crate::running::Running;
 use crate::service::{self, Request};
+use crate::stage::Stage;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -55,8 +62,18 @@ impl From<Signal> for Input {
 pub(crate) enum Timer {
     /// The settle time of this worker in this rollout.
     Settled { rollout: u64, instance: Instance },
+    /// The time for replacing this worker.
+    StepDeadline { rollout: u64, instance: Instance, attempt: Attempt },
+    /// The time for this rollout.
+    Deadline { rollout: u64 },
     /// The pause before a worker that ended by itself is started again.
     Start(Instance),
+    /// A stop was not answered.
+    Stop(Instance),
+    /// A worker that flapped may have been ready for long enough.
+    Stable(Instance),
+    /// A rollout waits for some worker to serve again.
+    LookAtAll,
     /// A job has been under way for a while; its end may have been missed.
     Look(Instance),
 }
@@ -68,6 +85,7 @@ const LOOK_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy)]
 struct Job {
     instance: Instance,
+    is_stop: bool,
     /// The unit was seen without a job: the signal of its end is under way, or lost.
     seems_over: bool,
 }
@@ -92,15 +110,23 @@ pub(crate) struct Driver {
     settings: config::Settings,
     cluster: Cluster,
     releases: Releases,
+    stage: Stage,
+    history: History,
     bus: Option<(zbus::Connection, Manager)>,
     /// Our own jobs that have not ended, by path.
     jobs: HashMap<String, Job>,
     rolling: Option<Running>,
+    /// What a predecessor had begun and we go on with, once all workers that should run do.
+    unfinished: Option<history::Entry>,
     last_rollout: Option<api::Rollout>,
-    /// The rollout asked for while another was under way; those who ask meanwhile share it.
-    queued: Option<u64>,
+    /// Rollouts asked for while another was under way.
+    queue: Queue,
+    /// Settings that were read while a rollout was under way; they hold from its end.
+    deferred: Option<config::Settings>,
+    watch: Option<flap::Watch>,
+    is_looking_at_all: bool,
     last_id: u64,
-    told: String,
+    told: service::Properties,
     inputs: UnboundedSender<Input>,
 }
 
@@ -113,18 +139,26 @@ impl Driver {
             release: None,
             names: names.clone(),
         };
+        let history = History::open(names.state_dir.join("history"));
+        let releases = Releases::new(names.state_dir, names.packaged);
         Self {
             phase: Phase::Starting,
             settings,
             cluster,
-            releases: Releases::new(names.state_dir, names.packaged),
+            stage: Stage::new(releases.clone()),
+            releases,
+            history,
             bus: None,
             jobs: HashMap::new(),
             rolling: None,
+            unfinished: None,
             last_rollout: None,
-            queued: None,
+            queue: Queue::default(),
+            deferred: None,
+            watch: None,
+            is_looking_at_all: false,
             last_id: 0,
-            told: String::new(),
+            told: service::Properties::default(),
             inputs,
         }
     }
@@ -137,7 +171,7 @@ impl Driver {
             if self.phase == Phase::Ended {
                 break;
             }
-            self.tell_systemd();
+            self.tell().await;
         }
         Ok(())
     }
@@ -153,36 +187,20 @@ impl Driver {
             Input::Signal(Signal::Disconnected) => self.disconnected(),
             Input::Connected(connection, manager) => self.connected(connection, manager).await?,
             Input::Timer(Timer::Settled { rollout, instance }) => self.settled(rollout, instance).await,
-            Input::Timer(Timer::Start(instance)) => self.start_if_wanted(instance).await,
-            Input::Timer(Timer::Look(instance)) => self.look(instance).await,
-            Input::LastWords { rollout, lines } => self.heard_last_words(rollout, lines).await,
-            Input::RollRequested => {
-                if let Err(error) = self.request_rollout().await {
-                    tracing::error!("no rollout begins: {}", error.message());
-                }
+            Input::Timer(Timer::StepDeadline { rollout, instance, attempt }) => {
+                self.step_deadline(rollout, instance, attempt).await;
             }
+            Input::Timer(Timer::Deadline { rollout }) => self.rollout_deadline_passed(rollout).await,
+            Input::Timer(Timer::Start(instance)) => self.start_if_wanted(instance).await,
+            Input::Timer(Timer::Stop(instance)) => self.stop_if_unwanted(instance).await,
+            Input::Timer(Timer::Stable(instance)) => self.maybe_forgive(instance),
+            Input::Timer(Timer::Look(instance)) => self.look(instance).await,
+            Input::Timer(Timer::LookAtAll) => self.look_at_all().await,
+            Input::LastWords { rollout, lines } => self.heard_last_words(rollout, lines).await,
+            Input::RollRequested => self.roll_requested().await,
             Input::StopRequested => self.stop_requested().await,
         }
         Ok(())
-    }
-
-    /// Answers a call. Whoever asked may have gone meanwhile.
-    async fn request(&mut self, request: Request) {
-        match request {
-            Request::Status(reply) => {
-                let _ = reply.send(self.status());
-            }
-            Request::Reload(reply) => {
-                let _ = reply.send(self.request_rollout().await);
-            }
-            Request::Reconfigure(reply) => {
-                let _ = reply.send(self.reconfigure().await);
-            }
-            Request::Abort(reply) => {
-                self.abort_rollout().await;
-                let _ = reply.send(());
-            }
-        }
     }
 
     fn status(&self) -> api::Status {
@@ -213,39 +231,16 @@ impl Driver {
         }
     }
 
-    fn tell_systemd(&mut self) {
-        let summary = self.summary();
-        if summary != self.told {
-            notify(&[sd_notify::NotifyState::Status(&summary)]);
-            self.told = summary;
-        }
-    }
-
-    /// Reads the configuration again and goes by it, without a rollout.
-    async fn reconfigure(&mut self) -> Result<u32, api::Error> {
-        if self.phase == Phase::Stopping {
-            return Err(api::Error::ShuttingDown("the cluster is being stopped".to_owned()));
-        }
-        self.go_by(load_settings()?);
-        tracing::info!("configuration read: {} workers wanted", self.cluster.desired);
-        if self.rolling.is_none() {
-            self.correct().await;
-        }
-        Ok(self.cluster.desired)
-    }
-
-    fn go_by(&mut self, settings: config::Settings) {
-        self.cluster.desired = wanted(&settings);
-        self.settings = settings;
-    }
-
-    /// Starts and stops what the wanted number of workers asks for.
+    /// Starts and stops what the wanted number of workers asks for. What a rollout is about is its own business.
     async fn correct(&mut self) {
         self.know_wanted().await;
         for correction in self.cluster.corrections() {
             match correction {
-                Correction::Start(instance) => self.start(instance).await,
-                Correction::Stop(instance) => self.stop_worker(instance).await,
+                Correction::Start(instance) if !self.is_rolled(instance) => self.start(instance).await,
+                Correction::Stop(instance) if self.rolling.is_none() && self.unfinished.is_none() => {
+                    self.stop_worker(instance).await;
+                }
+                Correction::Start(_) | Correction::Stop(_) => {}
             }
         }
     }
@@ -254,19 +249,20 @@ impl Driver {
     async fn start(&mut self, instance: Instance) {
         let Some((_, manager)) = &self.bus else { return };
         let job = manager.restart(instance).await;
-        self.enqueued(instance, "start", job);
+        self.enqueued(instance, false, job);
     }
 
     async fn stop_worker(&mut self, instance: Instance) {
         let Some((_, manager)) = &self.bus else { return };
         let job = manager.stop(instance).await;
-        self.enqueued(instance, "stop", job);
+        self.enqueued(instance, true, job);
     }
 
-    fn enqueued(&mut self, instance: Instance, what: &str, job: Result<String, EnqueueError>) {
+    fn enqueued(&mut self, instance: Instance, is_stop: bool, job: Result<String, EnqueueError>) {
+        let what = if is_stop { "stop" } else { "start" };
         match job {
             Ok(job) => {
-                self.jobs.insert(job, Job { instance, seems_over: false });
+                self.track(job, instance, is_stop);
                 self.after(LOOK_AFTER, Timer::Look(instance));
             }
             Err(EnqueueError::Refused(reason)) => {
@@ -274,14 +270,21 @@ impl Driver {
             }
             Err(EnqueueError::Unreachable(reason)) => {
                 tracing::warn!(worker = %instance, "failed to {what} {instance}: {reason}; trying again");
-                self.after(LOOK_AFTER, Timer::Start(instance));
+                let again = if is_stop { Timer::Stop(instance) } else { Timer::Start(instance) };
+                self.after(LOOK_AFTER, again);
             }
         }
     }
 
+    /// Remembers a job of ours. An earlier one of the same worker has been replaced by it.
+    fn track(&mut self, job: String, instance: Instance, is_stop: bool) {
+        self.jobs.retain(|_, earlier| earlier.instance != instance);
+        self.jobs.insert(job, Job { instance, is_stop, seems_over: false });
+    }
+
     async fn job_removed(&mut self, job: &str, result: JobResult) {
         match self.jobs.remove(job) {
-            Some(Job { instance, .. }) => self.job_finished(instance, result).await,
+            Some(Job { instance, is_stop, .. }) => self.job_finished(instance, is_stop, result).await,
             None => self.foreign_job_removed(job).await,
         }
     }
@@ -300,11 +303,11 @@ impl Driver {
     fn connect(&self) {
         const FIRST_PAUSE: Duration = Duration::from_millis(50);
         const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-        let (inputs, names) = (self.inputs.clone(), self.cluster.names.clone());
+        let (inputs, names, stage) = (self.inputs.clone(), self.cluster.names.clone(), self.stage.clone());
         tokio::spawn(async move {
             let mut pause = FIRST_PAUSE;
             let attempt = async || {
-                let connection = service::connect(inputs.clone()).await?;
+                let connection = service::connect(inputs.clone(), stage.clone()).await?;
                 let manager = Manager::new(connection.clone(), names.clone(), inputs.clone()).await?;
                 service::take_name(&connection).await?;
                 anyhow::Ok((connection, manager))
@@ -332,12 +335,13 @@ fn load_settings() -> Result<config::Settings, api::Error> {
 
 /// How many workers the settings ask for.
 fn wanted(settings: &config::Settings) -> u32 {
+    let most = config::Count::MAX - settings.rollout.surge.min(config::Count::MAX - 1);
     match settings.workers {
         config::Workers::Count(count) => count.get(),
         // What the affinity and the CPU quota of this unit leave.
         config::Workers::Auto => {
             let cpus = std::thread::available_parallelism().map_or(1, |n| n.get());
-            u32::try_from(cpus).unwrap_or(config::Count::MAX).min(config::Count::MAX)
+            u32::try_from(cpus).unwrap_or(most).min(most)
         }
     }
 }

@@ -149,11 +149,17 @@ impl History {
         failure: Option<String>,
         ended_usec: Option<u64>,
     ) -> io::Result<()> {
+        self.amend(id, |entry| {
+            entry.state = state;
+            entry.failure = failure.or(entry.failure.take());
+            entry.ended_usec = ended_usec.or(entry.ended_usec);
+        })
+    }
+
+    /// Writes down whatever has changed about a rollout, with the same promise.
+    pub(crate) fn amend(&mut self, id: u64, change: impl FnOnce(&mut Entry)) -> io::Result<()> {
         let unknown = || io::Error::new(io::ErrorKind::NotFound, format!("no rollout {id} in the history"));
-        let entry = self.entries.iter_mut().rev().find(|entry| entry.id == id).ok_or_else(unknown)?;
-        entry.state = state;
-        entry.failure = failure.or(entry.failure.take());
-        entry.ended_usec = ended_usec.or(entry.ended_usec);
+        change(self.entries.iter_mut().rev().find(|entry| entry.id == id).ok_or_else(unknown)?);
         self.save(&self.entries)
     }
 
@@ -213,5 +219,43 @@ impl History {
 
     fn damaged(&self) -> PathBuf {
         self.path.with_extension("damaged")
+    }
+}
+
+impl From<&Entry> for api::Entry {
+    fn from(entry: &Entry) -> Self {
+        let name = |id: Option<&ReleaseId>| id.map(ToString::to_string).unwrap_or_default();
+        Self {
+            rollout: entry.id,
+            kind: entry.kind.into(),
+            by: entry.by.clone(),
+            from: name(entry.from.as_ref().or(entry.to.as_ref())),
+            to: name(entry.to.as_ref()),
+            begun_usec: entry.begun_usec,
+            ended_usec: entry.ended_usec.unwrap_or_default(),
+            state: match entry.state {
+                State::Running => api::EntryState::Running,
+                State::Paused => api::EntryState::Paused,
+                State::Restoring => api::EntryState::Restoring,
+                State::Done => api::EntryState::Done,
+                State::Restored => api::EntryState::Restored,
+                State::Failed => api::EntryState::Failed,
+                State::Aborted => api::EntryState::Aborted,
+                State::Interrupted => api::EntryState::Interrupted,
+            },
+            failure: entry.failure.clone().unwrap_or_default(),
+        }
+    }
+}
+
+impl From<Kind> for api::Kind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Reload => Self::Reload,
+            Kind::Deploy => Self::Deploy,
+            Kind::Rollback => Self::Rollback,
+            Kind::Package => Self::Package,
+            Kind::Undo => Self::Undo,
+        }
     }
 }

@@ -6,17 +6,18 @@
 mod cluster;
 mod disk;
 mod driver;
-#[cfg_attr(not(test), expect(dead_code, reason = "the driver does not write it yet"))]
+mod fault;
 mod history;
 mod journal;
 mod ledger;
 mod log;
 mod manager;
 mod names;
-#[cfg_attr(not(test), expect(dead_code, reason = "the driver does not deploy yet"))]
+mod orders;
 mod releases;
 mod running;
 mod service;
+mod stage;
 mod unit_info;
 
 use std::path::Path;

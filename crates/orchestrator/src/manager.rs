@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use futures_util::StreamExt as _;
 use rollout::{ActiveState, Instance, JobResult};
 use tokio::sync::mpsc::UnboundedSender;
@@ -176,12 +176,35 @@ impl Manager {
         self.get(job.as_str(), "org.freedesktop.systemd1.Job", "JobType").await.map(Some)
     }
 
-    /// How long systemd lets this worker's stop and start take, together.
+    /// How long systemd lets this worker's stop and start take, and then be silent, together.
     pub(crate) async fn restart_timeout(&self, instance: Instance) -> anyhow::Result<Duration> {
         let path = self.path(instance);
-        let stop: u64 = self.get(&path, SERVICE_INTERFACE, "TimeoutStopUSec").await?;
-        let start: u64 = self.get(&path, SERVICE_INTERFACE, "TimeoutStartUSec").await?;
-        Ok(Duration::from_micros(stop.saturating_add(start)))
+        let mut sum = Duration::ZERO;
+        for property in ["TimeoutStopUSec", "TimeoutStartUSec", "WatchdogUSec"] {
+            let usec: u64 = self.get(&path, SERVICE_INTERFACE, property).await?;
+            // An infinite watchdog is none.
+            if property != "WatchdogUSec" || usec != u64::MAX {
+                sum = sum.saturating_add(Duration::from_micros(usec));
+            }
+        }
+        Ok(sum)
+    }
+
+    /// How systemd got on with this worker's unit files: `loaded`, `bad-setting` …
+    pub(crate) async fn load_state(&self, instance: Instance) -> anyhow::Result<String> {
+        self.get(&self.path(instance), UNIT_INTERFACE, "LoadState").await
+    }
+
+    /// Whether systemd does what we ask it for: asks it to stop a worker that does not run.
+    pub(crate) async fn may_command(&self, unused: Instance) -> anyhow::Result<()> {
+        match self.stop(unused).await {
+            Ok(_) => Ok(()),
+            Err(EnqueueError::Refused(reason)) => bail!(
+                "systemd refuses to start and stop workers for this user: {reason}; see `systemctl status polkit` \
+                 and whether /usr/share/polkit-1/rules.d/app-cluster.rules is there"
+            ),
+            Err(EnqueueError::Unreachable(reason)) => bail!("systemd does not answer: {reason}; try again"),
+        }
     }
 
     /// Whether this worker's unit files changed since systemd read them.

@@ -38,6 +38,18 @@ impl Names {
         }
     }
 
+    /// Which boot this is, for the times of one say nothing in another: a random name in the directory that does
+    /// not survive it. The kernel's own name for it is hidden from us (`ProcSubset=`).
+    pub(crate) fn boot(&self) -> std::io::Result<String> {
+        let path = self.runtime_dir.join("boot");
+        if let Ok(name) = std::fs::read_to_string(&path) {
+            return Ok(name);
+        }
+        let name = format!("{:016x}", random());
+        crate::disk::write_atomically(&path, name.as_bytes())?;
+        Ok(name)
+    }
+
     /// `worker@3.service`
     pub(crate) fn unit(&self, instance: Instance) -> String {
         format!("{}@{}.service", self.template, instance.number())
@@ -50,6 +62,13 @@ impl Names {
         // worker@03 is another unit than worker@3.
         (self.unit(instance) == unit).then_some(instance)
     }
+}
+
+/// Any number. Without entropy it is 0.
+pub(crate) fn random() -> u64 {
+    let mut bytes = [0; 8];
+    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::NONBLOCK);
+    u64::from_ne_bytes(bytes)
 }
 
 /// systemd tells a service where StateDirectory= and RuntimeDirectory= are (systemd.exec(5)).

@@ -68,6 +68,16 @@ pub(crate) enum Origin {
     Directory(PathBuf),
 }
 
+impl Release {
+    /// The directory that it is, if somebody deployed one.
+    pub(crate) fn directory(&self) -> Option<&Path> {
+        match &self.origin {
+            Origin::Directory(dir) => Some(dir),
+            Origin::Package | Origin::File => None,
+        }
+    }
+}
+
 impl Releases {
     pub(crate) fn new(state_dir: PathBuf, packaged: PathBuf) -> Self {
         let hidden = directory::HIDDEN.iter().map(PathBuf::from).collect();

@@ -1,30 +1,45 @@
-//! `org.appcluster1` on the bus: every call becomes a [`Request`] to the driver, which answers it.
+//! The object `org.appcluster1` on the bus: hands every call to the driver and returns its answer.
 //!
 //! Who may call what is the bus's own policy (`/usr/share/dbus-1/system.d/org.appcluster1.conf`).
 
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use zbus::Connection;
+use zbus::fdo;
+use zbus::names::InterfaceName;
 use zbus::object_server::SignalEmitter;
 
 use crate::driver::Input;
+use crate::orders::{Order, Wish};
+use crate::releases::ReleaseId;
+use crate::stage::{Program, Stage};
+
+/// What a call waits for.
+pub(crate) type Answer<T> = oneshot::Sender<Result<T, api::Error>>;
 
 /// A call and where its answer goes.
 #[derive(Debug)]
 pub(crate) enum Request {
     Status(oneshot::Sender<api::Status>),
-    Reload(oneshot::Sender<Result<u64, api::Error>>),
-    Reconfigure(oneshot::Sender<Result<u32, api::Error>>),
-    Abort(oneshot::Sender<()>),
+    Releases(Answer<Vec<api::Release>>),
+    History(oneshot::Sender<Vec<api::Entry>>),
+    Roll(Order, Answer<u64>),
+    Pause(Answer<()>),
+    Resume(Answer<()>),
+    Abort(u64, Answer<()>),
+    Reconfigure(Answer<u32>),
 }
 
 /// The object that is served.
 #[derive(Debug)]
 pub(crate) struct Service {
     inputs: UnboundedSender<Input>,
+    stage: Stage,
 }
 
 impl Service {
@@ -34,6 +49,35 @@ impl Service {
         self.inputs.send(Input::Request(request(reply))).map_err(|_| gone())?;
         answer.await.map_err(|_| gone())
     }
+
+    async fn look(&self) -> fdo::Result<api::Status> {
+        self.ask(Request::Status).await.map_err(|error| fdo::Error::Failed(error.message()))
+    }
+
+    async fn deploy_program(
+        &self,
+        program: Program,
+        id: &str,
+        canary: u32,
+        by: String,
+    ) -> Result<u64, api::Error> {
+        let release = self.stage.add(program, release_id(id)?).await?;
+        let order = Order { wish: Wish::Deploy(release), canary: (canary > 0).then_some(canary), by };
+        self.ask(|reply| Request::Roll(order, reply)).await?
+    }
+}
+
+/// The id that somebody typed; none if it is left to us.
+fn release_id(id: &str) -> Result<Option<ReleaseId>, api::Error> {
+    if id.is_empty() {
+        return Ok(None);
+    }
+    let refused = || {
+        api::Error::Refused(format!(
+            "`{id}` cannot name a release: letters, digits and `.+~_-`, at most 100, not beginning with a dot"
+        ))
+    };
+    ReleaseId::new(id).map(Some).ok_or_else(refused)
 }
 
 #[zbus::interface(name = "org.appcluster1")]
@@ -42,16 +86,84 @@ impl Service {
         self.ask(Request::Status).await
     }
 
-    async fn reload(&self) -> Result<u64, api::Error> {
-        self.ask(Request::Reload).await?
+    async fn releases(&self) -> Result<Vec<api::Release>, api::Error> {
+        self.ask(Request::Releases).await?
+    }
+
+    async fn history(&self) -> Result<Vec<api::Entry>, api::Error> {
+        self.ask(Request::History).await
+    }
+
+    async fn reload(&self, by: String) -> Result<u64, api::Error> {
+        let order = Order { wish: Wish::Reload, canary: None, by };
+        self.ask(|reply| Request::Roll(order, reply)).await?
+    }
+
+    async fn deploy(
+        &self,
+        file: zbus::OwnedFd,
+        id: String,
+        canary: u32,
+        by: String,
+    ) -> Result<u64, api::Error> {
+        let file = std::fs::File::from(std::os::fd::OwnedFd::from(file));
+        self.deploy_program(Program::File(file), &id, canary, by).await
+    }
+
+    async fn deploy_directory(
+        &self,
+        path: String,
+        id: String,
+        canary: u32,
+        by: String,
+    ) -> Result<u64, api::Error> {
+        self.deploy_program(Program::Directory(PathBuf::from(path)), &id, canary, by).await
+    }
+
+    async fn rollback(&self, id: String, by: String) -> Result<u64, api::Error> {
+        let order = Order { wish: Wish::Rollback(release_id(&id)?), canary: None, by };
+        self.ask(|reply| Request::Roll(order, reply)).await?
+    }
+
+    async fn pause(&self) -> Result<(), api::Error> {
+        self.ask(Request::Pause).await?
+    }
+
+    async fn resume(&self) -> Result<(), api::Error> {
+        self.ask(Request::Resume).await?
+    }
+
+    async fn abort(&self, rollout: u64) -> Result<(), api::Error> {
+        self.ask(|reply| Request::Abort(rollout, reply)).await?
     }
 
     async fn reconfigure(&self) -> Result<u32, api::Error> {
         self.ask(Request::Reconfigure).await?
     }
 
-    async fn abort(&self) -> Result<(), api::Error> {
-        self.ask(Request::Abort).await
+    #[zbus(property(emits_changed_signal = "const"))]
+    async fn version(&self) -> String {
+        crate::VERSION.to_owned()
+    }
+
+    #[zbus(property)]
+    async fn summary(&self) -> fdo::Result<String> {
+        Ok(self.look().await?.summary)
+    }
+
+    #[zbus(property)]
+    async fn release(&self) -> fdo::Result<String> {
+        Ok(self.look().await?.release)
+    }
+
+    #[zbus(property)]
+    async fn desired(&self) -> fdo::Result<u32> {
+        Ok(self.look().await?.desired)
+    }
+
+    #[zbus(property)]
+    async fn ready(&self) -> fdo::Result<u32> {
+        Ok(self.look().await?.ready)
     }
 
     #[zbus(signal)]
@@ -62,10 +174,10 @@ impl Service {
 const METHOD_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Connects to the system bus and serves the object, under no name yet.
-pub(crate) async fn connect(inputs: UnboundedSender<Input>) -> anyhow::Result<Connection> {
+pub(crate) async fn connect(inputs: UnboundedSender<Input>, stage: Stage) -> anyhow::Result<Connection> {
     zbus::connection::Builder::system()
         .method_timeout(METHOD_TIMEOUT)
-        .serve_at(api::PATH, Service { inputs })
+        .serve_at(api::PATH, Service { inputs, stage })
         .build()
         .await
         .context("failed to connect to the system bus")
@@ -83,4 +195,38 @@ pub(crate) async fn take_name(connection: &Connection) -> anyhow::Result<()> {
 pub(crate) async fn announce(connection: &Connection, rollout: api::Rollout) -> zbus::Result<()> {
     let emitter = SignalEmitter::new(connection, api::PATH)?;
     Service::rollout_changed(&emitter, rollout).await
+}
+
+/// The properties that announce their changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Properties {
+    pub(crate) summary: String,
+    pub(crate) release: String,
+    pub(crate) desired: u32,
+    pub(crate) ready: u32,
+}
+
+/// Tells everybody which properties have changed. Their values go along: asking for them would come back to
+/// the one who tells.
+pub(crate) async fn announce_properties(
+    connection: &Connection,
+    before: &Properties,
+    now: &Properties,
+) -> zbus::Result<()> {
+    let mut changed: HashMap<&str, zbus::Variant<'_>> = HashMap::new();
+    if before.summary != now.summary {
+        changed.insert("Summary", now.summary.as_str().into());
+    }
+    if before.release != now.release {
+        changed.insert("Release", now.release.as_str().into());
+    }
+    if before.desired != now.desired {
+        changed.insert("Desired", now.desired.into());
+    }
+    if before.ready != now.ready {
+        changed.insert("Ready", now.ready.into());
+    }
+    let emitter = SignalEmitter::new(connection, api::PATH)?;
+    let interface = InterfaceName::from_static_str(api::BUS_NAME)?;
+    fdo::Properties::properties_changed(&emitter, interface, changed, Vec::new().into()).await
 }

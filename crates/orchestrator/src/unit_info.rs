@@ -1,6 +1,7 @@
 //! What systemd says of one worker's unit, kept up to date from its property signals.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use rollout::{ActiveState, InvocationId, Unit};
 use rustix::process::Signal;
@@ -24,6 +25,12 @@ pub(crate) struct UnitInfo {
     pub(crate) started_usec: u64,
     /// CLOCK_REALTIME, microseconds.
     pub(crate) active_since_usec: u64,
+    /// When it became active, CLOCK_MONOTONIC, microseconds.
+    active_usec: u64,
+    /// When it last fed its watchdog, CLOCK_MONOTONIC, microseconds. There is no signal for that.
+    fed_usec: u64,
+    /// `WatchdogUSec`; 0 or infinity is none.
+    watchdog_usec: u64,
     exit_code: i32,
     exit_status: i32,
     result: String,
@@ -40,6 +47,9 @@ impl Default for UnitInfo {
             main_pid: 0,
             started_usec: 0,
             active_since_usec: 0,
+            active_usec: 0,
+            fed_usec: 0,
+            watchdog_usec: 0,
             exit_code: 0,
             exit_status: 0,
             result: "success".to_owned(),
@@ -67,6 +77,9 @@ impl UnitInfo {
                 "MainPID" => set(&mut self.main_pid, value, |pid| pid),
                 "ExecMainStartTimestampMonotonic" => set(&mut self.started_usec, value, |usec| usec),
                 "ActiveEnterTimestamp" => set(&mut self.active_since_usec, value, |usec| usec),
+                "ActiveEnterTimestampMonotonic" => set(&mut self.active_usec, value, |usec| usec),
+                "WatchdogTimestampMonotonic" => set(&mut self.fed_usec, value, |usec| usec),
+                "WatchdogUSec" => set(&mut self.watchdog_usec, value, |usec| usec),
                 "ExecMainCode" => set(&mut self.exit_code, value, |code| code),
                 "ExecMainStatus" => set(&mut self.exit_status, value, |status| status),
                 "Result" => set(&mut self.result, value, |word| word),
@@ -82,7 +95,13 @@ impl UnitInfo {
             invocation: self.invocation,
             restarts: self.restarts,
             has_job: self.has_job(),
+            fed_after: self.fed_after(),
         }
+    }
+
+    fn fed_after(&self) -> Option<Duration> {
+        let has_watchdog = self.watchdog_usec != 0 && self.watchdog_usec != u64::MAX;
+        has_watchdog.then(|| Duration::from_micros(self.fed_usec.saturating_sub(self.active_usec)))
     }
 
     pub(crate) fn has_job(&self) -> bool {

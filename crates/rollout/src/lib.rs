@@ -6,13 +6,19 @@
 //!
 //! - [`mod@unit`]: systemd's words for a unit, parsed once.
 //! - [`plan`]: which workers a rollout replaces and in which order.
-//! - [`machine`]: one rollout, step by step, with its state diagram.
-//! - [`keep`]: what to start and stop while nothing is rolled, and how long to wait before a next try.
+//! - [`machine`]: one rollout, step by step, with its state diagram; [`event`] is what goes in and comes out.
+//! - [`keep`]: what to start and stop while nothing is rolled.
+//! - [`backoff`]: how long to wait before a worker that keeps ending is started again.
 
+pub mod backoff;
+pub mod event;
 pub mod keep;
 pub mod machine;
 pub mod plan;
+pub mod step;
 pub mod unit;
 
-pub use machine::{Action, Event, Fault, Outcome, Policy, Rollout, Step, StepState};
+pub use event::{Action, Attempt, Cause, Event, Fault, OnFailure, Outcome, Policy};
+pub use machine::Rollout;
+pub use step::{Step, StepState};
 pub use unit::{ActiveState, Instance, InvocationId, JobResult, Unit};

@@ -2,7 +2,7 @@
 
 use crate::unit::{Instance, Unit};
 
-/// One worker as the planner sees it.
+/// One worker as planner and keeper see it.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate {
     /// Which one.
@@ -13,13 +13,61 @@ pub struct Candidate {
     pub is_held: bool,
 }
 
-/// The instances to replace, in order: first those that do not serve anyway, so that a release that mends
-/// them costs no capacity and one that does not is found out before a healthy worker is touched; then the
-/// others by number. A worker that was stopped on purpose stays stopped.
-pub fn plan(candidates: &[Candidate]) -> Vec<Instance> {
-    let mut chosen: Vec<_> = candidates.iter().filter(|c| !c.is_held).collect();
-    chosen.sort_by_key(|c| (c.unit.is_active(), c.instance));
-    chosen.into_iter().map(|c| c.instance).collect()
+/// What a worker is in a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// One of the wanted ones.
+    Wanted,
+    /// Beyond the wanted number: started first and stopped last, so that none is missing in between.
+    Surge,
+}
+
+/// One worker's place in the plan.
+#[derive(Debug, Clone, Copy)]
+pub struct Planned {
+    /// Which one.
+    pub instance: Instance,
+    /// What it is there for.
+    pub role: Role,
+    /// Its unit.
+    pub unit: Unit,
+    /// Somebody stopped it on purpose: it stays stopped.
+    pub is_held: bool,
+    /// Its process was started by this rollout already, under an orchestrator that is no more.
+    pub is_replaced: bool,
+}
+
+/// The plan for the wanted workers and up to `surge` extra ones, which are taken from the numbers after `desired`.
+///
+/// The extra ones come first: on them a release that does not work is found out before a worker that serves is
+/// touched. Then those that do not serve anyway, for they cost no capacity; then the others by number. There
+/// are no more extra workers than workers to replace.
+pub fn plan(
+    candidates: &[Candidate],
+    desired: u32,
+    surge: u32,
+    is_replaced: impl Fn(Instance) -> bool,
+) -> Vec<Planned> {
+    let place = |candidate: &Candidate, role| Planned {
+        instance: candidate.instance,
+        role,
+        unit: candidate.unit,
+        is_held: candidate.is_held && role == Role::Wanted,
+        is_replaced: is_replaced(candidate.instance),
+    };
+    let (mut wanted, others): (Vec<Candidate>, Vec<Candidate>) =
+        candidates.iter().copied().partition(|candidate| candidate.instance.number() <= desired);
+    let to_replace = wanted.iter().filter(|candidate| !candidate.is_held).count();
+    let surge = surge.min(u32::try_from(to_replace).unwrap_or(u32::MAX));
+    let extra = (1..=surge).filter_map(|n| Instance::new(desired.saturating_add(n))).map(|instance| {
+        let known = others.iter().find(|candidate| candidate.instance == instance);
+        let unknown = Candidate { instance, unit: Unit::INACTIVE, is_held: false };
+        place(known.unwrap_or(&unknown), Role::Surge)
+    });
+    let mut plan: Vec<_> = extra.collect();
+    wanted.sort_by_key(|candidate| (candidate.unit.is_active(), candidate.instance));
+    plan.extend(wanted.iter().map(|candidate| place(candidate, Role::Wanted)));
+    plan
 }
 
 #[cfg(test)]
@@ -28,18 +76,33 @@ mod tests {
     use crate::unit::ActiveState;
 
     fn candidate(number: u32, active: ActiveState, is_held: bool) -> Candidate {
-        let unit = Unit { active, invocation: None, restarts: 0, has_job: false };
+        let unit = Unit { active, ..Unit::INACTIVE };
         Candidate { instance: Instance::new(number).unwrap(), unit, is_held }
     }
 
+    fn numbers(plan: &[Planned]) -> Vec<u32> {
+        plan.iter().map(|planned| planned.instance.number()).collect()
+    }
+
     #[test]
-    fn broken_ones_come_first_and_held_ones_not_at_all() {
-        let order = plan(&[
+    fn extra_ones_come_first_then_broken_ones() {
+        let candidates = [
             candidate(2, ActiveState::Active, false),
             candidate(1, ActiveState::Active, false),
             candidate(4, ActiveState::Activating, false),
             candidate(3, ActiveState::Inactive, true),
-        ]);
-        assert_eq!(order.into_iter().map(Instance::number).collect::<Vec<_>>(), [4, 1, 2]);
+        ];
+        let plan = plan(&candidates, 4, 1, |_| false);
+        assert_eq!(numbers(&plan), [5, 3, 4, 1, 2]);
+        assert_eq!(plan[0].role, Role::Surge);
+        assert!(plan[1].is_held);
+    }
+
+    #[test]
+    fn there_are_no_more_extra_ones_than_workers_to_replace() {
+        let one = [candidate(1, ActiveState::Active, false)];
+        assert_eq!(numbers(&plan(&one, 1, 3, |_| false)), [2, 1]);
+        let held = [candidate(1, ActiveState::Inactive, true)];
+        assert_eq!(numbers(&plan(&held, 1, 3, |_| false)), [1]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 /// The number of a worker: 3 for `worker@3.service`. Instances count from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -141,9 +142,20 @@ pub struct Unit {
     pub restarts: u32,
     /// Whether a job for it waits or runs.
     pub has_job: bool,
+    /// How long after it became active it last fed its watchdog; none if it has no watchdog.
+    pub fed_after: Option<Duration>,
 }
 
 impl Unit {
+    /// A unit that never ran.
+    pub const INACTIVE: Self = Self {
+        active: ActiveState::Inactive,
+        invocation: None,
+        restarts: 0,
+        has_job: false,
+        fed_after: None,
+    };
+
     /// Whether it is active.
     pub fn is_active(&self) -> bool {
         self.active == ActiveState::Active

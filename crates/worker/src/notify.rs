@@ -32,13 +32,18 @@ pub(crate) fn drained(sentence: &str) {
 ///
 /// The task runs among those that serve: on a current-thread runtime a handler that blocks the
 /// thread starves it, systemd ends the process with SIGABRT and starts another.
+///
+/// In the beginning it feeds more often, at intervals that double: a rollout goes on only when a worker
+/// has fed it some time after it became ready, and so is known not to hang.
 pub(crate) fn feed_watchdog() -> Option<AbortOnDropHandle<()>> {
     let timeout = sd_notify::watchdog_enabled().filter(|timeout| !timeout.is_zero())?;
     Some(AbortOnDropHandle::new(tokio::spawn(async move {
-        let mut turn = tokio::time::interval(timeout / 2);
+        const FIRST: Duration = Duration::from_millis(25);
+        let mut pause = FIRST.min(timeout / 2);
         loop {
-            turn.tick().await;
             tell(&[NotifyState::Watchdog]);
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(timeout / 2);
         }
     })))
 }

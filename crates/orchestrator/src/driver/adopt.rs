@@ -1,5 +1,6 @@
 //! Finding out how things stand: at the start, and whenever signals may have been missed.
 
+use rollout::plan::Candidate;
 use rollout::{Event, Instance};
 use sd_notify::NotifyState;
 
@@ -37,6 +38,7 @@ impl Driver {
         if is_cold {
             self.forget_held();
         }
+        self.find_unfinished(is_cold);
         self.choose_release(is_cold);
         match running {
             0 => tracing::info!("starting {} workers{}", self.cluster.desired, self.release_words()),
@@ -46,7 +48,7 @@ impl Driver {
         if is_cold {
             self.start_failed().await;
         }
-        self.maybe_ready();
+        self.maybe_ready().await;
         Ok(())
     }
 
@@ -94,8 +96,9 @@ impl Driver {
 
     /// A person who starts the cluster has mended what made workers fail for good.
     async fn start_failed(&mut self) {
-        let failed: Vec<_> = self.cluster.rollable().into_iter().filter(|c| is_failed(c.unit)).collect();
-        for candidate in failed {
+        let is_wanted = |c: &Candidate| c.instance.number() <= self.cluster.desired;
+        let failed = self.cluster.candidates().into_iter().filter(|c| is_wanted(c) && is_failed(c.unit));
+        for candidate in failed.collect::<Vec<_>>() {
             self.start(candidate.instance).await;
         }
     }
@@ -106,7 +109,12 @@ impl Driver {
 
     /// Makes sure that every wanted worker is known, read and watched.
     pub(super) async fn know_wanted(&mut self) {
-        for instance in Instance::first(self.cluster.desired) {
+        self.know(Instance::first(self.cluster.desired)).await;
+    }
+
+    /// Makes sure that these workers are known, and that every worker known is read and watched.
+    pub(super) async fn know(&mut self, instances: impl IntoIterator<Item = Instance>) {
+        for instance in instances {
             self.cluster.workers.entry(instance).or_default();
         }
         let unwatched: Vec<_> =
@@ -128,12 +136,13 @@ impl Driver {
 
     /// Says READY=1 once no start is under way any more. A worker that failed to start does not hold it up:
     /// systemd goes on trying, and the orchestrator is ready to do its part.
-    pub(super) fn maybe_ready(&mut self) {
+    pub(super) async fn maybe_ready(&mut self) {
         if self.phase == Phase::Starting && self.jobs.is_empty() {
             self.phase = Phase::Running;
             let summary = self.cluster.summary();
             tracing::info!("{summary}");
             super::notify(&[NotifyState::Ready]);
+            Box::pin(self.go_on()).await;
         }
     }
 
@@ -157,7 +166,7 @@ impl Driver {
         for instance in known {
             self.look(instance).await;
         }
-        if self.rolling.is_none() && self.phase == Phase::Running {
+        if self.phase == Phase::Running {
             self.correct().await;
         }
     }
@@ -173,7 +182,7 @@ impl Driver {
         }
         self.give_up_lost_jobs(instance).await;
         self.log_if_given_up(instance);
-        if self.is_at_hand(instance) || self.is_settling(instance) {
+        if self.has_part(instance) {
             self.roll_on(Event::Looked { instance, unit }).await;
             if self.is_at_hand(instance) {
                 self.after(LOOK_AFTER, Timer::Look(instance));

@@ -1,12 +1,13 @@
 //! What workers do by themselves: crash, end, come back, be stopped by somebody.
 
-use std::time::SystemTime;
+use std::time::Duration;
 
 use rollout::keep::Correction;
 use rollout::{ActiveState, Event, Instance, JobResult};
 
 use super::{Driver, LOOK_AFTER, Phase, Timer};
 use crate::cluster::{Told, Worker};
+use crate::fault;
 use crate::unit_info::Properties;
 
 impl Driver {
@@ -24,19 +25,20 @@ impl Driver {
             worker.last_exit = Some(exit);
         }
         let now = worker.told;
-        if now.restarts > before.restarts {
+        let restarts = now.restarts.saturating_sub(before.restarts);
+        if restarts > 0 && self.ended(instance, restarts).await {
             self.log_restart(instance);
         }
         match now.active {
             same if same == before.active => {}
-            ActiveState::Inactive => self.became_inactive(instance),
+            ActiveState::Inactive => self.became_inactive(instance).await,
             ActiveState::Active => self.became_active(instance),
             // systemd 252 passes through here on its way to a restart; whether it stays is seen later.
             ActiveState::Failed => self.after(LOOK_AFTER, Timer::Look(instance)),
             ActiveState::Activating => self.new_process_begins(instance),
             ActiveState::Deactivating | ActiveState::Other => {}
         }
-        if self.is_settling(instance) {
+        if now != before && self.has_part(instance) && !self.is_at_hand(instance) {
             self.look(instance).await;
         }
     }
@@ -44,49 +46,45 @@ impl Driver {
     /// What the old process said while it drained is not what the new one failed with.
     fn new_process_begins(&mut self, instance: Instance) {
         let is_at_hand = self.is_at_hand(instance);
-        if let Some(running) =
-            self.rolling.as_mut().filter(|running| is_at_hand && running.machine.fault().is_none())
-        {
-            running.step_began = SystemTime::now();
+        if let Some(running) = self.rolling.as_mut().filter(|_| is_at_hand) {
+            running.process_begins(instance);
         }
     }
 
-    fn became_inactive(&mut self, instance: Instance) {
-        let is_ours = self.jobs.values().any(|job| job.instance == instance) || self.is_at_hand(instance);
+    async fn became_inactive(&mut self, instance: Instance) {
+        let is_ours = self.jobs.values().any(|job| job.instance == instance);
         let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
         worker.info.main_pid = 0;
-        if is_ours || self.phase == Phase::Stopping {
+        let is_foreign = worker.info.has_job() && !self.jobs.contains_key(&worker.info.job);
+        if (is_ours && !is_foreign) || self.phase == Phase::Stopping {
             return;
         }
-        if worker.info.has_job() {
+        if is_foreign {
             // A stop that somebody asked for, or one half of a restart: the job's end will tell.
             worker.stopping_job = Some(worker.info.job.clone());
         } else if instance.number() <= self.cluster.desired {
-            self.ended_by_itself(instance);
+            self.ended_by_itself(instance).await;
         }
     }
 
-    fn ended_by_itself(&mut self, instance: Instance) {
-        let uptime = self.cluster.uptime(instance);
-        let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
-        let pause = worker.backoff.after(uptime);
-        let how = worker.last_exit.as_deref().unwrap_or("ended");
-        match pause.as_millis() {
-            0 => tracing::warn!(worker = %instance, "{instance} {how} by itself; starting it again"),
-            ms => {
-                tracing::warn!(worker = %instance, "{instance} {how} by itself; starting it again in {ms} ms")
-            }
+    async fn ended_by_itself(&mut self, instance: Instance) {
+        if !self.ended(instance, 1).await {
+            return;
         }
-        self.after(pause, Timer::Start(instance));
+        let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
+        let how = worker.last_exit.as_deref().unwrap_or("ended");
+        tracing::warn!(worker = %instance, "{instance} {how} by itself; starting it again");
+        self.after(Duration::ZERO, Timer::Start(instance));
     }
 
     fn became_active(&mut self, instance: Instance) {
         self.hold(instance, false);
+        self.is_ready_again(instance);
         let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
         worker.is_given_up = false;
         let (pid, restarts) = (worker.info.main_pid, worker.info.restarts);
         // Without a process the signal is an old one: the worker has been seen stopped since.
-        if pid != 0 && is_worth_telling(restarts) {
+        if pid != 0 && is_worth_telling(restarts) && !worker.is_flapping_told {
             let release =
                 self.cluster.workers.get(&instance).and_then(|worker| self.cluster.release_of(worker));
             let release = release.map(|id| format!(", release {id}")).unwrap_or_default();
@@ -115,6 +113,7 @@ impl Driver {
                 self.cluster.names.unit(instance)
             );
             self.hold(instance, true);
+            self.roll_on(Event::Held(instance)).await;
         }
     }
 
@@ -126,7 +125,7 @@ impl Driver {
     fn log_restart(&self, instance: Instance) {
         let Some(worker) = self.cluster.workers.get(&instance) else { return };
         let restarts = worker.info.restarts;
-        if is_worth_telling(restarts) {
+        if is_worth_telling(restarts) && !worker.is_flapping_told {
             let how = worker.last_exit.as_deref().unwrap_or("failed");
             tracing::warn!(
                 rollout = self.rolling.as_ref().map(|running| running.record.id),
@@ -156,13 +155,14 @@ impl Driver {
     }
 
     /// One of our jobs ended.
-    pub(super) async fn job_finished(&mut self, instance: Instance, result: JobResult) {
+    pub(super) async fn job_finished(&mut self, instance: Instance, is_stop: bool, result: JobResult) {
         self.inspect(instance).await;
+        fault::point("job-finished");
         let Some(worker) = self.cluster.workers.get(&instance) else { return };
         let unit = worker.info.unit();
         if self.is_at_hand(instance) {
             self.roll_on(Event::JobFinished { instance, result, unit }).await;
-        } else if result != JobResult::Done && self.phase != Phase::Stopping {
+        } else if result != JobResult::Done && !is_stop && self.phase != Phase::Stopping {
             let how = worker.last_exit.as_deref().unwrap_or("failed");
             tracing::warn!(worker = %instance, result = %result, "{instance} did not start: it {how}; systemd goes on trying");
         }
@@ -172,12 +172,12 @@ impl Driver {
     /// One of our jobs is over, whether that was told or not.
     pub(super) async fn job_is_over(&mut self, instance: Instance) {
         let is_inactive = |worker: &Worker| worker.info.active == ActiveState::Inactive;
-        let is_surplus = instance.number() > self.cluster.desired;
+        let is_surplus = instance.number() > self.cluster.desired && !self.has_part(instance);
         if is_surplus && self.cluster.workers.get(&instance).is_some_and(is_inactive) {
             tracing::info!(worker = %instance, "{instance} is stopped: {} workers are wanted", self.cluster.desired);
             self.forget(instance).await;
         }
-        self.maybe_ready();
+        self.maybe_ready().await;
         self.maybe_stopped();
     }
 
@@ -192,9 +192,20 @@ impl Driver {
     /// The pause of a worker that ended by itself is over.
     pub(super) async fn start_if_wanted(&mut self, instance: Instance) {
         self.inspect(instance).await;
+        let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
+        worker.next_try = None;
         let is_wanted = self.cluster.corrections().contains(&Correction::Start(instance));
-        if is_wanted && self.phase != Phase::Stopping {
+        if is_wanted && !self.is_rolled(instance) && self.phase != Phase::Stopping {
             self.start(instance).await;
+        }
+    }
+
+    /// A stop was not answered.
+    pub(super) async fn stop_if_unwanted(&mut self, instance: Instance) {
+        self.inspect(instance).await;
+        let is_unwanted = self.cluster.corrections().contains(&Correction::Stop(instance));
+        if self.phase == Phase::Stopping || (is_unwanted && self.rolling.is_none()) {
+            self.stop_worker(instance).await;
         }
     }
 }

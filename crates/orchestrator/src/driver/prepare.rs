@@ -1,72 +1,179 @@
-//! The beginning of a rollout, and the releases it moves between.
+//! The beginning of a rollout: everything that can be refused is refused here, before the first worker is touched.
 
-use anyhow::Context as _;
-use rollout::plan::plan;
-use rollout::{ActiveState, Instance, Outcome, Policy, Rollout};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, bail};
+use config::Deadline;
+use rollout::plan::{Planned, plan};
+use rollout::{ActiveState, Instance, OnFailure, Policy, Rollout};
 
 use super::Driver;
 use crate::cluster::monotonic_usec;
+use crate::fault;
+use crate::history::{Entry, Kind, State};
+use crate::orders::{Order, Wish};
 use crate::releases::ReleaseId;
-use crate::running::{Prepared, Running};
+use crate::running::{Prepared, Running, epoch_usec};
+
+/// The longest that a step is given when systemd's own limits are off.
+const LONGEST_STEP: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Driver {
-    pub(super) async fn begin_rollout(&mut self, id: u64) -> Result<(), api::Error> {
+    pub(super) async fn begin_rollout(&mut self, id: u64, order: Order) -> Result<(), api::Error> {
         let settings = super::load_settings()?;
-        let prepared =
-            self.prepare(&settings).await.map_err(|error| api::Error::Refused(format!("{error:#}")))?;
+        let refused = |error: anyhow::Error| api::Error::Refused(format!("{error:#}"));
+        self.check_systemd(&settings).await.map_err(refused)?;
+        let (kind, target) = self.target(&order.wish)?;
+        let current = self.releases.current();
+        let from = current.clone().filter(|current| target.as_ref().is_some_and(|to| to != current));
+        let to = target.or(current);
+        let step_timeout = self.step_timeout(&settings).await.map_err(refused)?;
+        let prepared = Prepared { kind, by: order.by, from, to, canary: order.canary, step_timeout };
+        self.write_down(id, &prepared).map_err(refused)?;
         self.go_by(settings);
         self.know_wanted().await;
-        let order = plan(&self.cluster.rollable());
-        let invocation = |i: &Instance| self.cluster.workers.get(i).and_then(|worker| worker.info.invocation);
-        let steps: Vec<_> = order.iter().map(|i| (*i, invocation(i))).collect();
-        let policy = Policy { settle: self.settings.rollout.settle, can_restore: prepared.from.is_some() };
-        let (machine, actions) = Rollout::begin(&steps, policy);
-        let running = Running::new(id, machine, prepared);
-        tracing::info!(
-            rollout = id,
-            step = "begin",
-            "rollout {id}: {} of {} workers",
-            running.goal(),
-            steps.len()
-        );
-        self.rolling = Some(running);
-        self.perform(actions).await;
+        self.start_machine(id, prepared, |_| false).await;
         Ok(())
     }
 
-    /// Everything that can be refused is refused here, before the first worker is touched; the last thing done
-    /// is to make the new release current.
-    async fn prepare(&mut self, settings: &config::Settings) -> anyhow::Result<Prepared> {
+    /// The release to bring; none if workers are to be restarted on the one that is current.
+    fn target(&self, wish: &Wish) -> Result<(Kind, Option<ReleaseId>), api::Error> {
+        let refused = |error: anyhow::Error| api::Error::Refused(format!("{error:#}"));
+        let (kind, to) = match wish {
+            Wish::Reload => match self.packaged().map_err(refused)? {
+                Some(id) => (Kind::Package, id),
+                None => return Ok((Kind::Reload, None)),
+            },
+            Wish::Deploy(id) => (Kind::Deploy, id.clone()),
+            Wish::Undo(id) => (Kind::Undo, id.clone()),
+            Wish::Rollback(Some(id)) => (Kind::Rollback, id.clone()),
+            Wish::Rollback(None) => (Kind::Rollback, self.previous()?),
+        };
+        self.check_known(&to)?;
+        self.releases.check_runnable(&to).map_err(refused)?;
+        Ok((kind, Some(to)))
+    }
+
+    /// What the package brings, if that is neither current nor what somebody has left on purpose.
+    fn packaged(&self) -> anyhow::Result<Option<ReleaseId>> {
+        let staged = self.releases.stage_packaged()?;
+        let last = self
+            .history
+            .entries()
+            .iter()
+            .rev()
+            .find(|entry| entry.state == State::Done && entry.from.is_some());
+        let left = last.filter(|entry| matches!(entry.kind, Kind::Rollback | Kind::Undo));
+        let left = left.and_then(|entry| entry.from.as_ref());
+        if staged.is_some() && staged.as_ref() == left {
+            let id = staged.as_ref().map(ToString::to_string).unwrap_or_default();
+            tracing::info!(
+                "the package's release {id} was left by a rollback and stays so; `app-cluster rollback {id}` goes to it"
+            );
+            return Ok(None);
+        }
+        Ok(staged)
+    }
+
+    /// The release that `rollback` without a name goes to.
+    fn previous(&self) -> Result<ReleaseId, api::Error> {
+        let none = || {
+            let message =
+                "there is no release to go back to; `app-cluster releases` lists those that are there";
+            api::Error::NoSuchRelease(message.to_owned())
+        };
+        let current = self.releases.current().ok_or_else(none)?;
+        let is_usable =
+            |id: &ReleaseId| self.releases.check_runnable(id).is_ok() && !self.releases.is_rejected(id);
+        self.history.last_good_before(&current, is_usable).cloned().ok_or_else(none)
+    }
+
+    /// Whether systemd would do what it will be asked for.
+    async fn check_systemd(&self, settings: &config::Settings) -> anyhow::Result<()> {
         let (_, manager) = self.bus.as_ref().context("the system bus is gone; try again")?;
-        let socket = &self.cluster.names.socket;
+        let names = &self.cluster.names;
+        let socket = &names.socket;
         let state = manager.socket().await?;
         if state != ActiveState::Active {
-            anyhow::bail!(
+            bail!(
                 "{socket} is {state}: a worker started now would get no listener; \
                  `systemctl stop {service} && systemctl reset-failed {socket} && systemctl start {service}` mends it",
-                service = self.cluster.names.service,
+                service = names.service,
             );
         }
-        let mut step_timeout = settings.rollout.settle;
-        if let Some(&first) = self.cluster.workers.keys().next() {
-            step_timeout = step_timeout.saturating_add(manager.restart_timeout(first).await?);
-            if manager.needs_daemon_reload(first).await? {
-                tracing::warn!(
-                    "the unit files of {first} changed on disk: workers are started as before; \
-                     `systemctl daemon-reload` and a reload bring the change"
-                );
-            }
+        let Some(&first) = self.cluster.workers.keys().next() else { return Ok(()) };
+        let unit = names.unit(first);
+        let load_state = manager.load_state(first).await?;
+        if load_state != "loaded" {
+            bail!(
+                "systemd cannot use the unit files of {unit} (it says `{load_state}`): no worker could be started; \
+                 `systemd-analyze verify {unit}` tells what is wrong, then `systemctl daemon-reload`"
+            );
         }
-        let current = self.releases.current();
-        let staged = self.releases.stage_packaged()?;
-        let (from, to) = match staged {
-            Some(new) => {
-                self.switch_release(current.as_ref(), &new)?;
-                (current, Some(new))
-            }
-            None => (None, current),
+        if manager.needs_daemon_reload(first).await? {
+            tracing::warn!(
+                "the unit files of {first} changed on disk: workers are started as before; \
+                 `systemctl daemon-reload` and a reload bring the change"
+            );
+        }
+        // Stopping what does not run does nothing, and is refused where stopping what runs would be.
+        let beyond =
+            super::wanted(settings).max(self.cluster.desired).saturating_add(settings.rollout.surge.max(1));
+        if let Some(unused) =
+            Instance::new(beyond).filter(|unused| !self.cluster.workers.contains_key(unused))
+        {
+            manager.may_command(unused).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn step_timeout(&self, settings: &config::Settings) -> anyhow::Result<Duration> {
+        let settle = settings.rollout.settle;
+        if let Deadline::After(deadline) = settings.rollout.worker_deadline {
+            return Ok(deadline);
+        }
+        let (_, manager) = self.bus.as_ref().context("the system bus is gone; try again")?;
+        let Some(&first) = self.cluster.workers.keys().next() else { return Ok(settle) };
+        let units_own = manager.restart_timeout(first).await?;
+        Ok(units_own.saturating_add(settle).min(LONGEST_STEP))
+    }
+
+    /// Writes down what is about to happen, and makes the new release current; or changes nothing.
+    fn write_down(&mut self, id: u64, prepared: &Prepared) -> anyhow::Result<()> {
+        let runtime_dir = self.cluster.names.runtime_dir.display();
+        let boot_id = self.cluster.names.boot().with_context(|| {
+            format!("failed to write to {runtime_dir}; no worker was touched, make room there and try again")
+        })?;
+        let entry = Entry {
+            id,
+            begun_usec: epoch_usec(SystemTime::now()),
+            begun_monotonic_usec: monotonic_usec(),
+            boot_id,
+            ended_usec: None,
+            kind: prepared.kind,
+            by: prepared.by.clone(),
+            from: prepared.from.clone(),
+            to: prepared.to.clone(),
+            canary: prepared.canary,
+            state: State::Running,
+            failure: None,
         };
-        Ok(Prepared { from, to, step_timeout })
+        let state_dir = self.cluster.names.state_dir.display();
+        self.history.begin(entry).with_context(|| {
+            format!("failed to write to {state_dir}; no worker was touched, make room there and try again")
+        })?;
+        fault::point("begun");
+        if let (Some(from), Some(to)) = (&prepared.from, &prepared.to)
+            && let Err(error) = self.switch_release(Some(from), to)
+        {
+            let failure = Some(format!("{error:#}"));
+            let ended = Some(epoch_usec(SystemTime::now()));
+            let noted = self.history.update(id, State::Aborted, failure, ended);
+            self.warn_of_history(noted);
+            return Err(error.context("no worker was touched"));
+        }
+        fault::point("flipped");
+        Ok(())
     }
 
     /// Makes `to` current, or changes nothing.
@@ -75,7 +182,9 @@ impl Driver {
         let runtime_dir = &self.cluster.names.runtime_dir;
         let recorded = ledger.record_release(monotonic_usec(), to.clone());
         let flipped = recorded
-            .with_context(|| format!("failed to write to {}", runtime_dir.display()))
+            .with_context(|| {
+                format!("failed to write to {}; make room there and try again", runtime_dir.display())
+            })
             .and_then(|()| self.releases.make_current(to));
         if let (Err(_), Some(from)) = (&flipped, from) {
             let taken_back = ledger.record_release(monotonic_usec(), from.clone());
@@ -85,52 +194,59 @@ impl Driver {
         flipped
     }
 
-    pub(super) fn restore_release(&mut self) {
-        let Some(running) = &self.rolling else { return };
-        let (Some(from), to) = (running.from.clone(), running.to.clone()) else {
-            return;
-        };
-        let restored = self.switch_release(to.as_ref(), &from);
-        if let Some(to) = &to
-            && let Err(error) = self.releases.reject(to)
-        {
-            tracing::warn!("failed to mark release {to} as failed: {error}; the next boot may start it");
-        }
-        if let (Err(error), Some(running)) = (restored, &mut self.rolling) {
-            tracing::error!(
-                rollout = running.record.id,
-                "{error:#}; workers that restart run the failed release"
-            );
-            running.stuck = Some(format!("{error:#}"));
+    /// Starts the machine on what was prepared; `is_replaced` tells what a predecessor has done of it already.
+    pub(super) async fn start_machine(
+        &mut self,
+        id: u64,
+        prepared: Prepared,
+        is_replaced: impl Fn(Instance) -> bool,
+    ) {
+        let planned = self.plan(is_replaced).await;
+        let (machine, actions) = Rollout::begin(&planned, self.policy(&prepared));
+        let wanted = planned.iter().filter(|p| p.instance.number() <= self.cluster.desired).count();
+        let deadline = self.rollout_deadline(prepared.step_timeout, planned.len());
+        let running = Running::new(id, machine, prepared, deadline);
+        tracing::info!(
+            rollout = id,
+            step = "begin",
+            "rollout {id}: {} of {wanted} workers, asked for by {}",
+            running.goal(),
+            running.record.by
+        );
+        self.run_machine(running, actions).await;
+    }
+
+    pub(super) async fn plan(&mut self, is_replaced: impl Fn(Instance) -> bool) -> Vec<Planned> {
+        let (desired, surge) = (self.cluster.desired, self.settings.rollout.surge);
+        let extra: Vec<_> =
+            plan(&self.cluster.candidates(), desired, surge, |_| false).iter().map(|p| p.instance).collect();
+        self.know(extra).await;
+        plan(&self.cluster.candidates(), desired, surge, is_replaced)
+    }
+
+    pub(super) fn policy(&self, prepared: &Prepared) -> Policy {
+        let settings = &self.settings.rollout;
+        Policy {
+            settle: settings.settle,
+            max_unavailable: settings.max_unavailable,
+            on_failure: match settings.on_failure {
+                config::OnFailure::Rollback => OnFailure::Rollback,
+                config::OnFailure::Halt => OnFailure::Halt,
+            },
+            has_previous: prepared.from.is_some(),
+            canary: prepared.canary,
         }
     }
 
-    /// A release that rolled out is good; older ones than it and its predecessor are not needed.
-    pub(super) fn keep_books(&self, running: &Running, outcome: &Outcome) {
-        let (Outcome::Done, Some(to), Some(from)) = (outcome, &running.to, &running.from) else {
-            return;
-        };
-        if let Err(error) = self.releases.accept(to).and_then(|()| self.releases.prune(2, &[to, from])) {
-            tracing::warn!("failed to tidy up old releases: {error}; they stay on disk");
-        }
-    }
-
-    pub(super) async fn begin_queued(&mut self) {
-        let Some(id) = self.queued.take() else { return };
-        if let Err(error) = Box::pin(self.begin_rollout(id)).await {
-            tracing::error!(rollout = id, "no rollout begins: {}", error.message());
-            let refused = api::Rollout {
-                id,
-                state: api::RolloutState::Refused,
-                from: String::new(),
-                to: String::new(),
-                steps: Vec::new(),
-                message: error.message(),
-                failure: Vec::new(),
-                step_timeout_usec: 0,
-            };
-            self.last_rollout = Some(refused.clone());
-            self.announce(refused).await;
+    /// How long the whole rollout may take.
+    pub(super) fn rollout_deadline(&self, step_timeout: Duration, steps: usize) -> Duration {
+        match self.settings.rollout.deadline {
+            Deadline::After(deadline) => deadline,
+            Deadline::Auto => {
+                // One more, for the extra worker's stop.
+                let steps = u32::try_from(steps + 1).unwrap_or(u32::MAX);
+                step_timeout.checked_mul(steps).unwrap_or(LONGEST_STEP)
+            }
         }
     }
 }

@@ -1,47 +1,25 @@
 //! Carrying out a rollout. What happens next is the machine's decision; here it is done, recorded and told.
 
 use std::collections::VecDeque;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use rollout::{Action, Event, Fault, Instance, JobResult, Outcome, StepState};
+use rollout::{Action, Attempt, Cause, Event, Fault, Instance, JobResult, StepState};
 
-use super::tell::log_end;
-use super::{Driver, Input, Job, LOOK_AFTER, Phase, Timer};
+use super::{Driver, Input, LOOK_AFTER, Timer};
+use crate::fault;
+use crate::history::State;
 use crate::journal;
 use crate::manager::EnqueueError;
 use crate::running::{LastWords, Running};
 
 impl Driver {
-    /// Begins a rollout, or has one follow the one that runs; returns its id.
-    pub(super) async fn request_rollout(&mut self) -> Result<u64, api::Error> {
-        match self.phase {
-            Phase::Stopping | Phase::Ended => {
-                return Err(api::Error::ShuttingDown("the cluster is being stopped".to_owned()));
-            }
-            Phase::Starting => {
-                return Err(api::Error::Refused("the cluster is still being started; try again".to_owned()));
-            }
-            Phase::Running => {}
+    /// Begins to carry out a rollout.
+    pub(super) async fn run_machine(&mut self, running: Running, actions: Vec<Action>) {
+        let rollout = running.record.id;
+        if let Some(left) = running.time_left() {
+            self.after(left, Timer::Deadline { rollout });
         }
-        if self.rolling.is_some() {
-            // Whoever asks now wants what is there now to be running everywhere, which the rollout under way
-            // does not promise: some workers have been replaced already. One more does, for all who ask.
-            let id = self.queued.unwrap_or_else(|| self.new_id());
-            self.queued = Some(id);
-            tracing::info!(rollout = id, "a rollout is under way; rollout {id} follows it");
-            return Ok(id);
-        }
-        let id = self.new_id();
-        self.begin_rollout(id).await?;
-        Ok(id)
-    }
-
-    /// Milliseconds since the epoch, and never the same twice.
-    fn new_id(&mut self) -> u64 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        self.last_id = millis.max(self.last_id + 1);
-        self.last_id
+        self.rolling = Some(running);
+        self.perform(actions).await;
     }
 
     /// Hands an event to the machine and does what it says.
@@ -51,18 +29,19 @@ impl Driver {
         self.perform(actions).await;
     }
 
-    pub(super) async fn perform(&mut self, actions: Vec<Action>) {
+    async fn perform(&mut self, actions: Vec<Action>) {
         let mut actions = VecDeque::from(actions);
         while let Some(action) = actions.pop_front() {
-            self.log_step_before(&action);
             match action {
-                Action::Restart(instance) => {
-                    if let Some(event) = self.restart(instance).await {
+                Action::Restart(instance, attempt) | Action::Stop(instance, attempt) => {
+                    let is_stop = matches!(action, Action::Stop(..));
+                    if let Some(event) = self.command(instance, attempt, is_stop).await {
                         let more = self.rolling.as_mut().map(|running| running.machine.handle(event));
                         actions.extend(more.unwrap_or_default());
                     }
                 }
                 Action::Settle(instance, settle) => {
+                    fault::point("settling");
                     let rollout = self.rolling.as_ref().map_or(0, |running| running.record.id);
                     self.after(settle, Timer::Settled { rollout, instance });
                 }
@@ -76,62 +55,122 @@ impl Driver {
             }
         }
         self.ask_for_last_words();
+        self.keep_time();
         self.publish().await;
         self.maybe_finished().await;
     }
 
-    /// Enqueues a worker's restart. What systemd says at once is returned as an event.
-    async fn restart(&mut self, instance: Instance) -> Option<Event> {
-        if let Some(running) = &mut self.rolling
-            && running.machine.fault().is_none()
-        {
-            running.step_began = SystemTime::now();
-            if let Some(worker) = self.cluster.workers.get_mut(&instance) {
-                worker.last_exit = None;
-            }
-        }
+    /// Enqueues a worker's restart or stop. What systemd says at once is returned as an event.
+    async fn command(&mut self, instance: Instance, attempt: Attempt, is_stop: bool) -> Option<Event> {
+        self.try_begins(instance, attempt);
         self.publish().await;
         self.after(LOOK_AFTER, Timer::Look(instance));
+        fault::point(if is_stop { "before-stop" } else { "before-restart" });
         let (_, manager) = self.bus.as_ref()?;
-        match manager.restart(instance).await {
+        let job = if is_stop { manager.stop(instance).await } else { manager.restart(instance).await };
+        fault::point(if is_stop { "stop-enqueued" } else { "restart-enqueued" });
+        match job {
             Ok(job) => {
-                self.jobs.insert(job, Job { instance, seems_over: false });
-                None
+                self.track(job, instance, is_stop);
+                Some(Event::Enqueued(instance))
             }
             Err(EnqueueError::Refused(reason)) => Some(Event::JobRefused { instance, reason }),
             Err(EnqueueError::Unreachable(reason)) => {
-                tracing::warn!(worker = %instance, "no answer to the restart of {instance}: {reason}; looking again");
+                tracing::warn!(worker = %instance, "no answer to the job of {instance}: {reason}; looking again");
                 None
+            }
+        }
+    }
+
+    /// A try has a deadline, and begins with a clean sheet.
+    fn try_begins(&mut self, instance: Instance, attempt: Attempt) {
+        let Some(running) = &mut self.rolling else { return };
+        let rollout = running.record.id;
+        let Some(step_timeout) = running.try_begins(instance, attempt) else { return };
+        let is_forward = running.machine.cause().is_none();
+        self.after(step_timeout, Timer::StepDeadline { rollout, instance, attempt });
+        if let Some(worker) = self.cluster.workers.get_mut(&instance) {
+            worker.backoff.forget();
+            worker.next_try = None;
+            if is_forward {
+                worker.last_exit = None;
             }
         }
     }
 
     /// The settle time is over.
     pub(super) async fn settled(&mut self, rollout: u64, instance: Instance) {
-        if self.rolling.as_ref().is_none_or(|running| running.record.id != rollout) {
+        if !self.is_under_way(rollout) {
             return;
         }
         self.inspect(instance).await;
-        let Some(worker) = self.cluster.workers.get(&instance) else {
-            return;
-        };
+        fault::point("settled");
+        let Some(worker) = self.cluster.workers.get(&instance) else { return };
         let unit = worker.info.unit();
         self.roll_on(Event::Settled { instance, unit }).await;
+    }
+
+    pub(super) async fn step_deadline(&mut self, rollout: u64, instance: Instance, attempt: Attempt) {
+        if self.is_under_way(rollout) {
+            self.roll_on(Event::StepDeadline { instance, attempt }).await;
+        }
+    }
+
+    pub(super) async fn rollout_deadline_passed(&mut self, rollout: u64) {
+        if self.is_under_way(rollout) && self.rolling.as_ref().is_some_and(Running::is_overdue) {
+            self.roll_on(Event::Deadline).await;
+        }
+    }
+
+    fn is_under_way(&self, rollout: u64) -> bool {
+        self.rolling.as_ref().is_some_and(|running| running.record.id == rollout)
+    }
+
+    /// Lets the clock stand while the rollout waits for somebody, notes that in the history, and sees to it that
+    /// a rollout that waits for a worker to serve again does not miss that.
+    fn keep_time(&mut self) {
+        let Some(running) = &mut self.rolling else { return };
+        let (rollout, was_waiting) = (running.record.id, running.record.state == api::RolloutState::Paused);
+        let is_waiting = running.machine.is_waiting();
+        let is_stalled = running.is_stalled();
+        if let Some(left) = running.mind_the_clock() {
+            self.after(left, Timer::Deadline { rollout });
+        }
+        if is_waiting && !was_waiting {
+            self.note_in_history(State::Paused, None);
+        }
+        if is_stalled && !std::mem::replace(&mut self.is_looking_at_all, true) {
+            self.after(LOOK_AFTER, Timer::LookAtAll);
+        }
+    }
+
+    /// Looks at every worker of a rollout that waits for one to serve again.
+    pub(super) async fn look_at_all(&mut self) {
+        self.is_looking_at_all = false;
+        let Some(running) = self.rolling.as_ref().filter(|running| running.is_stalled()) else { return };
+        let instances: Vec<_> = running.machine.steps().iter().map(rollout::Step::instance).collect();
+        for instance in instances {
+            self.look(instance).await;
+        }
     }
 
     /// As soon as a worker has failed: what it said last, before others say more.
     fn ask_for_last_words(&mut self) {
         let Some(running) = &mut self.rolling else { return };
-        let (LastWords::NotNeeded, Some((instance, fault))) = (&running.last_words, running.machine.fault())
+        let (LastWords::NotNeeded, Some(Cause::Fault(instance, fault))) =
+            (&running.last_words, running.machine.cause())
         else {
             return;
         };
         let (instance, fault) = (*instance, fault.clone());
         let worker = self.cluster.workers.get(&instance).filter(|_| is_of_the_process(&fault));
-        let exit = worker.and_then(|worker| worker.last_exit.as_deref());
-        running.note_failure(&self.cluster.names, instance, &fault, exit);
+        let reason = match worker.and_then(|worker| worker.last_exit.as_deref()) {
+            Some(exit) => format!("{fault}: it {exit}"),
+            None => fault.to_string(),
+        };
+        running.note_failure(&self.cluster.names, instance, reason);
         running.last_words = LastWords::Awaited;
-        let (rollout, since) = (running.record.id, running.step_began);
+        let (rollout, since) = (running.record.id, running.speaks_since(instance));
         let (inputs, unit) = (self.inputs.clone(), self.cluster.names.unit(instance));
         tokio::spawn(async move {
             let lines = journal::last_lines(&unit, since).await;
@@ -150,56 +189,32 @@ impl Driver {
         self.maybe_finished().await;
     }
 
-    /// Somebody wants the rollout to end after the worker it is at.
-    pub(super) async fn abort_rollout(&mut self) {
-        if let Some(running) = &self.rolling {
-            tracing::info!(rollout = running.record.id, "asked to stop after the worker at hand");
-        }
-        self.queued = None;
-        self.roll_on(Event::AbortRequested).await;
-    }
-
-    /// The orchestrator ends: systemd finishes the job that runs, and nothing more begins.
-    pub(super) async fn give_up_rollout(&mut self) {
-        self.queued = None;
-        if let Some(running) = &mut self.rolling {
-            running.outcome = Some(Outcome::Aborted);
-            running.last_words = LastWords::Known;
-        }
-        self.maybe_finished().await;
-    }
-
     async fn maybe_finished(&mut self) {
         let is_waiting =
             |running: &Running| running.outcome.is_none() || matches!(running.last_words, LastWords::Awaited);
         if self.rolling.as_ref().is_none_or(is_waiting) {
             return;
         }
-        let Some(mut running) = self.rolling.take() else {
-            return;
-        };
-        let Some(outcome) = running.outcome.clone() else {
-            return;
-        };
-        running.refresh();
-        running.conclude(&outcome, &self.cluster.stragglers());
-        self.keep_books(&running, &outcome);
-        log_end(&running.record);
-        self.last_rollout = Some(running.record.clone());
-        self.announce(running.record).await;
-        if self.phase == Phase::Running {
-            self.correct().await;
-            self.begin_queued().await;
+        fault::point("ending");
+        if let Some(running) = self.rolling.take() {
+            Box::pin(self.finish(running)).await;
         }
     }
 
+    /// Whether a job of the rollout's is under way for this worker.
     pub(super) fn is_at_hand(&self, instance: Instance) -> bool {
-        self.rolling.as_ref().is_some_and(|running| running.machine.restarting() == Some(instance))
+        self.rolling.as_ref().is_some_and(|running| running.machine.is_at_hand(instance))
     }
 
-    pub(super) fn is_settling(&self, instance: Instance) -> bool {
-        let is = |step: &rollout::Step| step.instance == instance && step.state == StepState::Settling;
-        self.rolling.as_ref().is_some_and(|running| running.machine.steps().iter().any(is))
+    /// Whether the rollout has this worker in hand or under observation: nobody else commands it.
+    pub(super) fn is_rolled(&self, instance: Instance) -> bool {
+        let step = self.rolling.as_ref().and_then(|running| running.machine.step(instance));
+        step.is_some_and(|step| step.is_under_way() || step.is_surge() || step.state() == StepState::Marked)
+    }
+
+    /// Whether this worker has a part in the rollout.
+    pub(super) fn has_part(&self, instance: Instance) -> bool {
+        self.rolling.as_ref().is_some_and(|running| running.machine.step(instance).is_some())
     }
 }
 
@@ -207,7 +222,7 @@ impl Driver {
 fn is_of_the_process(fault: &Fault) -> bool {
     match fault {
         Fault::Job(result) => matches!(result, JobResult::Failed | JobResult::Timeout),
-        Fault::NotActive(_) | Fault::Unsettled => true,
-        Fault::Refused(_) | Fault::SameProcess => false,
+        Fault::NotActive(_) | Fault::Unsettled | Fault::Crashed => true,
+        Fault::Refused(_) | Fault::SameProcess | Fault::TooLong => false,
     }
 }

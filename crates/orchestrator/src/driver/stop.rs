@@ -23,7 +23,10 @@ impl Driver {
             tracing::warn!("{error:#}; the workers go on serving");
             None
         });
-        self.give_up_rollout().await;
+        // Who comes after us goes on with it, or not, as the history and the state of the workers tell.
+        self.rolling = None;
+        self.unfinished = None;
+        self.queue.clear();
         match job.as_deref() {
             Some("stop") => self.stop_all().await,
             _ => {
@@ -35,6 +38,7 @@ impl Driver {
 
     async fn stop_all(&mut self) {
         self.phase = Phase::Stopping;
+        self.jobs.clear();
         let running = |worker: &crate::cluster::Worker| {
             !matches!(worker.info.active, ActiveState::Inactive | ActiveState::Failed)
         };

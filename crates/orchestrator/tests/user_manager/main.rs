@@ -64,11 +64,12 @@ fn a_worker_that_ends_by_itself_is_started_again_and_one_that_is_stopped_is_not(
 fn a_worker_that_fails_ends_the_rollout_and_the_others_stay_untouched() {
     let session = Session::with_cluster();
     session.wait_for_status("3 of 3 ready");
-    let before = session.pids([2, 3]);
+    let before = session.pids([1, 2, 3]);
     session.run(&["touch", "/run/fail"]).expect("the file is made");
     session.systemctl(&["kill", "--signal=HUP", "app-cluster.service"]).expect("SIGHUP is sent");
-    session.wait_for_status("the last rollout failed: worker@1.service failed before it was ready");
-    assert_eq!(session.pids([2, 3]), before);
+    session.wait_for_status("the last rollout failed: worker@4.service failed before it was ready");
+    assert_eq!(session.pids([1, 2, 3]), before);
+    assert_eq!(session.show("worker@4.service", "MainPID"), "0");
     session.run(&["rm", "/run/fail"]).expect("the file is removed");
     session.wait_for_status("3 of 3 ready");
 }

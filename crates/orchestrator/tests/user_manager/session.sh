@@ -3,7 +3,7 @@
 set -e
 mount -t tmpfs tmpfs /run
 # systemd looks for this directory to learn that the machine was booted by it.
-mkdir -p /run/systemd/system /run/user/0/systemd/user /run/app-cluster
+mkdir -p /run/systemd/system /run/user/0/systemd/user /run/app-cluster /run/state
 export XDG_RUNTIME_DIR=/run/user/0 HOME=/run/user/0
 units=$XDG_RUNTIME_DIR/systemd/user
 

@@ -1,10 +1,12 @@
 //! The answer for given clusters, letter by letter.
 
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
-use api::{Failure, RolloutState, Step, StepState};
+use api::{Failure, Kind, Step, StepState};
 
 use super::*;
+
+const NOW_USEC: u64 = 180_061_000_000;
 
 fn worker(instance: u32, state: WorkerState) -> Worker {
     Worker {
@@ -16,6 +18,7 @@ fn worker(instance: u32, state: WorkerState) -> Worker {
         release: "1.2.0".into(),
         ready_since_usec: 1_000_000,
         restarts: 0,
+        next_try_usec: 0,
         last_exit: String::new(),
     }
 }
@@ -53,7 +56,7 @@ pub(crate) fn four_workers() -> Status {
 
 fn rendered(status: &Status, width: Option<usize>, colour: bool) -> String {
     let memory = Memory::from([(1, 12_900_000), (3, 5_368_709_120)]);
-    render(status, &memory, UNIX_EPOCH + Duration::from_secs(180_061), &Style { width, colour })
+    render(status, &memory, UNIX_EPOCH + Duration::from_micros(NOW_USEC), &Style { width, colour })
 }
 
 #[test]
@@ -108,15 +111,29 @@ fn colour_is_for_the_state_and_takes_no_room() {
     assert_eq!(stripped, plain);
 }
 
-#[test]
-fn a_failed_rollout_comes_with_what_the_worker_said_last() {
-    let step = |instance, state| Step { instance, state };
-    let rollout = Rollout {
+fn rollout(state: RolloutState, steps: Vec<Step>) -> Rollout {
+    Rollout {
         id: 1_700_000_000_000,
-        state: RolloutState::Restored,
+        kind: Kind::Deploy,
+        by: "alice".into(),
+        state,
         from: "1.2.0".into(),
         to: "1.3.0".into(),
-        steps: vec![step(1, StepState::Restored), step(2, StepState::Waiting)],
+        steps,
+        message: String::new(),
+        failure: vec![],
+        step_timeout_usec: 0,
+        deadline_usec: 0,
+    }
+}
+
+fn step(instance: u32, state: StepState) -> Step {
+    Step { instance, state, is_surge: false, deadline_usec: 0 }
+}
+
+#[test]
+fn a_failed_rollout_comes_with_what_the_worker_said_last() {
+    let rollout = Rollout {
         message: "worker@1 is back on release 1.2.0".into(),
         failure: vec![Failure {
             instance: 1,
@@ -124,7 +141,7 @@ fn a_failed_rollout_comes_with_what_the_worker_said_last() {
             reason: "exited with status 1 before it was ready".into(),
             journal: vec!["cannot open the database".into()],
         }],
-        step_timeout_usec: 0,
+        ..rollout(RolloutState::Restored, vec![step(1, StepState::Restored), step(2, StepState::Waiting)])
     };
     let status = Status { workers: vec![], rollout: vec![rollout], ..four_workers() };
     assert_eq!(
@@ -133,6 +150,7 @@ fn a_failed_rollout_comes_with_what_the_worker_said_last() {
 app-cluster: 1 of 4 ready, release 1.2.0
 
 rollout 1700000000000: restored, 0 of 2 replaced, release 1.2.0 → 1.3.0
+  deploy by alice
   worker@1 is back on release 1.2.0
   worker@1.service exited with status 1 before it was ready
   last lines of worker@1.service:
@@ -142,9 +160,42 @@ rollout 1700000000000: restored, 0 of 2 replaced, release 1.2.0 → 1.3.0
 }
 
 #[test]
+fn a_paused_rollout_says_what_is_under_way_and_how_to_go_on() {
+    let surge = Step { is_surge: true, ..step(5, StepState::Done) };
+    let under_way = Step { deadline_usec: NOW_USEC + 26_500_000, ..step(1, StepState::Restarting) };
+    let paused = Rollout {
+        deadline_usec: NOW_USEC + 240_000_000,
+        ..rollout(RolloutState::Paused, vec![under_way, step(2, StepState::Waiting), surge])
+    };
+    let workers = vec![worker(1, WorkerState::Starting), worker(5, WorkerState::Ready)];
+    let status = Status { workers, rollout: vec![paused], ..four_workers() };
+    assert_eq!(
+        rendered(&status, None, false),
+        "\
+app-cluster: 1 of 4 ready, release 1.2.0
+
+WORKER            STATE     PID   RELEASE  UPTIME  RESTARTS  MEM    LAST EXIT
+worker@1          starting  4001  1.2.0    2d 2h   0         12.3M  -
+worker@5 (extra)  ready     4005  1.2.0    2d 2h   0         -      -
+
+rollout 1700000000000: paused, 0 of 2 replaced, release 1.2.0 → 1.3.0, 4 min left
+  deploy by alice
+  worker@1: restarting, 27 s left
+  paused: `app-cluster resume` goes on, `app-cluster abort` goes back
+"
+    );
+}
+
+#[test]
+fn a_worker_that_flaps_says_when_it_is_tried_again() {
+    let flapping = Worker { next_try_usec: NOW_USEC + 3_100_000, ..worker(1, WorkerState::Flapping) };
+    let status = Status { workers: vec![flapping], ..four_workers() };
+    let text = rendered(&status, None, false);
+    assert!(text.contains("worker@1  flapping, next try in 4 s  4001"), "{text}");
+}
+
+#[test]
 fn quantities_are_shown_as_systemd_does() {
-    assert_eq!(uptime(Duration::from_millis(900)), "0s");
-    assert_eq!(uptime(Duration::from_secs(3_723)), "1h 2min");
     assert_eq!(bytes(1023), "1023B");
     assert_eq!(bytes(1536), "1.5K");
     assert_eq!(bytes(u64::MAX), "17179869183.9G");

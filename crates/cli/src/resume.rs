@@ -1,0 +1,20 @@
+//! `app-cluster resume`: lets a paused rollout go on, and follows it to its end.
+
+use crate::exit::Exit;
+use crate::rollout::{self, Purpose};
+use crate::{bus, output};
+
+/// Resumes the rollout, and follows it unless nobody wants to wait.
+pub(crate) async fn run(no_wait: bool) -> anyhow::Result<Exit> {
+    let cluster = bus::connect().await?;
+    if no_wait {
+        cluster.resume().await.map_err(bus::failure)?;
+        output::print("the rollout goes on; see `app-cluster status`\n")?;
+        return Ok(Exit::Done);
+    }
+    let call = async {
+        let id = rollout::running(&cluster).await?;
+        cluster.resume().await.map(|()| id)
+    };
+    rollout::finish(rollout::follow(&cluster, Purpose::Replace, call).await?)
+}

@@ -1,0 +1,321 @@
+//! A bus of its own with an orchestrator on it that says what a test tells it to say.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::os::fd::AsFd;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use api::{
+    Entry, EntryState, Kind, Release, Rollout, RolloutState, Status, Step, StepState, Worker, WorkerState,
+};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use zbus::object_server::SignalEmitter;
+
+/// A private `dbus-daemon`, ended when dropped.
+pub(crate) struct Bus {
+    daemon: Child,
+    pub(crate) address: String,
+    pub(crate) dir: TempDir,
+}
+
+impl Bus {
+    /// A bus on which everybody may do everything but what `denied` says, a list of `<deny …/>`.
+    pub(crate) fn start(denied: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("bus.conf");
+        let listen = format!("unix:path={}", dir.path().join("bus").display());
+        // That of the session bus, and what is denied.
+        let policy = format!(
+            "<allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/><allow own=\"*\"/>{denied}"
+        );
+        fs::write(
+            &config,
+            format!(
+                "<busconfig><type>session</type><listen>{listen}</listen><auth>EXTERNAL</auth>\
+                 <policy context=\"default\">{policy}</policy></busconfig>"
+            ),
+        )
+        .unwrap();
+        let complaints = dir.path().join("complaints");
+        let mut daemon = Command::new("dbus-daemon")
+            .args(["--nofork", "--nopidfile", "--print-address", "--config-file"])
+            .arg(&config)
+            .stdout(Stdio::piped())
+            .stderr(File::create(&complaints).unwrap())
+            .spawn()
+            .expect("dbus-daemon is needed, from the package dbus-daemon");
+        let mut address = String::new();
+        BufReader::new(daemon.stdout.take().unwrap()).read_line(&mut address).unwrap();
+        assert!(!address.is_empty(), "dbus-daemon: {}", fs::read_to_string(complaints).unwrap());
+        Self { daemon, address: address.trim().to_owned(), dir }
+    }
+}
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+}
+
+/// What the orchestrator says.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Script {
+    /// The answer to whatever begins or resumes a rollout: signals that follow one another.
+    pub(crate) story: Vec<Rollout>,
+    /// The answer to everything but a question: a refusal.
+    pub(crate) refusal: Option<fn(String) -> api::Error>,
+    /// What `Status` says of the rollout.
+    pub(crate) last: Vec<Rollout>,
+    /// What `Releases` says.
+    pub(crate) releases: Vec<Release>,
+    /// What `History` says.
+    pub(crate) history: Vec<Entry>,
+    /// What follows an `Abort`.
+    pub(crate) aborted: Option<Rollout>,
+}
+
+/// The interface with its real members, which `docs/org.appcluster1.xml` describes.
+pub(crate) struct Fake {
+    script: Script,
+    calls: Arc<Mutex<Vec<String>>>,
+}
+
+impl Fake {
+    fn record(&self, call: String) {
+        self.calls.lock().unwrap().push(call);
+    }
+
+    fn permit(&self) -> Result<(), api::Error> {
+        self.script.refusal.map_or(Ok(()), |refusal| Err(refusal("for a reason".to_owned())))
+    }
+
+    async fn begin(&self, call: String, emitter: &SignalEmitter<'_>) -> Result<u64, api::Error> {
+        self.permit()?;
+        self.record(call);
+        for rollout in &self.script.story {
+            Self::rollout_changed(emitter, rollout.clone()).await?;
+        }
+        Ok(ID)
+    }
+}
+
+#[zbus::interface(name = "org.appcluster1")]
+impl Fake {
+    async fn status(&self) -> Result<Status, api::Error> {
+        Ok(status(self.script.last.clone()))
+    }
+
+    async fn releases(&self) -> Result<Vec<Release>, api::Error> {
+        Ok(self.script.releases.clone())
+    }
+
+    async fn history(&self) -> Result<Vec<Entry>, api::Error> {
+        Ok(self.script.history.clone())
+    }
+
+    async fn reload(
+        &self,
+        by: &str,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> Result<u64, api::Error> {
+        self.begin(format!("Reload by {by}"), &emitter).await
+    }
+
+    async fn deploy(
+        &self,
+        file: zbus::Fd<'_>,
+        id: &str,
+        canary: u32,
+        by: &str,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> Result<u64, api::Error> {
+        let mut program = String::new();
+        let file = file.as_fd().try_clone_to_owned();
+        File::from(file.unwrap()).read_to_string(&mut program).unwrap();
+        self.begin(format!("Deploy {program:?} as {id:?}, canary {canary}, by {by}"), &emitter).await
+    }
+
+    async fn deploy_directory(
+        &self,
+        path: &str,
+        id: &str,
+        canary: u32,
+        by: &str,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> Result<u64, api::Error> {
+        self.begin(format!("DeployDirectory {path} as {id:?}, canary {canary}, by {by}"), &emitter).await
+    }
+
+    async fn rollback(
+        &self,
+        id: &str,
+        by: &str,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> Result<u64, api::Error> {
+        self.begin(format!("Rollback to {id:?} by {by}"), &emitter).await
+    }
+
+    async fn pause(&self) -> Result<(), api::Error> {
+        self.permit()?;
+        self.record("Pause".to_owned());
+        Ok(())
+    }
+
+    async fn resume(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>) -> Result<(), api::Error> {
+        self.begin("Resume".to_owned(), &emitter).await.map(drop)
+    }
+
+    async fn abort(
+        &self,
+        rollout: u64,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> Result<(), api::Error> {
+        self.permit()?;
+        self.record(format!("Abort {rollout}"));
+        if let Some(rollout) = &self.script.aborted {
+            Self::rollout_changed(&emitter, rollout.clone()).await?;
+        }
+        Ok(())
+    }
+
+    async fn reconfigure(&self) -> Result<u32, api::Error> {
+        self.permit().map(|()| 6)
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    async fn version(&self) -> String {
+        "1.0".to_owned()
+    }
+
+    #[zbus(property)]
+    async fn summary(&self) -> String {
+        "1 of 4 ready, release 1.0".to_owned()
+    }
+
+    #[zbus(property)]
+    async fn release(&self) -> String {
+        "1.0".to_owned()
+    }
+
+    #[zbus(property)]
+    async fn desired(&self) -> u32 {
+        4
+    }
+
+    #[zbus(property)]
+    async fn ready(&self) -> u32 {
+        1
+    }
+
+    #[zbus(signal)]
+    async fn rollout_changed(emitter: &SignalEmitter<'_>, rollout: Rollout) -> zbus::Result<()>;
+}
+
+/// An orchestrator that is on the bus until it is dropped.
+pub(crate) struct Orchestrator {
+    runtime: Runtime,
+    connection: zbus::Connection,
+    calls: Arc<Mutex<Vec<String>>>,
+}
+
+impl Orchestrator {
+    pub(crate) fn start(bus: &Bus, script: Script) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let fake = Fake { script, calls: calls.clone() };
+        let connection = runtime.block_on(async {
+            let builder = zbus::connection::Builder::address(bus.address.as_str());
+            builder.serve_at(api::PATH, fake).name(api::BUS_NAME).build().await.unwrap()
+        });
+        Self { runtime, connection, calls }
+    }
+
+    /// Which calls it has obeyed.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    /// Announces that a rollout changed.
+    pub(crate) fn announce(&self, rollout: Rollout) {
+        let emitter = SignalEmitter::new(&self.connection, api::PATH).unwrap();
+        self.runtime.block_on(Fake::rollout_changed(&emitter, rollout)).unwrap();
+    }
+
+    /// What it says of itself to `busctl introspect`.
+    pub(crate) fn introspected(&self) -> String {
+        self.runtime.block_on(async {
+            let proxy = zbus::fdo::IntrospectableProxy::builder(&self.connection);
+            let proxy = proxy.destination(api::BUS_NAME).path(api::PATH).build().await;
+            proxy.unwrap().introspect().await.unwrap()
+        })
+    }
+}
+
+/// The id of every rollout.
+pub(crate) const ID: u64 = 1_700_000_000_000;
+
+pub(crate) fn rollout(state: RolloutState, steps: &[StepState]) -> Rollout {
+    let step = |(instance, state): (u32, &StepState)| Step {
+        instance,
+        state: *state,
+        is_surge: false,
+        deadline_usec: 0,
+    };
+    Rollout {
+        id: ID,
+        kind: Kind::Reload,
+        by: "alice".into(),
+        state,
+        from: "1.0".into(),
+        to: "1.1".into(),
+        steps: (1..).zip(steps).map(step).collect(),
+        message: "how it is".into(),
+        failure: vec![],
+        step_timeout_usec: 70_000_000,
+        deadline_usec: 0,
+    }
+}
+
+/// What the history tells of the same rollout.
+pub(crate) fn entry(state: EntryState) -> Entry {
+    Entry {
+        rollout: ID,
+        kind: Kind::Reload,
+        by: "alice".into(),
+        from: "1.0".into(),
+        to: "1.1".into(),
+        begun_usec: ID * 1000,
+        ended_usec: ID * 1000 + 3_000_000,
+        state,
+        failure: String::new(),
+    }
+}
+
+fn status(rollout: Vec<Rollout>) -> Status {
+    let worker = Worker {
+        instance: 1,
+        unit: "worker@1.service".into(),
+        state: WorkerState::Ready,
+        sub_state: "running".into(),
+        pid: 0,
+        release: "1.0".into(),
+        ready_since_usec: 0,
+        restarts: 0,
+        next_try_usec: 0,
+        last_exit: String::new(),
+    };
+    Status {
+        cluster: "app-cluster".into(),
+        version: "1.0".into(),
+        summary: "1 of 4 ready, release 1.0".into(),
+        release: "1.0".into(),
+        desired: 4,
+        ready: 1,
+        workers: vec![worker],
+        rollout,
+    }
+}

@@ -1,0 +1,80 @@
+//! What can be looked at without changing anything: `status`, `releases`, the command line itself.
+
+use api::{EntryState, Release, RolloutState as State, StepState as Step};
+
+use crate::fake::{Bus, Script, entry, rollout};
+use crate::process::run;
+use crate::scripted;
+
+#[test]
+fn status_shows_the_cluster_to_people_and_programs() {
+    let last = vec![rollout(State::Running, &[Step::Done, Step::Restarting])];
+    let (bus, _orchestrator) = scripted(Script { last, ..Script::default() });
+    let ended = run(&bus, &["status"]);
+    assert_eq!(ended.exit, 0);
+    assert_eq!(
+        ended.lines,
+        [
+            "app-cluster: 1 of 4 ready, release 1.0",
+            "",
+            "WORKER    STATE  PID  RELEASE  UPTIME  RESTARTS  MEM  LAST EXIT",
+            "worker@1  ready  -    1.0      -       0         -    -",
+            "",
+            "rollout 1700000000000: running, 1 of 2 replaced, release 1.0 → 1.1",
+            "  reload by alice",
+            "  how it is",
+        ]
+    );
+    let json = run(&bus, &["status", "--json"]).lines.concat();
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["rollout"][0]["steps"][1]["state"], "restarting");
+}
+
+#[test]
+fn releases_and_history_are_shown_to_people_and_programs() {
+    let release = Release {
+        id: "1.0".into(),
+        directory: String::new(),
+        added_usec: 1,
+        is_current: true,
+        is_rejected: false,
+        workers: 4,
+    };
+    let script =
+        Script { releases: vec![release], history: vec![entry(EntryState::Restored)], ..Script::default() };
+    let (bus, _orchestrator) = scripted(script);
+    let ended = run(&bus, &["releases"]);
+    assert_eq!(ended.exit, 0);
+    let [titles, release, empty, history, entry] = &ended.lines[..] else { panic!("{:?}", ended.lines) };
+    assert_eq!(titles.split_whitespace().next(), Some("ID"));
+    assert!(release.starts_with("*  1.0 "), "{release}");
+    assert!(empty.is_empty() && history.starts_with("WHEN "), "{history}");
+    assert!(entry.contains("ago  reload  1.0 → 1.1  alice  restored  3s"), "{entry}");
+
+    let json = run(&bus, &["releases", "--json"]).lines.concat();
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (&value["releases"][0]["is_current"], &value["history"][0]["kind"]),
+        (&true.into(), &"reload".into())
+    );
+}
+
+#[test]
+fn a_wrong_command_line_is_64() {
+    let bus = Bus::start("");
+    for args in [
+        &["relaod"] as &[&str],
+        &[],
+        &["scale", "0"],
+        &["deploy"],
+        &["deploy", "x", "--canary", "0"],
+        &["rollback", ""],
+        &["abort", "x"],
+        &["status", "--json", "--watch"],
+    ] {
+        assert_eq!(run(&bus, args).exit, 64, "{args:?}");
+    }
+    for args in [["--help"], ["--version"]] {
+        assert_eq!(run(&bus, &args).exit, 0);
+    }
+}

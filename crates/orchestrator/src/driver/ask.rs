@@ -1,0 +1,191 @@
+//! What people ask for: rollouts, and what becomes of the one under way.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rollout::Event;
+
+use super::{Driver, Phase};
+use crate::history::State;
+use crate::orders::{Order, Wish};
+use crate::releases::ReleaseId;
+use crate::service::Request;
+
+impl Driver {
+    /// Answers a call. Whoever asked may have gone meanwhile.
+    pub(super) async fn request(&mut self, request: Request) {
+        match request {
+            Request::Status(reply) => {
+                let _ = reply.send(self.status());
+            }
+            Request::Releases(reply) => {
+                let _ = reply.send(self.list_releases());
+            }
+            Request::History(reply) => {
+                let _ = reply.send(self.history.entries().iter().rev().map(Into::into).collect());
+            }
+            Request::Roll(order, reply) => {
+                let _ = reply.send(self.request_rollout(order).await);
+            }
+            Request::Pause(reply) => {
+                let _ = reply.send(self.pause().await);
+            }
+            Request::Resume(reply) => {
+                let _ = reply.send(self.resume().await);
+            }
+            Request::Abort(rollout, reply) => {
+                let _ = reply.send(self.abort(rollout).await);
+            }
+            Request::Reconfigure(reply) => {
+                let _ = reply.send(self.reconfigure().await);
+            }
+        }
+    }
+
+    /// A reload that a signal asks for.
+    pub(super) async fn roll_requested(&mut self) {
+        let order = Order { wish: Wish::Reload, canary: None, by: "a signal".to_owned() };
+        if let Err(error) = self.request_rollout(order).await {
+            tracing::error!("no rollout begins: {}", error.message());
+        }
+    }
+
+    /// Begins a rollout, or has one follow the one that runs; returns its id.
+    pub(super) async fn request_rollout(&mut self, order: Order) -> Result<u64, api::Error> {
+        match self.phase {
+            Phase::Stopping | Phase::Ended => {
+                return Err(api::Error::ShuttingDown("the cluster is being stopped".to_owned()));
+            }
+            Phase::Starting => {
+                return Err(api::Error::Refused("the cluster is still being started; try again".to_owned()));
+            }
+            Phase::Running => {}
+        }
+        if self.rolling.is_some() {
+            // Whoever asks now wants what is there now to be running everywhere, which the rollout under way
+            // does not promise: some workers have been replaced already.
+            return self.enqueue(order);
+        }
+        let id = self.new_id();
+        self.begin_rollout(id, order).await?;
+        Ok(id)
+    }
+
+    fn enqueue(&mut self, order: Order) -> Result<u64, api::Error> {
+        if let Wish::Rollback(Some(release)) = &order.wish {
+            self.check_known(release)?;
+        }
+        let id = self.new_id();
+        let queued = self.queue.add(order, || id).ok_or_else(|| {
+            api::Error::Refused(
+                "too many rollouts wait already; `app-cluster abort` ends the one under way".to_owned(),
+            )
+        })?;
+        tracing::info!(rollout = queued, "a rollout is under way; rollout {queued} follows it");
+        Ok(queued)
+    }
+
+    /// Milliseconds since the epoch, and never the same twice.
+    fn new_id(&mut self) -> u64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let last = self.history.entries().last().map_or(0, |entry| entry.id);
+        self.last_id = millis.max(self.last_id.max(last) + 1);
+        self.last_id
+    }
+
+    async fn pause(&mut self) -> Result<(), api::Error> {
+        let id = self.rollout_under_way()?;
+        if self.rolling.as_ref().is_some_and(|running| running.machine.cause().is_some()) {
+            return Err(api::Error::Refused("the rollout goes back to the old release already".to_owned()));
+        }
+        tracing::info!(rollout = id, step = "pause", "asked to pause: no further worker is taken");
+        self.note_in_history(State::Paused, None);
+        self.roll_on(Event::Pause).await;
+        Ok(())
+    }
+
+    async fn resume(&mut self) -> Result<(), api::Error> {
+        let id = self.rollout_under_way()?;
+        tracing::info!(rollout = id, step = "resume", "asked to go on");
+        let resumed = self.history.amend(id, |entry| {
+            if entry.state == State::Paused {
+                entry.state = State::Running;
+            }
+            entry.canary = None;
+        });
+        self.warn_of_history(resumed);
+        self.roll_on(Event::Resume).await;
+        Ok(())
+    }
+
+    async fn abort(&mut self, rollout: u64) -> Result<(), api::Error> {
+        if self.queue.withdraw(rollout).is_some() {
+            tracing::info!(rollout, "rollout {rollout} is withdrawn before it began");
+            self.tell_refused(rollout, "withdrawn before it began".to_owned()).await;
+            return Ok(());
+        }
+        let id = self.rollout_under_way()?;
+        if rollout != 0 && rollout != id {
+            return Err(api::Error::NoRollout(format!("there is no rollout {rollout}; under way is {id}")));
+        }
+        tracing::info!(rollout = id, step = "abort", "asked to give the rollout up");
+        self.roll_on(Event::Abort).await;
+        Ok(())
+    }
+
+    fn rollout_under_way(&self) -> Result<u64, api::Error> {
+        let running = self.rolling.as_ref().filter(|running| running.outcome.is_none());
+        running
+            .map(|running| running.record.id)
+            .ok_or_else(|| api::Error::NoRollout("no rollout is under way".to_owned()))
+    }
+
+    pub(super) fn check_known(&self, release: &ReleaseId) -> Result<(), api::Error> {
+        let is_known = |releases: &[crate::releases::Release]| releases.iter().any(|r| r.id == *release);
+        match self.releases.list() {
+            Ok(releases) if is_known(&releases) => Ok(()),
+            Ok(_) => Err(api::Error::NoSuchRelease(format!(
+                "there is no release {release}; `app-cluster releases` lists them"
+            ))),
+            Err(error) => Err(api::Error::Refused(format!("failed to list the releases: {error}"))),
+        }
+    }
+
+    fn list_releases(&self) -> Result<Vec<api::Release>, api::Error> {
+        let refused = |error| api::Error::Refused(format!("failed to list the releases: {error}"));
+        let running: Vec<_> =
+            self.cluster.workers.values().filter_map(|worker| self.cluster.release_of(worker)).collect();
+        let describe = |release: crate::releases::Release| api::Release {
+            workers: running.iter().filter(|id| ***id == release.id).count().try_into().unwrap_or(u32::MAX),
+            is_current: self.cluster.release.as_ref() == Some(&release.id),
+            is_rejected: self.releases.is_rejected(&release.id),
+            added_usec: crate::running::epoch_usec(release.added),
+            directory: release.directory().map(|dir| dir.display().to_string()).unwrap_or_default(),
+            id: release.id.to_string(),
+        };
+        Ok(self.releases.list().map_err(refused)?.into_iter().rev().map(describe).collect())
+    }
+
+    /// Reads the configuration again and goes by it, without a rollout.
+    async fn reconfigure(&mut self) -> Result<u32, api::Error> {
+        if self.phase == Phase::Stopping {
+            return Err(api::Error::ShuttingDown("the cluster is being stopped".to_owned()));
+        }
+        let settings = super::load_settings()?;
+        let wanted = super::wanted(&settings);
+        if self.rolling.is_some() {
+            tracing::info!("configuration read: {wanted} workers wanted once the rollout has ended");
+            self.deferred = Some(settings);
+            return Ok(wanted);
+        }
+        self.go_by(settings);
+        tracing::info!("configuration read: {wanted} workers wanted");
+        self.correct().await;
+        Ok(wanted)
+    }
+
+    pub(super) fn go_by(&mut self, settings: config::Settings) {
+        self.cluster.desired = super::wanted(&settings);
+        self.settings = settings;
+    }
+}

@@ -1,0 +1,49 @@
+//! Making releases of what people deploy, beside the driver: a large file must not hold it up.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use crate::releases::{ReleaseId, Releases};
+
+/// What somebody deploys.
+#[derive(Debug)]
+pub(crate) enum Program {
+    /// A program, to be copied.
+    File(File),
+    /// A directory with the program `worker` in it.
+    Directory(PathBuf),
+}
+
+/// Where releases are made, one at a time.
+#[derive(Debug, Clone)]
+pub(crate) struct Stage {
+    releases: Arc<Mutex<Releases>>,
+}
+
+impl Stage {
+    pub(crate) fn new(releases: Releases) -> Self {
+        Self { releases: Arc::new(Mutex::new(releases)) }
+    }
+
+    /// Makes a release of this program.
+    pub(crate) async fn add(&self, program: Program, id: Option<ReleaseId>) -> Result<ReleaseId, api::Error> {
+        let releases = Arc::clone(&self.releases).lock_owned().await;
+        let staged = tokio::task::spawn_blocking(move || match program {
+            Program::File(file) => releases.stage_file(&file, id),
+            Program::Directory(path) => releases.stage_directory(&path, id),
+        });
+        match staged.await {
+            Ok(Ok(id)) => Ok(id),
+            Ok(Err(error)) => Err(api::Error::Refused(format!("{error:#}"))),
+            Err(error) => Err(api::Error::Refused(format!("failed to make a release: {error}"))),
+        }
+    }
+
+    /// Runs a change of the releases that must not meet one that is being made; not at all while one is.
+    pub(crate) fn with_none_under_way<T>(&self, change: impl FnOnce(&Releases) -> T) -> Option<T> {
+        self.releases.try_lock().ok().map(|releases| change(&releases))
+    }
+}

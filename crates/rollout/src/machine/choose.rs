@@ -1,0 +1,101 @@
+//! What may be taken now.
+
+use super::Rollout;
+use crate::step::{Step, StepState};
+
+impl Rollout {
+    /// The next worker to replace, if one may be taken.
+    pub(super) fn next_to_replace(&self) -> Option<usize> {
+        if self.is_paused || self.is_canary_full() || !self.has_room() {
+            return None;
+        }
+        let waiting = |step: &Step| step.state == StepState::Waiting;
+        let surge = self.position(|step| waiting(step) && step.is_surge() && !self.is_everyone_replaced());
+        let idle = || self.position(|step| waiting(step) && !step.is_surge() && !step.unit.is_active());
+        let serving = || {
+            let may = self.capacity() > self.required();
+            self.position(|step| may && waiting(step) && !step.is_surge() && step.unit.is_active())
+        };
+        surge.or_else(idle).or_else(serving)
+    }
+
+    /// The next worker to put back: first those that do not serve, for they cost no capacity, then those that
+    /// were replaced first. When nothing is under way one is taken in any case, or it would never end.
+    pub(super) fn next_to_restore(&self) -> Option<usize> {
+        let under_way = self.count(|step| step.state == StepState::Restoring);
+        if under_way >= self.width() {
+            return None;
+        }
+        let marked = |step: &Step| step.state == StepState::Marked;
+        let idle = self.position(|step| marked(step) && !step.unit.is_active());
+        let may = under_way == 0 || self.capacity() > self.required();
+        idle.or_else(|| {
+            let serving = self.steps.iter().enumerate().filter(|(_, step)| may && marked(step));
+            serving.min_by_key(|(_, step)| step.turn).map(|(at, _)| at)
+        })
+    }
+
+    /// The next surge worker to stop.
+    pub(super) fn next_to_dismiss(&self) -> Option<usize> {
+        self.position(|step| {
+            let is_idle = !step.unit.is_active();
+            step.is_surge() && step.state == StepState::Done && (is_idle || self.capacity() > self.required())
+        })
+    }
+
+    /// Whether one more may be under way.
+    fn has_room(&self) -> bool {
+        let under_way = self.under_way();
+        let is_trial = !self.is_anyone(StepState::Done);
+        under_way == 0 || (!is_trial && under_way < self.width())
+    }
+
+    /// How many may be under way at once.
+    fn width(&self) -> usize {
+        let surge = self.count(Step::is_surge);
+        (surge + self.policy.max_unavailable as usize).max(1)
+    }
+
+    pub(super) fn is_canary_full(&self) -> bool {
+        let taken = |step: &Step| step.is_under_way() || step.state == StepState::Done;
+        self.policy.canary.is_some_and(|canary| self.count(taken) >= canary as usize)
+    }
+
+    pub(super) fn is_everyone_replaced(&self) -> bool {
+        let is_over = |step: &Step| matches!(step.state, StepState::Done | StepState::Skipped);
+        self.steps.iter().filter(|step| !step.is_surge()).all(is_over)
+    }
+
+    /// Whether a surge worker is under way or runs.
+    pub(super) fn is_surge_left(&self) -> bool {
+        let is_left = |step: &Step| step.is_under_way() || step.state == StepState::Done;
+        self.steps.iter().any(|step| step.is_surge() && is_left(step))
+    }
+
+    /// How many serve and go on doing so.
+    fn capacity(&self) -> usize {
+        self.count(Step::is_capacity)
+    }
+
+    /// How many have to.
+    fn required(&self) -> usize {
+        let wanted = self.count(|step| !step.is_surge() && step.state != StepState::Skipped);
+        wanted.saturating_sub(self.policy.max_unavailable as usize)
+    }
+
+    pub(super) fn under_way(&self) -> usize {
+        self.count(Step::is_under_way)
+    }
+
+    pub(super) fn is_anyone(&self, state: StepState) -> bool {
+        self.steps.iter().any(|step| step.state == state)
+    }
+
+    fn count(&self, is: impl Fn(&Step) -> bool) -> usize {
+        self.steps.iter().filter(|step| is(step)).count()
+    }
+
+    fn position(&self, is: impl Fn(&Step) -> bool) -> Option<usize> {
+        self.steps.iter().position(is)
+    }
+}

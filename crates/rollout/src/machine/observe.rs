@@ -1,0 +1,198 @@
+//! What an event means for the worker it is about.
+
+use std::time::Duration;
+
+use super::{Phase, Rollout, ignore};
+use crate::event::{Action, Fault};
+use crate::step::StepState;
+use crate::unit::{ActiveState, JobResult, Unit};
+
+/// A worker that has not fed its watchdog late enough is looked at again after this time at the earliest.
+const SHORTEST_LOOK: Duration = Duration::from_millis(100);
+
+impl Rollout {
+    pub(super) fn job_refused(&mut self, at: usize, reason: String) -> Vec<Action> {
+        match self.steps[at].state {
+            StepState::Restarting => self.failed(at, Fault::Refused(reason)),
+            StepState::Restoring => self.restored(at, false),
+            StepState::Stopping => self.stopped(at),
+            _ => ignore("a refused job of a worker that is not at hand"),
+        }
+    }
+
+    pub(super) fn job_finished(&mut self, at: usize, result: JobResult, unit: Unit) -> Vec<Action> {
+        let step = &mut self.steps[at];
+        step.unit = unit;
+        if step.is_at_hand() {
+            step.is_enqueued = true;
+            step.is_canceled |= result == JobResult::Canceled;
+        }
+        match (step.state, result) {
+            (StepState::Restarting, JobResult::Done) => self.restart_done(at),
+            (StepState::Restoring, JobResult::Done) => {
+                let is_back = step.is_replaced();
+                self.restored(at, is_back)
+            }
+            (StepState::Restarting | StepState::Restoring, JobResult::Canceled) => self.looked(at, unit),
+            (StepState::Restarting, result) => self.failed(at, Fault::Job(result)),
+            (StepState::Restoring, _) => self.restored(at, false),
+            (StepState::Stopping, _) => self.looked(at, unit),
+            _ => ignore("a job of a worker that is not at hand"),
+        }
+    }
+
+    /// The job's end may have been missed: the unit itself tells.
+    pub(super) fn looked(&mut self, at: usize, unit: Unit) -> Vec<Action> {
+        let before = std::mem::replace(&mut self.steps[at].unit, unit);
+        match self.steps[at].state {
+            StepState::Restarting | StepState::Restoring if unit.has_job => ignore("its job is still there"),
+            StepState::Restarting | StepState::Restoring => self.looked_at_restart(at),
+            StepState::Settling if self.is_as_before(at, before) => ignore("the worker is as it was"),
+            StepState::Settling => self.failed(at, Fault::Unsettled),
+            StepState::Done => self.looked_at_replaced(at),
+            StepState::Skipped if unit.is_active() => {
+                self.steps[at].state = match self.phase {
+                    Phase::Restoring => StepState::Marked,
+                    _ => StepState::Waiting,
+                };
+                self.advance()
+            }
+            // It came up before the old release was current again, or after: nobody can tell.
+            StepState::Waiting if self.phase == Phase::Restoring && self.steps[at].has_come_back() => {
+                self.steps[at].state = StepState::Marked;
+                self.advance()
+            }
+            StepState::Stopping if unit.has_job => ignore("its job is still there"),
+            StepState::Stopping => self.looked_at_stop(at),
+            _ => self.advance(),
+        }
+    }
+
+    fn looked_at_restart(&mut self, at: usize) -> Vec<Action> {
+        let step = &self.steps[at];
+        let (state, attempt) = (step.state, step.attempt);
+        match step.unit.active {
+            ActiveState::Active if step.is_replaced() => match state {
+                StepState::Restoring => self.restored(at, true),
+                _ => self.restart_done(at),
+            },
+            // The old process and no job: whatever became of ours, it did nothing.
+            ActiveState::Active => vec![Action::Restart(step.instance, attempt)],
+            _ if !step.is_enqueued => vec![Action::Restart(step.instance, attempt)],
+            ActiveState::Inactive if step.is_canceled => self.skip(at),
+            ActiveState::Failed => self.did_not_start(at, Fault::Job(JobResult::Failed)),
+            ActiveState::Inactive => self.did_not_start(at, Fault::NotActive(ActiveState::Inactive)),
+            // A commanded restart sets the count back: what is counted since is this process's failure.
+            ActiveState::Activating if step.unit.restarts > 0 => {
+                self.did_not_start(at, Fault::Job(JobResult::Failed))
+            }
+            ActiveState::Activating | ActiveState::Deactivating | ActiveState::Other => {
+                ignore("the worker is between two states")
+            }
+        }
+    }
+
+    fn did_not_start(&mut self, at: usize, fault: Fault) -> Vec<Action> {
+        match self.steps[at].state {
+            StepState::Restoring => self.restored(at, false),
+            _ => self.failed(at, fault),
+        }
+    }
+
+    fn looked_at_stop(&mut self, at: usize) -> Vec<Action> {
+        let step = &self.steps[at];
+        match step.unit.active {
+            ActiveState::Inactive | ActiveState::Failed => self.stopped(at),
+            // Somebody wants it to run: that it is surplus is no business of the rollout any more.
+            ActiveState::Active if step.is_canceled => self.stopped(at),
+            ActiveState::Active | ActiveState::Activating => {
+                vec![Action::Stop(step.instance, step.attempt)]
+            }
+            ActiveState::Deactivating | ActiveState::Other => ignore("the worker is between two states"),
+        }
+    }
+
+    fn restart_done(&mut self, at: usize) -> Vec<Action> {
+        let step = &mut self.steps[at];
+        if !step.unit.is_active() {
+            let state = step.unit.active;
+            return self.failed(at, Fault::NotActive(state));
+        }
+        if !step.is_replaced() {
+            return self.failed(at, Fault::SameProcess);
+        }
+        step.state = StepState::Settling;
+        step.restarts = step.unit.restarts;
+        vec![Action::Settle(step.instance, self.policy.settle)]
+    }
+
+    pub(super) fn settled(&mut self, at: usize, unit: Unit) -> Vec<Action> {
+        let before = std::mem::replace(&mut self.steps[at].unit, unit);
+        if self.steps[at].state != StepState::Settling {
+            return ignore("a settle time of a worker that is not settling");
+        }
+        if !self.is_as_before(at, before) {
+            return self.failed(at, Fault::Unsettled);
+        }
+        // One that became ready and hangs since looks active until its watchdog is over.
+        if unit.fed_after.is_some_and(|fed| fed < self.policy.settle / 2) {
+            let pause = (self.policy.settle / 4).max(SHORTEST_LOOK);
+            return vec![Action::Settle(self.steps[at].instance, pause)];
+        }
+        self.turns += 1;
+        self.steps[at].turn = self.turns;
+        self.steps[at].state = StepState::Done;
+        self.advance()
+    }
+
+    /// Whether it still is the process that was seen before.
+    fn is_as_before(&self, at: usize, before: Unit) -> bool {
+        let step = &self.steps[at];
+        step.unit.is_active()
+            && step.unit.invocation == before.invocation
+            && step.unit.restarts == step.restarts
+    }
+
+    /// One crash may have any reason; when most of those replaced have crashed since, it is the release.
+    fn looked_at_replaced(&mut self, at: usize) -> Vec<Action> {
+        let step = &mut self.steps[at];
+        let has_crashed = step.unit.restarts > step.restarts || step.unit.active == ActiveState::Failed;
+        step.restarts = step.unit.restarts;
+        step.has_crashed |= has_crashed;
+        let is_gone = step.unit.active == ActiveState::Inactive && !step.unit.has_job;
+        if step.is_surge() && is_gone {
+            step.state = StepState::Waiting;
+        }
+        let replaced = self.steps.iter().filter(|step| step.state == StepState::Done);
+        let (crashed, others): (Vec<_>, Vec<_>) = replaced.partition(|step| step.has_crashed);
+        if has_crashed && self.phase == Phase::Rolling && crashed.len() > others.len() {
+            return self.failed(at, Fault::Crashed);
+        }
+        self.advance()
+    }
+
+    /// Somebody stopped it on purpose.
+    pub(super) fn held(&mut self, at: usize) -> Vec<Action> {
+        match self.steps[at].state {
+            StepState::Waiting | StepState::Done | StepState::Marked | StepState::Restored => self.skip(at),
+            _ => ignore("a worker that is at hand"),
+        }
+    }
+
+    fn skip(&mut self, at: usize) -> Vec<Action> {
+        let step = &mut self.steps[at];
+        step.state = match self.phase {
+            // The others need it.
+            Phase::Rolling if step.is_surge() => StepState::Waiting,
+            _ if step.is_surge() => StepState::Stopped,
+            _ => StepState::Skipped,
+        };
+        step.unit.active = ActiveState::Inactive;
+        self.advance()
+    }
+
+    pub(super) fn stopped(&mut self, at: usize) -> Vec<Action> {
+        self.steps[at].state = StepState::Stopped;
+        self.advance()
+    }
+}

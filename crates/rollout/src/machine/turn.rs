@@ -1,0 +1,119 @@
+//! Turning back, and ending where there is nothing to go back to.
+
+use super::{Phase, Rollout, ignore};
+use crate::event::{Action, Cause, Fault, OnFailure, Outcome};
+use crate::step::{Step, StepState};
+
+impl Rollout {
+    /// A worker failed.
+    pub(super) fn failed(&mut self, at: usize, fault: Fault) -> Vec<Action> {
+        self.steps[at].state = StepState::Failed;
+        let cause = Cause::Fault(self.steps[at].instance, fault);
+        match self.policy.on_failure {
+            OnFailure::Rollback if self.policy.has_previous => self.turn_back(cause),
+            _ => self.stop_here(cause),
+        }
+    }
+
+    pub(super) fn deadline(&mut self) -> Vec<Action> {
+        match self.phase {
+            Phase::Rolling if self.policy.has_previous && self.policy.on_failure == OnFailure::Rollback => {
+                self.turn_back(Cause::Deadline)
+            }
+            Phase::Rolling => self.stop_here(Cause::Deadline),
+            // Each worker has its own deadline on the way back.
+            _ => ignore("the rollout has turned back already"),
+        }
+    }
+
+    pub(super) fn abort(&mut self) -> Vec<Action> {
+        match self.phase {
+            Phase::Rolling if self.policy.has_previous => self.turn_back(Cause::Aborted),
+            Phase::Rolling => self.stop_here(Cause::Aborted),
+            _ => ignore("the rollout has turned back already"),
+        }
+    }
+
+    /// Marks all that may run the new release, and begins to put them back.
+    pub(super) fn turn_back(&mut self, cause: Cause) -> Vec<Action> {
+        self.cause = Some(cause);
+        self.phase = Phase::Restoring;
+        for step in self.steps.iter_mut().filter(|step| !step.is_surge() && step.is_touched()) {
+            step.state = StepState::Marked;
+        }
+        let mut actions = vec![Action::RestoreRelease];
+        actions.extend(self.drop_useless_surge());
+        actions.extend(self.advance());
+        actions
+    }
+
+    /// Takes no further worker.
+    fn stop_here(&mut self, cause: Cause) -> Vec<Action> {
+        // A second failure among those under way changes nothing about the first.
+        self.cause.get_or_insert(cause);
+        self.phase = Phase::Halting;
+        let mut actions = self.drop_useless_surge();
+        actions.extend(self.advance());
+        actions
+    }
+
+    /// Stops the surge workers that serve nobody: one that failed would go on failing.
+    fn drop_useless_surge(&mut self) -> Vec<Action> {
+        let is_useless = |step: &Step| {
+            let is_new =
+                matches!(step.state, StepState::Restarting | StepState::Settling | StepState::Failed);
+            step.is_surge() && is_new
+        };
+        let useless: Vec<_> = (0..self.steps.len()).filter(|at| is_useless(&self.steps[*at])).collect();
+        useless.into_iter().map(|at| self.stop(at)).collect()
+    }
+
+    pub(super) fn restore(&mut self) -> Vec<Action> {
+        let mut actions = Vec::new();
+        while let Some(at) = self.next_to_restore() {
+            actions.push(self.restart(at, StepState::Restoring));
+        }
+        if self.is_anyone(StepState::Marked) || self.is_anyone(StepState::Restoring) {
+            return actions;
+        }
+        actions.extend(self.end_after_surge());
+        actions
+    }
+
+    pub(super) fn restored(&mut self, at: usize, is_back: bool) -> Vec<Action> {
+        self.steps[at].state = if is_back { StepState::Restored } else { StepState::Failed };
+        self.advance()
+    }
+
+    pub(super) fn halt(&mut self) -> Vec<Action> {
+        let is_under_way = |step: &Step| !step.is_surge() && step.is_under_way();
+        if self.steps.iter().any(is_under_way) {
+            return Vec::new();
+        }
+        self.end_after_surge()
+    }
+
+    /// Whether no worker was touched, and none would run another release if it were started now.
+    fn is_as_it_was(&self) -> bool {
+        let is_untouched = |step: &Step| matches!(step.state, StepState::Waiting | StepState::Skipped);
+        !self.policy.has_previous && self.steps.iter().filter(|step| !step.is_surge()).all(is_untouched)
+    }
+
+    /// Stops the surge workers that nobody needs. One that stands in for a worker that did not come back stays:
+    /// it is stopped, as any surplus, when the wanted ones are ready.
+    fn end_after_surge(&mut self) -> Vec<Action> {
+        let mut actions = self.dismiss_surge();
+        if self.is_anyone(StepState::Stopping) {
+            return actions;
+        }
+        let cause = self.cause.clone().unwrap_or(Cause::Interrupted);
+        let has_failed = self.steps.iter().any(|step| step.state == StepState::Failed && step.was_active);
+        actions.extend(self.finish(match (self.phase, cause) {
+            (Phase::Restoring, cause) if !has_failed => Outcome::Restored(cause),
+            (Phase::Halting, Cause::Aborted) if !has_failed => Outcome::Stopped,
+            (Phase::Halting, cause) if self.is_as_it_was() => Outcome::Restored(cause),
+            (_, cause) => Outcome::Failed(cause),
+        }));
+        actions
+    }
+}

@@ -1,0 +1,146 @@
+//! One worker's part of a rollout.
+
+use crate::event::Attempt;
+use crate::plan::{Planned, Role};
+use crate::unit::{Instance, InvocationId, Unit};
+
+/// How far one worker is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepState {
+    /// Not touched.
+    Waiting,
+    /// The old process drains, if there is one, and the new one starts.
+    Restarting,
+    /// Ready; has to stay so.
+    Settling,
+    /// Replaced.
+    Done,
+    /// Failed, or did not come back.
+    Failed,
+    /// Left out: somebody stopped it on purpose.
+    Skipped,
+    /// Has to go back to the old release.
+    Marked,
+    /// On its way back to the old release.
+    Restoring,
+    /// Back on the old release.
+    Restored,
+    /// A surge worker that drains.
+    Stopping,
+    /// A surge worker that has stopped.
+    Stopped,
+}
+
+/// One worker's part.
+#[derive(Debug, Clone)]
+pub struct Step {
+    pub(crate) instance: Instance,
+    pub(crate) role: Role,
+    pub(crate) state: StepState,
+    /// As last seen.
+    pub(crate) unit: Unit,
+    /// The process it ran when the rollout began.
+    pub(crate) original: Option<InvocationId>,
+    /// Whether it served when the rollout began: no rollout is to blame for one that did not.
+    pub(crate) was_active: bool,
+    /// The process that the restart under way is to replace.
+    pub(crate) before: Option<InvocationId>,
+    /// How often systemd had restarted it when it settled.
+    pub(crate) restarts: u32,
+    pub(crate) attempt: Attempt,
+    pub(crate) is_enqueued: bool,
+    /// Somebody else's job took the place of ours.
+    pub(crate) is_canceled: bool,
+    /// Crashed after it had been replaced.
+    pub(crate) has_crashed: bool,
+    /// The how manieth it was to be replaced.
+    pub(crate) turn: u32,
+}
+
+impl Step {
+    pub(crate) fn new(planned: &Planned) -> Self {
+        let state = match planned {
+            Planned { is_held: true, .. } => StepState::Skipped,
+            Planned { is_replaced: true, unit, .. } if unit.is_active() => StepState::Settling,
+            _ => StepState::Waiting,
+        };
+        Self {
+            instance: planned.instance,
+            role: planned.role,
+            state,
+            unit: planned.unit,
+            original: planned.unit.invocation.filter(|_| !planned.is_replaced),
+            was_active: planned.unit.is_active(),
+            before: None,
+            restarts: planned.unit.restarts,
+            attempt: Attempt(0),
+            is_enqueued: false,
+            is_canceled: false,
+            has_crashed: false,
+            turn: 0,
+        }
+    }
+
+    /// The worker.
+    pub fn instance(&self) -> Instance {
+        self.instance
+    }
+
+    /// Whether it is there for the rollout only, beyond the wanted number.
+    pub fn is_surge(&self) -> bool {
+        self.role == Role::Surge
+    }
+
+    /// How far it is.
+    pub fn state(&self) -> StepState {
+        self.state
+    }
+
+    /// Whether a job of ours is under way for it.
+    pub fn is_at_hand(&self) -> bool {
+        matches!(self.state, StepState::Restarting | StepState::Restoring | StepState::Stopping)
+    }
+
+    /// Whether it has been taken and has neither come through nor failed.
+    pub fn is_under_way(&self) -> bool {
+        self.is_at_hand() || self.state == StepState::Settling
+    }
+
+    /// Whether it serves and goes on doing so: what has yet to settle is not counted on.
+    pub(crate) fn is_capacity(&self) -> bool {
+        let is_steady = matches!(
+            self.state,
+            StepState::Waiting | StepState::Done | StepState::Marked | StepState::Restored
+        );
+        is_steady && self.unit.is_active()
+    }
+
+    /// Whether its process may be one of the new release.
+    pub(crate) fn is_touched(&self) -> bool {
+        match self.state {
+            StepState::Restarting | StepState::Settling | StepState::Done | StepState::Failed => true,
+            StepState::Skipped => false,
+            _ => self.unit.invocation != self.original,
+        }
+    }
+
+    /// Whether a wanted worker that was not touched serves in another process than at the beginning.
+    pub(crate) fn has_come_back(&self) -> bool {
+        self.role == Role::Wanted && self.unit.is_active() && self.unit.invocation != self.original
+    }
+
+    /// Begins a try in this state; what it ran until now has to be gone at its end.
+    pub(crate) fn begin(&mut self, state: StepState) -> Attempt {
+        self.state = state;
+        self.before = self.unit.invocation;
+        self.is_enqueued = false;
+        self.is_canceled = false;
+        self.attempt = Attempt(self.attempt.0 + 1);
+        self.attempt
+    }
+
+    /// Whether it is active in another process than the one that was to be replaced.
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.unit.is_active() && self.unit.invocation != self.before
+    }
+}
