@@ -4,7 +4,8 @@ use std::process::Command;
 
 use api::{Entry, EntryState, Rollout, RolloutState as State, StepState as Step};
 
-use crate::fake::{Bus, ID, Orchestrator, Script, entry, rollout};
+use crate::bus::Bus;
+use crate::fake::{ID, Orchestrator, Script, entry, rollout};
 use crate::process::{Ended, command, run, start};
 use crate::{scripted, staying};
 

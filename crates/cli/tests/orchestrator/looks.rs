@@ -2,7 +2,8 @@
 
 use api::{EntryState, Release, RolloutState as State, StepState as Step};
 
-use crate::fake::{Bus, Script, entry, rollout};
+use crate::bus::Bus;
+use crate::fake::{Script, entry, rollout};
 use crate::process::run;
 use crate::scripted;
 

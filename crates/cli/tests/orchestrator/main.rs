@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod absence;
+mod bus;
 mod control;
 mod deploy;
 mod fake;
@@ -15,7 +16,8 @@ mod scale;
 mod systemd;
 
 use api::{Failure, Rollout, RolloutState, StepState};
-use fake::{Bus, Orchestrator, Script, rollout};
+use bus::Bus;
+use fake::{Orchestrator, Script, rollout};
 
 /// An orchestrator on a bus of its own.
 fn scripted(script: Script) -> (Bus, Orchestrator) {

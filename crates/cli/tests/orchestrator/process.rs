@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::fake::Bus;
+use crate::bus::Bus;
 
 /// Whoever waits longer waits for ever.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);

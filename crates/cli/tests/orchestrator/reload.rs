@@ -2,7 +2,8 @@
 
 use api::{Rollout, RolloutState as State, StepState as Step};
 
-use crate::fake::{Bus, ID, Orchestrator, Script, rollout};
+use crate::bus::Bus;
+use crate::fake::{ID, Orchestrator, Script, rollout};
 use crate::process::run;
 use crate::{failed, scripted};
 

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::fake::{Bus, Script};
+use crate::bus::Bus;
+use crate::fake::Script;
 use crate::process::run;
 use crate::scripted;
 

@@ -5,7 +5,8 @@ use std::os::unix::net::UnixDatagram;
 use api::{RolloutState as State, StepState as Step};
 use rustix::process::Signal;
 
-use crate::fake::{Bus, Orchestrator, Script, rollout};
+use crate::bus::Bus;
+use crate::fake::{Orchestrator, Script, rollout};
 use crate::process::{DEADLINE, Running, command, start};
 use crate::{failed, scripted, staying};
 
