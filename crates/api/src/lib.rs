@@ -73,8 +73,9 @@ impl Error {
     default_path = "/org/appcluster1"
 )]
 pub trait Cluster {
-    /// One snapshot of the cluster.
-    fn status(&self) -> Result<Status, Error>;
+    /// One snapshot of the cluster. In a tuple, for the reply holds one struct: of a struct that is returned as it is
+    /// zbus makes as many arguments as it has fields, whatever introspection says.
+    fn status(&self) -> Result<(Status,), Error>;
     /// The releases on disk, newest first.
     fn releases(&self) -> Result<Vec<Release>, Error>;
     /// The rollouts of the past and the one under way, newest first.

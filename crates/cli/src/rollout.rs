@@ -146,7 +146,7 @@ pub(crate) fn finish(followed: Followed) -> anyhow::Result<Exit> {
 
 /// The id of the rollout that runs, for those who do not name one.
 pub(crate) async fn running(cluster: &ClusterProxy<'_>) -> Result<u64, api::Error> {
-    let rollout = cluster.status().await?.rollout.into_iter().find(|rollout| !rollout.state.has_ended());
+    let rollout = cluster.status().await?.0.rollout.into_iter().find(|rollout| !rollout.state.has_ended());
     let none = || api::Error::NoRollout("no rollout is under way; see `app-cluster releases`".to_owned());
     rollout.map(|rollout| rollout.id).ok_or_else(none)
 }

@@ -23,7 +23,7 @@ pub(crate) async fn run(options: &ScaleOptions) -> anyhow::Result<Exit> {
     }
     // Before anything is written: with nobody to apply it, it would come as a surprise at the next start.
     let cluster = bus::connect().await?;
-    let before = cluster.status().await.map_err(bus::failure)?.desired;
+    let before = cluster.status().await.map_err(bus::failure)?.0.desired;
 
     let files = DropIns::below(&options.root);
     let former = files.snapshot()?;

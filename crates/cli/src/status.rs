@@ -41,7 +41,7 @@ async fn watch(cluster: &ClusterProxy<'_>) -> anyhow::Result<Exit> {
 }
 
 async fn look(cluster: &ClusterProxy<'_>) -> Result<(Status, Memory), Failure> {
-    let status = cluster.status().await.map_err(|error| match bus::failure(error) {
+    let (status,) = cluster.status().await.map_err(|error| match bus::failure(error) {
         // Everybody may ask; if not, it is the bus that does not know the orchestrator's policy.
         Failure { exit: Exit::Refused, message } => Failure::new(Exit::Unreachable, message),
         failure => failure,

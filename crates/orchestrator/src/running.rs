@@ -112,8 +112,10 @@ impl Running {
         if self.tries.get(&instance).is_some_and(|current| current.attempt == attempt) {
             return None;
         }
-        let began = SystemTime::now();
-        let deadline_usec = epoch_usec(began + self.prepared.step_timeout);
+        // What a worker said that failed is not to be missed because it is being stopped now.
+        let earlier = self.tries.get(&instance).filter(|_| self.machine.cause().is_some());
+        let began = earlier.map_or_else(SystemTime::now, |earlier| earlier.began);
+        let deadline_usec = epoch_usec(SystemTime::now() + self.prepared.step_timeout);
         self.tries.insert(instance, Try { attempt, began, deadline_usec });
         Some(self.prepared.step_timeout)
     }

@@ -82,8 +82,8 @@ fn release_id(id: &str) -> Result<Option<ReleaseId>, api::Error> {
 
 #[zbus::interface(name = "org.appcluster1")]
 impl Service {
-    async fn status(&self) -> Result<api::Status, api::Error> {
-        self.ask(Request::Status).await
+    async fn status(&self) -> Result<(api::Status,), api::Error> {
+        Ok((self.ask(Request::Status).await?,))
     }
 
     async fn releases(&self) -> Result<Vec<api::Release>, api::Error> {

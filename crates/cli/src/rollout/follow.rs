@@ -91,7 +91,9 @@ impl<'a> Follower<'a> {
             let (cluster, patience, back_by) = (self.cluster, self.patience, self.back_by);
             let answer = async {
                 sleep(patience).await;
-                timeout(bus::ANSWER_TIMEOUT, cluster.status()).await
+                timeout(bus::ANSWER_TIMEOUT, cluster.status())
+                    .await
+                    .map(|answer| answer.map(|(status,)| status))
             };
             let given_up = async {
                 match back_by {

@@ -57,8 +57,8 @@ impl Fake {
 
 #[zbus::interface(name = "org.appcluster1")]
 impl Fake {
-    async fn status(&self) -> Result<Status, api::Error> {
-        Ok(status(self.script.last.clone()))
+    async fn status(&self) -> Result<(Status,), api::Error> {
+        Ok((status(self.script.last.clone()),))
     }
 
     async fn releases(&self) -> Result<Vec<Release>, api::Error> {

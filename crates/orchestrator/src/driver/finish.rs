@@ -62,6 +62,7 @@ impl Driver {
         self.last_rollout = Some(record.clone());
         self.announce(record).await;
         self.begin_watch(&running, &outcome);
+        self.forget_surplus().await;
         if self.phase == Phase::Running {
             if let Some(settings) = self.deferred.take() {
                 self.go_by(settings);

@@ -181,6 +181,18 @@ impl Driver {
         self.maybe_stopped();
     }
 
+    /// Forgets the surplus workers that have stopped.
+    pub(super) async fn forget_surplus(&mut self) {
+        let desired = self.cluster.desired;
+        let is_over = |(instance, worker): &(&Instance, &Worker)| {
+            instance.number() > desired && worker.info.active == ActiveState::Inactive
+        };
+        let over: Vec<_> = self.cluster.workers.iter().filter(is_over).map(|(i, _)| *i).collect();
+        for instance in over {
+            self.forget(instance).await;
+        }
+    }
+
     async fn forget(&mut self, instance: Instance) {
         self.cluster.workers.remove(&instance);
         let Some((_, manager)) = &self.bus else { return };
