@@ -10,6 +10,7 @@ mod docs;
 mod enter;
 mod host;
 mod purity;
+mod simulate;
 mod test;
 mod tools;
 mod tree;
@@ -41,6 +42,8 @@ enum Task {
     },
     /// Run the tests, each promise with as many requests as fit into CI
     Test(test::Options),
+    /// Let simulated rollouts go wrong in every way, from a seed that replays them
+    Simulate(simulate::Options),
     /// Check everything that a change must pass: what .ci/run calls
     Ci,
 }
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Task::Up => up::run(&workspace),
         Task::Enter { command } => enter::run(&workspace, &command),
         Task::Test(options) => test::run(&workspace, &options),
+        Task::Simulate(options) => simulate::run(&options),
         Task::Ci => ci::run(&workspace),
     });
     match result {
