@@ -49,6 +49,8 @@ pub struct Step {
     pub(crate) restarts: u32,
     pub(crate) attempt: Attempt,
     pub(crate) is_enqueued: bool,
+    /// systemd did not accept our job: nothing was done to the worker.
+    pub(crate) is_refused: bool,
     /// Somebody else's job took the place of ours.
     pub(crate) is_canceled: bool,
     /// Crashed after it had been replaced.
@@ -75,6 +77,7 @@ impl Step {
             restarts: planned.unit.restarts,
             attempt: Attempt(0),
             is_enqueued: false,
+            is_refused: false,
             is_canceled: false,
             has_crashed: false,
             turn: 0,
@@ -118,6 +121,7 @@ impl Step {
     /// Whether its process may be one of the new release.
     pub(crate) fn is_touched(&self) -> bool {
         match self.state {
+            StepState::Failed if self.is_refused => self.unit.invocation != self.original,
             StepState::Restarting | StepState::Settling | StepState::Done | StepState::Failed => true,
             StepState::Skipped => false,
             _ => self.unit.invocation != self.original,
@@ -134,6 +138,7 @@ impl Step {
         self.state = state;
         self.before = self.unit.invocation;
         self.is_enqueued = false;
+        self.is_refused = false;
         self.is_canceled = false;
         self.attempt = Attempt(self.attempt.0 + 1);
         self.attempt

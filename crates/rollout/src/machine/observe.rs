@@ -13,7 +13,10 @@ const SHORTEST_LOOK: Duration = Duration::from_millis(100);
 impl Rollout {
     pub(super) fn job_refused(&mut self, at: usize, reason: String) -> Vec<Action> {
         match self.steps[at].state {
-            StepState::Restarting => self.failed(at, Fault::Refused(reason)),
+            StepState::Restarting => {
+                self.steps[at].is_refused = true;
+                self.failed(at, Fault::Refused(reason))
+            }
             StepState::Restoring => self.restored(at, false),
             StepState::Stopping => self.stopped(at),
             _ => ignore("a refused job of a worker that is not at hand"),

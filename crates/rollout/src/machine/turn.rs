@@ -38,8 +38,12 @@ impl Rollout {
     pub(super) fn turn_back(&mut self, cause: Cause) -> Vec<Action> {
         self.cause = Some(cause);
         self.phase = Phase::Restoring;
-        for step in self.steps.iter_mut().filter(|step| !step.is_surge() && step.is_touched()) {
-            step.state = StepState::Marked;
+        for step in self.steps.iter_mut().filter(|step| !step.is_surge()) {
+            if step.is_touched() {
+                step.state = StepState::Marked;
+            } else if step.state == StepState::Failed {
+                step.state = StepState::Waiting;
+            }
         }
         let mut actions = vec![Action::RestoreRelease];
         actions.extend(self.drop_useless_surge());
