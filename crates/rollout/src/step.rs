@@ -55,6 +55,8 @@ pub struct Step {
     pub(crate) is_canceled: bool,
     /// Crashed after it had been replaced.
     pub(crate) has_crashed: bool,
+    /// It has not been looked at since the old release is current again.
+    pub(crate) is_unseen: bool,
     /// The how manieth it was to be replaced.
     pub(crate) turn: u32,
 }
@@ -80,6 +82,7 @@ impl Step {
             is_refused: false,
             is_canceled: false,
             has_crashed: false,
+            is_unseen: false,
             turn: 0,
         }
     }
@@ -128,9 +131,15 @@ impl Step {
         }
     }
 
-    /// Whether a wanted worker that was not touched serves in another process than at the beginning.
-    pub(crate) fn has_come_back(&self) -> bool {
-        self.role == Role::Wanted && self.unit.is_active() && self.unit.invocation != self.original
+    /// Whether a wanted worker that was not touched has another process than at the beginning.
+    pub(crate) fn has_another_process(&self) -> bool {
+        self.role == Role::Wanted && self.unit.invocation != self.original
+    }
+
+    /// Notes what the unit is now; returns what it was.
+    pub(crate) fn see(&mut self, unit: Unit) -> Unit {
+        self.is_unseen = false;
+        std::mem::replace(&mut self.unit, unit)
     }
 
     /// Begins a try in this state; what it ran until now has to be gone at its end.

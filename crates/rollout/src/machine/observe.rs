@@ -25,11 +25,12 @@ impl Rollout {
 
     pub(super) fn job_finished(&mut self, at: usize, result: JobResult, unit: Unit) -> Vec<Action> {
         let step = &mut self.steps[at];
-        step.unit = unit;
-        if step.is_at_hand() {
-            step.is_enqueued = true;
-            step.is_canceled |= result == JobResult::Canceled;
+        if !step.is_at_hand() {
+            return self.looked(at, unit);
         }
+        step.see(unit);
+        step.is_enqueued = true;
+        step.is_canceled |= result == JobResult::Canceled;
         match (step.state, result) {
             (StepState::Restarting, JobResult::Done) => self.restart_done(at),
             (StepState::Restoring, JobResult::Done) => {
@@ -39,14 +40,13 @@ impl Rollout {
             (StepState::Restarting | StepState::Restoring, JobResult::Canceled) => self.looked(at, unit),
             (StepState::Restarting, result) => self.failed(at, Fault::Job(result)),
             (StepState::Restoring, _) => self.restored(at, false),
-            (StepState::Stopping, _) => self.looked(at, unit),
-            _ => ignore("a job of a worker that is not at hand"),
+            _ => self.looked(at, unit),
         }
     }
 
     /// The job's end may have been missed: the unit itself tells.
     pub(super) fn looked(&mut self, at: usize, unit: Unit) -> Vec<Action> {
-        let before = std::mem::replace(&mut self.steps[at].unit, unit);
+        let before = self.steps[at].see(unit);
         match self.steps[at].state {
             StepState::Restarting | StepState::Restoring if unit.has_job => ignore("its job is still there"),
             StepState::Restarting | StepState::Restoring => self.looked_at_restart(at),
@@ -61,7 +61,7 @@ impl Rollout {
                 self.advance()
             }
             // It came up before the old release was current again, or after: nobody can tell.
-            StepState::Waiting if self.phase == Phase::Restoring && self.steps[at].has_come_back() => {
+            StepState::Waiting if self.phase == Phase::Restoring && self.steps[at].has_another_process() => {
                 self.steps[at].state = StepState::Marked;
                 self.advance()
             }
@@ -130,10 +130,10 @@ impl Rollout {
     }
 
     pub(super) fn settled(&mut self, at: usize, unit: Unit) -> Vec<Action> {
-        let before = std::mem::replace(&mut self.steps[at].unit, unit);
         if self.steps[at].state != StepState::Settling {
-            return ignore("a settle time of a worker that is not settling");
+            return self.looked(at, unit);
         }
+        let before = self.steps[at].see(unit);
         if !self.is_as_before(at, before) {
             return self.failed(at, Fault::Unsettled);
         }

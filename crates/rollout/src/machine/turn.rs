@@ -39,6 +39,7 @@ impl Rollout {
         self.cause = Some(cause);
         self.phase = Phase::Restoring;
         for step in self.steps.iter_mut().filter(|step| !step.is_surge()) {
+            step.is_unseen = true;
             if step.is_touched() {
                 step.state = StepState::Marked;
             } else if step.state == StepState::Failed {
@@ -77,7 +78,10 @@ impl Rollout {
         while let Some(at) = self.next_to_restore() {
             actions.push(self.restart(at, StepState::Restoring));
         }
-        if self.is_anyone(StepState::Marked) || self.is_anyone(StepState::Restoring) {
+        // One may have come up on the new release just before the old one was current again.
+        let is_open =
+            |step: &Step| matches!(step.state, StepState::Marked | StepState::Restoring) || step.is_unseen;
+        if self.steps.iter().any(is_open) {
             return actions;
         }
         actions.extend(self.end_after_surge());
