@@ -36,17 +36,18 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let report = simulator::simulate(seed, options.schedules, threads as u64);
     println!("{report}\nin {:.1} s", began.elapsed().as_secs_f64());
-    if let Some(failure) = &report.failure {
+    if let Some(shortest) = report.failures.values().map(|(_, failure)| failure).min_by_key(|f| f.events) {
         if !options.trace {
-            print_trace(failure.seed);
+            print_trace(shortest.seed);
+        }
+        for (law, (count, failure)) in &report.failures {
+            eprintln!("{law}: not in {count} schedules, the shortest has seed {}", failure.seed);
         }
         bail!(
-            "{} of {} schedules failed, the shortest: {}\n\
-             replay it with `cargo xtask simulate --schedules 1 --trace --seed {}`",
-            report.failures,
-            report.schedules,
-            failure.violation.what,
-            failure.seed
+            "{}: {}\nreplay it with `cargo xtask simulate --schedules 1 --trace --seed {}`",
+            shortest.violation.law,
+            shortest.violation.seen,
+            shortest.seed
         );
     }
     let never: Vec<_> = report.never_struck().map(simulator::Class::words).collect();

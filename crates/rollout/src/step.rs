@@ -2,7 +2,7 @@
 
 use crate::event::Attempt;
 use crate::plan::{Planned, Role};
-use crate::unit::{Instance, InvocationId, Unit};
+use crate::unit::{ActiveState, Instance, InvocationId, Unit};
 
 /// How far one worker is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct Step {
     pub(crate) unit: Unit,
     /// The process it ran when the rollout began.
     pub(crate) original: Option<InvocationId>,
-    /// Whether it served when the rollout began: no rollout is to blame for one that did not.
+    /// Whether it served when the rollout began, as far as can be told: no rollout is to blame for one that did not.
     pub(crate) was_active: bool,
     /// The process that the restart under way is to replace.
     pub(crate) before: Option<InvocationId>,
@@ -74,7 +74,8 @@ impl Step {
             state,
             unit: planned.unit,
             original: planned.unit.invocation.filter(|_| !planned.is_replaced),
-            was_active: planned.unit.is_active(),
+            was_active: planned.is_replaced
+                || matches!(planned.unit.active, ActiveState::Active | ActiveState::Deactivating),
             before: None,
             restarts: planned.unit.restarts,
             attempt: Attempt(0),

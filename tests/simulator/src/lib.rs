@@ -47,10 +47,8 @@ pub struct Report {
     pub outcomes: BTreeMap<&'static str, u64>,
     /// How often each class struck, in the order of [`Class::ALL`].
     pub struck: Vec<u64>,
-    /// The shortest schedule that failed.
-    pub failure: Option<Failure>,
-    /// How many failed.
-    pub failures: u64,
+    /// How many failed, and the shortest of them, for each invariant.
+    pub failures: BTreeMap<&'static str, (u64, Failure)>,
 }
 
 impl Report {
@@ -63,14 +61,18 @@ impl Report {
     fn add(&mut self, other: Self) {
         self.schedules += other.schedules;
         self.events += other.events;
-        self.failures += other.failures;
+        for (law, (count, failure)) in other.failures {
+            let known = self.failures.entry(law).or_insert((0, failure.clone()));
+            known.0 += count;
+            if (failure.events, failure.seed) < (known.1.events, known.1.seed) {
+                known.1 = failure;
+            }
+        }
         for (outcome, count) in other.outcomes {
             *self.outcomes.entry(outcome).or_default() += count;
         }
         self.struck.resize(Class::ALL.len(), 0);
         self.struck.iter_mut().zip(other.struck).for_each(|(sum, count)| *sum += count);
-        let failures = self.failure.take().into_iter().chain(other.failure);
-        self.failure = failures.min_by_key(|failure| (failure.events, failure.seed));
     }
 }
 
@@ -114,15 +116,12 @@ fn schedule(seed: u64) -> Report {
     for outcome in verdict.outcomes {
         *outcomes.entry(outcome).or_default() += 1;
     }
-    let failure = verdict.violation.map(|violation| Failure { seed, events: verdict.events, violation });
-    Report {
-        schedules: 1,
-        events: verdict.events,
-        outcomes,
-        struck: verdict.struck,
-        failures: u64::from(failure.is_some()),
-        failure,
-    }
+    let failure = |violation: Violation| {
+        let law = violation.law;
+        (law, (1, Failure { seed, events: verdict.events, violation }))
+    };
+    let failures = verdict.violation.map(failure).into_iter().collect();
+    Report { schedules: 1, events: verdict.events, outcomes, struck: verdict.struck, failures }
 }
 
 /// What happens in the schedule with this seed, line by line.

@@ -70,6 +70,8 @@ pub(crate) struct Running {
     /// For the judge: the wanted workers that were taken while none had come through.
     pub(crate) trials: BTreeSet<u32>,
     pub(crate) taken: BTreeSet<u32>,
+    /// For the judge: systemd refused a job.
+    pub(crate) was_refused: bool,
 }
 
 /// The process that may die.
@@ -230,6 +232,7 @@ impl World {
             proved,
             trials: BTreeSet::new(),
             taken: BTreeSet::new(),
+            was_refused: false,
         };
         self.orchestrator.running = Some(running);
         let deadline = self.settings.deadline;
@@ -386,6 +389,7 @@ impl World {
             if let Some(event) = event
                 && let Some(running) = &mut self.orchestrator.running
             {
+                running.was_refused |= matches!(event, Event::JobRefused { .. });
                 let before = running.machine.clone();
                 let more = running.machine.handle(event);
                 self.watch(&before, &more);

@@ -14,8 +14,10 @@ use crate::systemd::{BAD, Env, Moment, Quality, Signal, Systemd, Verb, Who};
 /// An invariant that did not hold.
 #[derive(Debug, Clone)]
 pub struct Violation {
-    /// Its name, and what was seen.
-    pub what: String,
+    /// Its name.
+    pub law: &'static str,
+    /// What was seen.
+    pub seen: String,
 }
 
 /// What a schedule came to.
@@ -353,11 +355,11 @@ impl World {
         }
     }
 
-    pub(crate) fn violate(&mut self, law: &str, seen: impl FnOnce() -> String) {
+    pub(crate) fn violate(&mut self, law: &'static str, seen: impl FnOnce() -> String) {
         if self.violation.is_none() {
-            let what = format!("{law}: {}", seen());
-            self.trace(|_| what.clone());
-            self.violation = Some(Violation { what });
+            let seen = seen();
+            self.trace(|_| format!("{law}: {seen}"));
+            self.violation = Some(Violation { law, seen });
         }
     }
 }

@@ -5,8 +5,8 @@ use simulator::simulate;
 #[test]
 fn nothing_that_goes_wrong_breaks_a_law() {
     let report = simulate(0, 5_000, 2);
-    let failure = report.failure.as_ref().map(|failure| (failure.seed, &failure.violation.what));
-    assert_eq!(failure, None, "cargo xtask simulate --schedules 1 --trace --seed SEED tells more");
+    let hint = "`cargo xtask simulate --schedules 1 --trace --seed SEED` tells what happens";
+    assert!(report.failures.is_empty(), "{:#?}\n{hint}", report.failures);
     let never: Vec<_> = report.never_struck().map(simulator::Class::words).collect();
     assert!(never.is_empty(), "never happened: {never:?}");
 }
