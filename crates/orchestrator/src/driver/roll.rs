@@ -1,6 +1,7 @@
 //! Carrying out a rollout. What happens next is the machine's decision; here it is done, recorded and told.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use rollout::{Action, Attempt, Cause, Event, Fault, Instance, JobResult, StepState};
 
@@ -45,7 +46,11 @@ impl Driver {
                     let rollout = self.rolling.as_ref().map_or(0, |running| running.record.id);
                     self.after(settle, Timer::Settled { rollout, instance });
                 }
-                Action::RestoreRelease => self.restore_release(),
+                Action::RestoreRelease => {
+                    self.restore_release();
+                    self.is_looking_at_all = true;
+                    self.after(Duration::ZERO, Timer::LookAtAll);
+                }
                 Action::Finish(outcome) => {
                     if let Some(running) = &mut self.rolling {
                         running.outcome = Some(outcome);
@@ -144,10 +149,11 @@ impl Driver {
         }
     }
 
-    /// Looks at every worker of a rollout that waits for one to serve again.
+    /// Looks at every worker of a rollout that waits for one to serve again, or that has just turned back.
     pub(super) async fn look_at_all(&mut self) {
         self.is_looking_at_all = false;
-        let Some(running) = self.rolling.as_ref().filter(|running| running.is_stalled()) else { return };
+        let needs_it = |running: &&Running| running.is_stalled() || running.machine.is_restoring();
+        let Some(running) = self.rolling.as_ref().filter(needs_it) else { return };
         let instances: Vec<_> = running.machine.steps().iter().map(rollout::Step::instance).collect();
         for instance in instances {
             self.look(instance).await;
