@@ -70,12 +70,7 @@ impl Rollout {
     /// were replaced and have yet to go back.
     pub fn go_back(plan: &[Planned], policy: Policy, cause: Cause) -> (Self, Vec<Action>) {
         let mut rollout = Self::new(plan, policy, Phase::Rolling);
-        // Who does not serve may be on the way from one process to the next: nobody waits for the job any more.
-        for step in rollout.steps.iter_mut().filter(|step| !step.is_surge()) {
-            if step.state == StepState::Waiting && !step.unit.is_active() {
-                step.state = StepState::Marked;
-            }
-        }
+
         // It carries load: whether it would have settled is of no interest any more.
         for step in rollout.steps.iter_mut().filter(|step| step.is_surge()) {
             if step.state == StepState::Settling {

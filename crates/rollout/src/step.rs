@@ -122,14 +122,20 @@ impl Step {
         is_steady && self.unit.is_active()
     }
 
-    /// Whether its process may be one of the new release.
+    /// Whether it has to be put on the old release: its process may be one of the new one, or it has none and may
+    /// be between two, after a job that nobody waits for any more.
     pub(crate) fn is_touched(&self) -> bool {
         match self.state {
-            StepState::Failed if self.is_refused => self.unit.invocation != self.original,
+            StepState::Failed if self.is_refused => !self.is_original(),
             StepState::Restarting | StepState::Settling | StepState::Done | StepState::Failed => true,
             StepState::Skipped => false,
-            _ => self.unit.invocation != self.original,
+            _ => !self.is_original(),
         }
+    }
+
+    /// Whether it serves in the process it had when the rollout began.
+    pub(crate) fn is_original(&self) -> bool {
+        self.unit.is_active() && self.unit.invocation == self.original
     }
 
     /// Whether a wanted worker that was not touched has another process than at the beginning.

@@ -19,7 +19,7 @@
 //! - **I9** No job for a worker that has no part in the rollout.
 
 use rollout::unit::{Instance, Unit};
-use rollout::{Action, Attempt, Outcome, Rollout, Step, StepState};
+use rollout::{Action, Attempt, Cause, Outcome, Rollout, Step, StepState};
 
 use crate::systemd::Missing;
 use crate::world::World;
@@ -29,7 +29,14 @@ impl World {
     pub(crate) fn watch(&mut self, before: &Rollout, actions: &[Action]) {
         self.note_skipped();
         self.note_proved(before);
-        let Some(running) = &self.orchestrator.running else { return };
+        let Some(running) = &mut self.orchestrator.running else { return };
+        for action in actions {
+            if let Action::Restart(instance, _) = action
+                && running.machine.step(*instance).is_some_and(|step| step.state() == StepState::Restarting)
+            {
+                running.taken.insert(instance.number());
+            }
+        }
         let machine = &running.machine;
         let is_new = |action: &&Action| match action {
             Action::Restart(instance, attempt) => running.attempts.get(&instance.number()) != Some(attempt),
@@ -86,7 +93,6 @@ impl World {
         let is_older = service.started < running.entry.begun;
         let was_proved = running.proved.get(&number) == Some(&invocation);
         if state == StepState::Restarting {
-            running.taken.insert(number);
             let has_none_come_through = running.proved.is_empty();
             if is_wanted && has_none_come_through {
                 running.trials.insert(number);
@@ -136,8 +142,14 @@ impl World {
         let (surge, wanted): (Vec<_>, Vec<_>) = steps.iter().partition(|step| step.is_surge());
         let ours =
             |step: &&&Step| service(step).missing == Missing::Ours && step.state() != StepState::Failed;
-        let missing = wanted.iter().filter(ours).count();
-        let stands_in = surge.iter().filter(|step| service(step).missing != Missing::Ours).count();
+        let served = |step: &&&Step| running.entry.served.contains(&step.instance().number());
+        let missing = wanted.iter().filter(ours).filter(served).count();
+        let is_at_fault = |step: &Step| match running.machine.cause() {
+            Some(Cause::Fault(instance, _)) => *instance == step.instance(),
+            _ => false,
+        };
+        let stands_in = |step: &&&Step| service(step).missing != Missing::Ours || is_at_fault(step);
+        let stands_in = surge.iter().filter(stands_in).count();
         let may = running.policy.max_unavailable as usize + stands_in;
         let most =
             if running.machine.is_restoring() || running.entry.was_interrupted { may.max(1) } else { may };
@@ -164,7 +176,9 @@ impl World {
         for (number, state) in wanted {
             let service = self.systemd.service(number);
             let seen = self.orchestrator.read.get(&number).copied().unwrap_or(Unit::INACTIVE);
-            let is_on_link = !service.has_process() || service.release == link;
+            let is_older = service.started < entry.begun;
+            let was_else = is_older && *outcome != Outcome::Done;
+            let is_on_link = !service.has_process() || service.release == link || was_else;
             is_whole &=
                 (service.is_active() && seen.is_active() && is_on_link) || state == StepState::Skipped;
             let has_to_serve = match outcome {
@@ -173,7 +187,7 @@ impl World {
                 _ => continue,
             };
             let is_missing = !service.is_active() && has_to_serve && !is_at_fault(service);
-            let is_old = *outcome == Outcome::Done && service.has_process() && service.started < entry.begun;
+            let is_old = *outcome == Outcome::Done && service.has_process() && is_older;
             if (is_missing && state != StepState::Skipped) || !is_on_link || is_old {
                 let seen = format!("{outcome:?} and worker {number} is {service:?}");
                 return self.violate("I8 the outcome is true", || seen);

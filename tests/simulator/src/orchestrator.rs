@@ -237,6 +237,10 @@ impl World {
         self.orchestrator.running = Some(running);
         let deadline = self.settings.deadline;
         self.at(deadline, Item::Deadline { life, rollout: id });
+        if let Some(running) = &self.orchestrator.running {
+            let begun = running.machine.clone();
+            self.watch(&begun, &actions);
+        }
         self.perform(actions);
     }
 
@@ -493,7 +497,17 @@ impl World {
     }
 
     fn keep(&mut self) {
+        let known = self.orchestrator.read.clone();
         let candidates = self.candidates();
+        let is_news =
+            |candidate: &&Candidate| known.get(&candidate.instance.number()) != Some(&candidate.unit);
+        let news: Vec<_> = candidates.iter().filter(is_news).copied().collect();
+        self.orchestrator.read = known.clone();
+        // What the keeper has seen the machine has to know too.
+        for Candidate { instance, unit, .. } in news {
+            self.orchestrator.read.insert(instance.number(), unit);
+            self.event(Event::Looked { instance, unit });
+        }
         let machine = self.orchestrator.running.as_ref().map(|running| &running.machine);
         let corrections = keep::corrections(self.disk.desired, &candidates);
         let allowed = corrections.into_iter().filter(|correction| match (machine, correction) {

@@ -298,8 +298,8 @@ impl Systemd {
         let service = self.service_mut(worker);
         service.missing = match (was_active, who) {
             (true, Who::Orchestrator) => Missing::Ours,
-            (true, Who::Operator) => Missing::World,
-            (false, _) => service.missing,
+            (_, Who::Operator) => Missing::World,
+            (false, Who::Orchestrator) => service.missing,
         };
         self.change(worker, Phase::Stopping);
         let is_late = env.chaos.strikes(env.rng, Class::LateStop);

@@ -65,6 +65,11 @@ impl Rollout {
                 self.steps[at].state = StepState::Marked;
                 self.advance()
             }
+            // It has not lost its process after all.
+            StepState::Marked if self.steps[at].is_original() && !unit.has_job => {
+                self.steps[at].state = StepState::Waiting;
+                self.advance()
+            }
             StepState::Stopping if unit.has_job => ignore("its job is still there"),
             StepState::Stopping => self.looked_at_stop(at),
             _ => self.advance(),
