@@ -101,13 +101,13 @@ impl World {
         if !is_first {
             return;
         }
+        let seen_active = self.orchestrator.read.get(&number).is_some_and(Unit::is_active);
         if state == StepState::Restarting && is_active && was_proved {
             self.violate("I7 once", || format!("{instance} is replaced again"));
         }
-        if state == StepState::Restoring && is_active && is_older && !was_taken {
+        if state == StepState::Restoring && seen_active && is_active && is_older && !was_taken {
             self.violate("I7 only touched ones go back", || format!("{instance} never ran the new release"));
         }
-        let seen_active = self.orchestrator.read.get(&number).is_some_and(Unit::is_active);
         if seen_active && is_wanted {
             self.watch_capacity(instance, is_restoring);
         }
@@ -151,8 +151,7 @@ impl World {
         let stands_in = |step: &&&Step| service(step).missing != Missing::Ours || is_at_fault(step);
         let stands_in = surge.iter().filter(stands_in).count();
         let may = running.policy.max_unavailable as usize + stands_in;
-        let most =
-            if running.machine.is_restoring() || running.entry.was_interrupted { may.max(1) } else { may };
+        let most = may + usize::from(running.machine.is_restoring() || running.entry.was_interrupted);
         if missing > most {
             self.violate("I1 missing because of us", || format!("{missing}, at most {most}"));
         }

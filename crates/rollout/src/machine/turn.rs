@@ -115,7 +115,10 @@ impl Rollout {
             return actions;
         }
         let cause = self.cause.clone().unwrap_or(Cause::Interrupted);
-        let has_failed = self.steps.iter().any(|step| step.state == StepState::Failed && step.was_active);
+        // One whose job systemd never had may run what it should not, whether it served before or not.
+        let may_be_new = |step: &Step| !step.is_enqueued && step.has_another_process();
+        let is_lost = |step: &Step| step.was_active || may_be_new(step);
+        let has_failed = self.steps.iter().any(|step| step.state == StepState::Failed && is_lost(step));
         actions.extend(self.finish(match (self.phase, cause) {
             (Phase::Restoring, cause) if !has_failed => Outcome::Restored(cause),
             (Phase::Halting, Cause::Aborted) if !has_failed => Outcome::Stopped,
