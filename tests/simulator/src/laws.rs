@@ -151,7 +151,8 @@ impl World {
         let stands_in = |step: &&&Step| service(step).missing != Missing::Ours || is_at_fault(step);
         let stands_in = surge.iter().filter(stands_in).count();
         let may = running.policy.max_unavailable as usize + stands_in;
-        let most = may + usize::from(running.machine.is_restoring() || running.entry.was_interrupted);
+        let left_over = usize::from(running.entry.was_interrupted);
+        let most = may + usize::from(running.machine.is_restoring()) + left_over;
         if missing > most {
             self.violate("I1 missing because of us", || format!("{missing}, at most {most}"));
         }

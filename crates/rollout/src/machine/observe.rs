@@ -80,13 +80,15 @@ impl Rollout {
         let step = &self.steps[at];
         let (state, attempt) = (step.state, step.attempt);
         match step.unit.active {
+            // Without an answer another process proves nothing: it may have crashed and come up before the link was
+            // flipped.
+            _ if !step.is_enqueued => vec![Action::Restart(step.instance, attempt)],
             ActiveState::Active if step.is_replaced() => match state {
                 StepState::Restoring => self.restored(at, true),
                 _ => self.restart_done(at),
             },
             // The old process and no job: whatever became of ours, it did nothing.
             ActiveState::Active => vec![Action::Restart(step.instance, attempt)],
-            _ if !step.is_enqueued => vec![Action::Restart(step.instance, attempt)],
             ActiveState::Inactive if step.is_canceled => self.skip(at),
             ActiveState::Failed => self.did_not_start(at, Fault::Job(JobResult::Failed)),
             ActiveState::Inactive => self.did_not_start(at, Fault::NotActive(ActiveState::Inactive)),
