@@ -70,7 +70,7 @@ fn kill(machine: &Machine, client: &Path) -> Result<()> {
 }
 
 /// Starts the load and waits until it flows.
-fn load(machine: &Machine, client: &Path) -> Result<Running> {
+pub(crate) fn load(machine: &Machine, client: &Path) -> Result<Running> {
     let connections = CONNECTIONS.to_string();
     let arguments = ["--connections", &connections, "--gap", "0-20", "--progress", "50", "--json"];
     let mut load = machine.spawn_in_network(client, arguments);
@@ -82,7 +82,7 @@ fn load(machine: &Machine, client: &Path) -> Result<Running> {
     Ok(load)
 }
 
-fn report(output: Output) -> Result<Report> {
+pub(crate) fn report(output: Output) -> Result<Report> {
     // Its exit status says whether anything was lost at all; here it is looked at more closely.
     let json = output.any_stdout();
     serde_json::from_str(json).with_context(|| format!("the client ended unexpectedly:\n{output}"))

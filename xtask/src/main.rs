@@ -3,6 +3,7 @@
 //! One module per chore, and what they share: `workspace` (paths and cargo), `host` (the machine this
 //! runs on).
 
+mod bench;
 mod ci;
 mod deb;
 mod demo;
@@ -44,6 +45,8 @@ enum Task {
     Test(test::Options),
     /// Let simulated rollouts go wrong in every way, from a seed that replays them
     Simulate(simulate::Options),
+    /// Measure what takes too long for a test, and write it into docs/benchmarks.md
+    Bench(bench::Options),
     /// Check everything that a change must pass: what .ci/run calls
     Ci,
 }
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Task::Enter { command } => enter::run(&workspace, &command),
         Task::Test(options) => test::run(&workspace, &options),
         Task::Simulate(options) => simulate::run(&options),
+        Task::Bench(options) => bench::run(&workspace, &options),
         Task::Ci => ci::run(&workspace),
     });
     match result {

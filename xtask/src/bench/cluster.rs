@@ -1,0 +1,88 @@
+//! The cluster that is measured.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use machine::{Boot, Machine, Suite, poll};
+
+/// The orchestrator's unit.
+pub(super) const SERVICE: &str = "app-cluster.service";
+
+/// A safety net: so long that passing it means a bug.
+const DEADLINE: Duration = Duration::from_secs(300);
+
+/// A machine on which app-cluster is installed, with nothing else to do.
+pub(super) struct Cluster {
+    pub(super) machine: Machine,
+}
+
+impl Cluster {
+    /// Boots a machine and installs the package with apt, to begin with two workers.
+    pub(super) fn boot(suite: Suite, package: &Path) -> Result<Self> {
+        eprintln!("xtask: booting {suite}, installing {}", package.display());
+        let cluster = Self { machine: Boot::new(suite).start()? };
+        cluster.configure(2, Duration::ZERO);
+        cluster.machine.install(package).into_success()?;
+        cluster.until_ready(2)?;
+        Ok(cluster)
+    }
+
+    /// Rolls all workers, to bring their number to this one, and again, so that nothing new is left to do.
+    pub(super) fn resize(&self, workers: u32, settle: Duration) -> Result<()> {
+        self.configure(workers, settle);
+        self.reload()?;
+        self.until_ready(workers)?;
+        self.reload()?;
+        Ok(())
+    }
+
+    /// `systemctl reload app-cluster`, which succeeds; returns how long it took.
+    pub(super) fn reload(&self) -> Result<Duration> {
+        let begun = Instant::now();
+        self.machine.systemctl(["reload", "app-cluster"]).into_success()?;
+        Ok(begun.elapsed())
+    }
+
+    /// The orchestrator's process as the machine numbers it, and how often systemd had to start it anew.
+    pub(super) fn orchestrator(&self) -> Result<(u32, u32)> {
+        let number =
+            |property| self.machine.show(SERVICE, property).parse().context("systemd shows a number");
+        Ok((number("MainPID")?, number("NRestarts")?))
+    }
+
+    /// Waits until this process has not run between two looks: what the last rollout left to do is done.
+    pub(super) fn until_at_rest(&self, pid: u32) -> Result<()> {
+        let path = self.proc(pid).join("status");
+        let mut before = String::new();
+        poll("the orchestrator to come to rest", DEADLINE, || {
+            let status = fs::read_to_string(&path)?;
+            let switches = status.lines().filter(|line| line.contains("ctxt_switches")).collect::<String>();
+            let is_at_rest = switches == before;
+            before = switches;
+            if is_at_rest { Ok(()) } else { Err(anyhow::anyhow!("it was switched to: {before}")) }
+        })
+    }
+
+    /// Where the machine's /proc has this process. To read there costs the machine nothing.
+    pub(super) fn proc(&self, pid: u32) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root/proc/{pid}", self.machine.leader()))
+    }
+
+    fn configure(&self, workers: u32, settle: Duration) {
+        let settings = format!("workers = {workers}\n[rollout]\nsettle = \"{}ms\"\n", settle.as_millis());
+        self.machine.write_file("/etc/app-cluster/conf.d/50-bench.toml", &settings);
+    }
+
+    fn until_ready(&self, workers: u32) -> Result<()> {
+        let show = ["show", "--property=SubState", "--value", "--state=active", "worker@*"];
+        poll(&format!("{workers} workers"), DEADLINE, || {
+            let states = self.machine.systemctl(show).into_success()?;
+            let running = states.lines().filter(|state| *state == "running").count();
+            if running == workers as usize { Ok(()) } else { Err(anyhow::anyhow!("{running} are ready")) }
+        })
+    }
+}
