@@ -39,6 +39,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         shell.push_env("APP_CLUSTER_DEB_OLD", packages.old),
         shell.push_env("APP_CLUSTER_DEB_NEW", packages.new),
         shell.push_env("APP_CLUSTER_CLIENT", client),
+        shell.push_env("APP_CLUSTER_MORTAL_ORCHESTRATOR", mortal_orchestrator(workspace)?),
         shell.push_env("APP_CLUSTER_COUNTS", if options.full { "full" } else { "ci" }),
     ];
     let (measuring, others): (Vec<_>, Vec<_>) =
@@ -81,6 +82,15 @@ fn test(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     workspace.cargo().args(["test", "--no-run", "--quiet"]).args(&arguments[..runner]).run()?;
     workspace.cargo_as_root().args(["test", "--no-fail-fast"]).args(arguments).run()?;
     Ok(())
+}
+
+/// Builds the orchestrator that dies where a test says so, and puts it where no other build replaces it.
+fn mortal_orchestrator(workspace: &Workspace) -> Result<PathBuf> {
+    let build = ["build", "--quiet", "-p", "orchestrator", "--features", "fault-points"];
+    workspace.cargo().args(build).run()?;
+    let mortal = workspace.target.join("mortal-orchestrator");
+    fs::copy(workspace.target.join("debug/app-cluster-orchestrator"), &mortal)?;
+    Ok(mortal)
 }
 
 /// What the promises install and upgrade.

@@ -48,6 +48,11 @@ pub(crate) fn client() -> PathBuf {
     file("APP_CLUSTER_CLIENT")
 }
 
+/// An orchestrator that dies where a test says so.
+pub(crate) fn mortal_orchestrator() -> PathBuf {
+    file("APP_CLUSTER_MORTAL_ORCHESTRATOR")
+}
+
 fn file(name: &str) -> PathBuf {
     let path = PathBuf::from(variable(name));
     assert!(path.is_file(), "{name} names {}, which is no file", path.display());

@@ -18,6 +18,7 @@
 //! |---|---|
 //! | `APP_CLUSTER_DEB_OLD`, `APP_CLUSTER_DEB_NEW` | two versions of the package |
 //! | `APP_CLUSTER_CLIENT` | the strict client |
+//! | `APP_CLUSTER_MORTAL_ORCHESTRATOR` | the orchestrator with the feature `fault-points` |
 //! | `APP_CLUSTER_COUNTS` | `full` for the promised counts, `ci` for fewer rounds |
 
 mod artifacts;

@@ -2,10 +2,12 @@
 
 use machine::wait_for;
 
-use crate::{Cluster, DEADLINE, Process};
+use crate::{Cluster, DEADLINE, Process, artifacts};
 
 /// Its unit.
 const SERVICE: &str = "app-cluster.service";
+/// Where the orchestrator of the tests looks whether it has to die.
+const FAULT_POINT: &str = "/run/app-cluster/fault-point";
 
 impl Cluster {
     /// `app-cluster status --json`.
@@ -30,6 +32,41 @@ impl Cluster {
         let output = self.app_cluster(["status", "--json"]);
         let status = serde_json::from_str(output.any_stdout());
         status.map_err(|error| format!("the status cannot be read: {error}\n{output}"))
+    }
+
+    /// The rollouts of the past, newest first; none while the orchestrator is away.
+    #[track_caller]
+    #[must_use]
+    pub fn history(&self) -> Vec<api::Entry> {
+        wait_for("the history", DEADLINE, || {
+            let output = self.app_cluster(["releases", "--json"]);
+            let known: Result<serde_json::Value, _> = serde_json::from_str(output.any_stdout());
+            let history = known.and_then(|mut known| serde_json::from_value(known["history"].take()));
+            history.map_err(|error| format!("{error}\n{output}"))
+        })
+    }
+
+    /// Replaces the orchestrator by one that can be told where to die.
+    #[track_caller]
+    pub fn replace_orchestrator_by_a_mortal_one(&self) {
+        const PROGRAM: &str = "/usr/libexec/app-cluster/orchestrator";
+        self.run(["rm", PROGRAM]).assert_success();
+        self.copy_in(&artifacts::mortal_orchestrator(), PROGRAM);
+        self.systemctl(["restart", "app-cluster"]).assert_success();
+    }
+
+    /// Lets the orchestrator die as by `kill -9` when it passes this point for the so manieth time from now on.
+    #[track_caller]
+    pub fn let_orchestrator_die_at(&self, point: &str, time: u32) {
+        self.write_file(FAULT_POINT, &format!("{point} {time}\n"));
+        self.run(["chown", "app-cluster:", FAULT_POINT]).assert_success();
+    }
+
+    /// Whether it has not passed that point yet.
+    #[track_caller]
+    #[must_use]
+    pub fn is_orchestrator_to_die(&self) -> bool {
+        self.run(["test", "-e", FAULT_POINT]).status().success()
     }
 
     /// Waits until systemd has no job of the orchestrator's unit: no reload runs, no start, no stop.

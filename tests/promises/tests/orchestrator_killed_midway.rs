@@ -1,68 +1,101 @@
-//! `kill -9` of the orchestrator between any two steps of a rollout: no worker stays stopped, nothing
-//! is lost, and the next reload finishes the job.
+//! `kill -9` of the orchestrator at each step of a rollout and of the way back: its successor goes on by itself, no
+//! worker stays stopped, nothing is lost, and whoever waits is told the true end.
 
 use promises::{Cluster, DEADLINE, Mode, Suite, ci_or_full, wait_for};
 
-use api::StepState::{self, Restarting, Settling};
+promises::in_every_suite!(
+    a_rollout_is_brought_to_its_end,
+    a_way_back_is_brought_to_its_end,
+    a_reload_is_brought_to_its_end,
+    again_and_again_at_any_moment,
+);
 
-promises::in_every_suite!(no_worker_stays_stopped_and_nothing_is_lost);
-
-/// When the orchestrator dies: the worker that the rollout is at, in its order, and how far it is.
-const MOMENTS: [(usize, StepState); 8] = [
-    (0, Restarting),
-    (1, Settling),
-    (3, Restarting),
-    (0, Settling),
-    (1, Restarting),
-    (2, Restarting),
-    (2, Settling),
-    (3, Settling),
+/// Where it dies on the way forward, and the how manieth time it passes there: the extra worker is the first,
+/// the workers 1 to 4 follow, and the extra one's stop is the last.
+const FORWARD: [(&str, u32); 16] = [
+    ("begun", 1),
+    ("flipped", 1),
+    ("before-restart", 1),
+    ("restart-enqueued", 1),
+    ("job-finished", 1),
+    ("settling", 1),
+    ("settled", 1),
+    ("before-restart", 2),
+    ("restart-enqueued", 3),
+    ("job-finished", 4),
+    ("settled", 5),
+    ("before-stop", 1),
+    ("stop-enqueued", 1),
+    ("job-finished", 6),
+    ("ending", 1),
+    ("ended", 1),
 ];
 
-fn no_worker_stays_stopped_and_nothing_is_lost(suite: Suite) {
-    let cluster = Cluster::installed(suite);
+/// And on the way back from a release that fails on worker@2, when worker@5 and worker@1 run it already.
+const BACK: [(&str, u32); 13] = [
+    ("job-finished", 3),
+    ("turning", 1),
+    ("turned", 1),
+    ("before-restore", 1),
+    ("restore-enqueued", 1),
+    ("job-finished", 4),
+    ("before-restore", 2),
+    ("restore-enqueued", 2),
+    ("job-finished", 5),
+    ("before-stop", 1),
+    ("stop-enqueued", 1),
+    ("ending", 1),
+    ("ended", 1),
+];
+
+fn a_rollout_is_brought_to_its_end(suite: Suite) {
+    let cluster = mortal(suite);
     let load = cluster.load(Mode::WithGaps);
-    for _ in 0..ci_or_full(1, 3) {
-        for (step, state) in &MOMENTS[..ci_or_full(3, 8)] {
-            println!("{suite}: the orchestrator dies when step {step} is {state:?}");
-            kill_it_when(&cluster, *step, *state);
-        }
+    for (number, (point, time)) in FORWARD.into_iter().enumerate() {
+        println!("{suite}: it dies at {point} {time}");
+        let release = format!("good-{number}");
+        cluster.let_orchestrator_die_at(point, time);
+        let deploy = cluster.app_cluster(["deploy", "/root/good", "--id", &release]);
+        deploy.assert_exit_code(0);
+        assert_converged(&cluster, &release, api::EntryState::Done);
     }
-    kill_it_again_and_again(&cluster);
     load.loses_nothing();
     cluster.assert_socket_is_whole();
 }
 
-fn kill_it_when(cluster: &Cluster, step: usize, state: StepState) {
-    cluster.configure("workers = 4\n[rollout]\nsettle = \"2s\"\n");
-    // Idle connections make a drain take as long as it lingers, so that the moment can be met.
-    let idle = cluster.wires_to_all();
-    let before = cluster.pids();
-    cluster.begin_reload();
-    wait_for("the moment", DEADLINE, || {
-        let rollout = cluster.status().rollout.pop();
-        let steps = rollout.filter(|r| r.state == api::RolloutState::Running).map(|r| r.steps);
-        if steps.as_ref().is_some_and(|steps| steps[step].state == state) {
-            return Ok(());
-        }
-        Err(format!("{steps:?}"))
-    });
-    cluster.orchestrator().kill();
-    drop(idle);
-
-    let after = cluster.until_whole();
-    assert_one_orchestrator(cluster);
-    let untouched = after.iter().filter(|(instance, pid)| before[*instance] == **pid).count();
-    println!("    {untouched} of 4 workers had not been replaced");
-
-    cluster.configure("workers = 4\n[rollout]\nsettle = \"200ms\"\n");
-    cluster.reload();
-    let finished = cluster.pids();
-    assert!(finished.iter().all(|(instance, pid)| after[instance] != *pid), "{after:?}, then {finished:?}");
+fn a_way_back_is_brought_to_its_end(suite: Suite) {
+    let cluster = mortal(suite);
+    cluster.app_cluster(["deploy", "/root/good", "--id", "good"]).assert_exit_code(0);
+    let load = cluster.load(Mode::WithGaps);
+    for (number, (point, time)) in BACK.into_iter().enumerate() {
+        println!("{suite}: it dies at {point} {time}");
+        cluster.let_orchestrator_die_at(point, time);
+        let deploy = cluster.app_cluster(["deploy", "/root/fails-on-2", "--id", &format!("bad-{number}")]);
+        deploy.assert_exit_code(2).assert_says("worker@2");
+        assert_converged(&cluster, "good", api::EntryState::Restored);
+    }
+    load.loses_nothing();
+    cluster.assert_socket_is_whole();
 }
 
-/// At whatever moment it happens to be.
-fn kill_it_again_and_again(cluster: &Cluster) {
+/// `systemctl reload` ends when the orchestrator dies, for systemd starts another only after that.
+fn a_reload_is_brought_to_its_end(suite: Suite) {
+    let cluster = mortal(suite);
+    let load = cluster.load(Mode::WithGaps);
+    for (point, time) in [("flipped", 1), ("restart-enqueued", 3)] {
+        let before = cluster.pids();
+        cluster.let_orchestrator_die_at(point, time);
+        cluster.try_reload().assert_failure();
+        assert_converged(&cluster, &promises::Package::New.version(), api::EntryState::Done);
+        let after = cluster.pids();
+        assert!(after.iter().all(|(instance, pid)| before[instance] != *pid), "{before:?}, then {after:?}");
+    }
+    load.loses_nothing();
+}
+
+fn again_and_again_at_any_moment(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    let load = cluster.load(Mode::WithGaps);
     for _ in 0..ci_or_full(5, 30) {
         cluster.begin_reload();
         cluster.orchestrator().kill();
@@ -71,18 +104,54 @@ fn kill_it_again_and_again(cluster: &Cluster) {
             _ => Ok(()),
         });
     }
-    cluster.until_whole();
-    assert_one_orchestrator(cluster);
-    let before = cluster.pids();
+    cluster.until_at_rest();
+    until_no_rollout(&cluster);
+    let before = cluster.until_whole();
     cluster.reload();
     let after = cluster.pids();
     assert!(after.iter().all(|(instance, pid)| before[instance] != *pid), "{before:?}, then {after:?}");
+    load.loses_nothing();
 }
 
-/// It is there, it is ready, and it is alone.
+/// A cluster whose orchestrator can be told where to die, with a program to deploy that works and one that does not
+/// on worker@2.
+fn mortal(suite: Suite) -> Cluster {
+    let cluster = Cluster::installed(suite);
+    cluster.replace_orchestrator_by_a_mortal_one();
+    cluster.run(["cp", "/usr/lib/app-cluster/release/worker", "/root/good"]).assert_success();
+    let script = "#!/bin/sh\n\
+         [ \"$APP_CLUSTER_INSTANCE\" != 2 ] || { echo 'not on this one' >&2; exit 1; }\n\
+         exec /usr/lib/app-cluster/release/worker\n";
+    cluster.write_file("/root/fails-on-2", script);
+    cluster
+}
+
+/// The orchestrator has died, another is there, and everything is as the rollout was to leave it.
 #[track_caller]
-fn assert_one_orchestrator(cluster: &Cluster) {
+fn assert_converged(cluster: &Cluster, release: &str, state: api::EntryState) {
+    assert!(!cluster.is_orchestrator_to_die(), "it never passed that point");
     cluster.until_at_rest();
+    until_no_rollout(cluster);
+    cluster.until_whole();
+    for (instance, now) in cluster.releases() {
+        assert_eq!(now, release, "worker@{instance}");
+    }
+    let status = cluster.status();
+    assert_eq!(status.release, release);
+    let extra: Vec<_> = status.workers.iter().filter(|w| w.instance > 4 && w.pid != 0).collect();
+    assert!(extra.is_empty(), "still there: {extra:?}");
+    let history = cluster.history();
+    assert_eq!(history[0].state, state, "{:?}", history[0]);
+    assert!(history.iter().all(|entry| entry.ended_usec > 0), "one has no end: {history:?}");
     let processes = cluster.run(["pgrep", "--full", "^/usr/libexec/app-cluster/orchestrator"]);
     assert_eq!(processes.stdout(), cluster.orchestrator_pid().to_string(), "{processes}");
+}
+
+#[track_caller]
+fn until_no_rollout(cluster: &Cluster) {
+    wait_for("the end of all rollouts", DEADLINE, || {
+        let history = cluster.history();
+        let open: Vec<_> = history.iter().filter(|entry| entry.ended_usec == 0).collect();
+        if open.is_empty() { Ok(()) } else { Err(format!("{open:?}")) }
+    });
 }

@@ -74,13 +74,14 @@ impl Driver {
 
     /// A release that rolled out is good; what is older than those that are kept is not needed.
     fn tidy_up(&self, running: &Running, outcome: &Outcome) {
-        let (Outcome::Done, Some(to), Some(from)) = (outcome, &running.prepared.to, &running.prepared.from)
-        else {
+        let (Some(to), Some(from)) = (&running.prepared.to, &running.prepared.from) else {
             return;
         };
         let keep = self.settings.releases.keep as usize;
         let tidied = self.stage.with_none_under_way(|releases| {
-            releases.accept(to)?;
+            if *outcome == Outcome::Done {
+                releases.accept(to)?;
+            }
             releases.prune(keep, &[to, from])
         });
         match tidied {

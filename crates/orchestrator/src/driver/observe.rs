@@ -157,7 +157,9 @@ impl Driver {
     /// One of our jobs ended.
     pub(super) async fn job_finished(&mut self, instance: Instance, is_stop: bool, result: JobResult) {
         self.inspect(instance).await;
-        fault::point("job-finished");
+        if self.rolling.is_some() {
+            fault::point("job-finished");
+        }
         let Some(worker) = self.cluster.workers.get(&instance) else { return };
         let unit = worker.info.unit();
         if self.is_at_hand(instance) {

@@ -158,6 +158,11 @@ impl Driver {
             state: State::Running,
             failure: None,
         };
+        // One that could not be gone on with is no more than that, now that another begins.
+        if let Some(stale) = self.history.unfinished().map(|entry| entry.id) {
+            let noted = self.history.update(stale, State::Interrupted, None, Some(entry.begun_usec));
+            self.warn_of_history(noted);
+        }
         let state_dir = self.cluster.names.state_dir.display();
         self.history.begin(entry).with_context(|| {
             format!("failed to write to {state_dir}; no worker was touched, make room there and try again")

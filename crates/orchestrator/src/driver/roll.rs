@@ -70,10 +70,19 @@ impl Driver {
         self.try_begins(instance, attempt);
         self.publish().await;
         self.after(LOOK_AFTER, Timer::Look(instance));
-        fault::point(if is_stop { "before-stop" } else { "before-restart" });
+        let is_back = self.rolling.as_ref().is_some_and(|running| running.machine.is_restoring());
+        fault::point(match (is_stop, is_back) {
+            (true, _) => "before-stop",
+            (false, false) => "before-restart",
+            (false, true) => "before-restore",
+        });
         let (_, manager) = self.bus.as_ref()?;
         let job = if is_stop { manager.stop(instance).await } else { manager.restart(instance).await };
-        fault::point(if is_stop { "stop-enqueued" } else { "restart-enqueued" });
+        fault::point(match (is_stop, is_back) {
+            (true, _) => "stop-enqueued",
+            (false, false) => "restart-enqueued",
+            (false, true) => "restore-enqueued",
+        });
         match job {
             Ok(job) => {
                 self.track(job, instance, is_stop);
