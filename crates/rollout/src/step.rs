@@ -75,6 +75,7 @@ impl Step {
             unit: planned.unit,
             original: planned.unit.invocation.filter(|_| !planned.is_replaced),
             was_active: planned.is_replaced
+                || planned.unit.has_job
                 || matches!(planned.unit.active, ActiveState::Active | ActiveState::Deactivating),
             before: None,
             restarts: planned.unit.restarts,

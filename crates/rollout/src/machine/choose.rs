@@ -1,6 +1,6 @@
 //! What may be taken now.
 
-use super::Rollout;
+use super::{Phase, Rollout};
 use crate::step::{Step, StepState};
 
 impl Rollout {
@@ -22,7 +22,7 @@ impl Rollout {
     /// The next worker to put back: first those that do not serve, for they cost no capacity, then those that
     /// were replaced first. When nothing is under way one is taken in any case, or it would never end.
     pub(super) fn next_to_restore(&self) -> Option<usize> {
-        let under_way = self.count(|step| step.state == StepState::Restoring);
+        let under_way = self.restoring();
         if under_way >= self.width() {
             return None;
         }
@@ -33,6 +33,16 @@ impl Rollout {
             let serving = self.steps.iter().enumerate().filter(|(_, step)| may && marked(step));
             serving.min_by_key(|(_, step)| step.turn).map(|(at, _)| at)
         })
+    }
+
+    /// Whether one that has been taken already may still be restarted.
+    pub(super) fn may_go_on_taking(&self) -> bool {
+        let is_alone = self.phase == Phase::Restoring && self.restoring() == 1;
+        is_alone || self.capacity() >= self.required()
+    }
+
+    fn restoring(&self) -> usize {
+        self.count(|step| step.state == StepState::Restoring)
     }
 
     /// The next surge worker to stop.

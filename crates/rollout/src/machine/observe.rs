@@ -53,11 +53,12 @@ impl Rollout {
             StepState::Settling if self.is_as_before(at, before) => ignore("the worker is as it was"),
             StepState::Settling => self.failed(at, Fault::Unsettled),
             StepState::Done => self.looked_at_replaced(at),
-            StepState::Skipped if unit.is_active() => {
-                self.steps[at].state = match self.phase {
-                    Phase::Restoring => StepState::Marked,
-                    _ => StepState::Waiting,
-                };
+            StepState::Skipped if unit.is_active() && self.phase != Phase::Restoring => {
+                self.steps[at].state = StepState::Waiting;
+                self.advance()
+            }
+            StepState::Skipped if matches!(unit.active, ActiveState::Active | ActiveState::Activating) => {
+                self.steps[at].state = StepState::Marked;
                 self.advance()
             }
             // It came up before the old release was current again, or after: nobody can tell.
@@ -78,17 +79,17 @@ impl Rollout {
 
     fn looked_at_restart(&mut self, at: usize) -> Vec<Action> {
         let step = &self.steps[at];
-        let (state, attempt) = (step.state, step.attempt);
+        let state = step.state;
         match step.unit.active {
             // Without an answer another process proves nothing: it may have crashed and come up before the link was
             // flipped.
-            _ if !step.is_enqueued => vec![Action::Restart(step.instance, attempt)],
+            _ if !step.is_enqueued => self.ask_again(at),
             ActiveState::Active if step.is_replaced() => match state {
                 StepState::Restoring => self.restored(at, true),
                 _ => self.restart_done(at),
             },
             // The old process and no job: whatever became of ours, it did nothing.
-            ActiveState::Active => vec![Action::Restart(step.instance, attempt)],
+            ActiveState::Active => self.ask_again(at),
             ActiveState::Inactive if step.is_canceled => self.skip(at),
             ActiveState::Failed => self.did_not_start(at, Fault::Job(JobResult::Failed)),
             ActiveState::Inactive => self.did_not_start(at, Fault::NotActive(ActiveState::Inactive)),
@@ -100,6 +101,15 @@ impl Rollout {
                 ignore("the worker is between two states")
             }
         }
+    }
+
+    /// systemd does not know of the job, or no more: the others may have become fewer meanwhile.
+    fn ask_again(&self, at: usize) -> Vec<Action> {
+        let step = &self.steps[at];
+        if step.unit.is_active() && !self.may_go_on_taking() {
+            return ignore("the others have become too few");
+        }
+        vec![Action::Restart(step.instance, step.attempt)]
     }
 
     fn did_not_start(&mut self, at: usize, fault: Fault) -> Vec<Action> {
