@@ -503,11 +503,8 @@ impl World {
             |candidate: &&Candidate| known.get(&candidate.instance.number()) != Some(&candidate.unit);
         let news: Vec<_> = candidates.iter().filter(is_news).copied().collect();
         self.orchestrator.read = known.clone();
-        // What the keeper has seen the machine has to know too.
-        for Candidate { instance, unit, .. } in news {
-            self.orchestrator.read.insert(instance.number(), unit);
-            self.event(Event::Looked { instance, unit });
-        }
+        // What the keeper has seen the machine has to know too, as it is then: not as it was before the last action.
+        news.into_iter().for_each(|candidate| self.look(candidate.instance.number()));
         let machine = self.orchestrator.running.as_ref().map(|running| &running.machine);
         let corrections = keep::corrections(self.disk.desired, &candidates);
         let allowed = corrections.into_iter().filter(|correction| match (machine, correction) {
@@ -531,9 +528,12 @@ impl World {
 
     /// After each event: whom the machine skips is held, as systemd's canceled job told.
     pub(crate) fn note_skipped(&mut self) {
-        let Some(running) = &self.orchestrator.running else { return };
+        let Some(running) = &mut self.orchestrator.running else { return };
         let skipped = running.machine.steps().iter().filter(|step| step.state() == StepState::Skipped);
-        self.disk.held.extend(skipped.map(|step| step.instance().number()));
+        for number in skipped.map(|step| step.instance().number()) {
+            running.trials.remove(&number);
+            self.disk.held.insert(number);
+        }
     }
 }
 

@@ -47,6 +47,8 @@ impl Rollout {
     /// The job's end may have been missed: the unit itself tells.
     pub(super) fn looked(&mut self, at: usize, unit: Unit) -> Vec<Action> {
         let before = self.steps[at].see(unit);
+        let is_back = self.steps[at].is_enqueued && self.steps[at].is_replaced();
+        let is_wanted_again = matches!(unit.active, ActiveState::Active | ActiveState::Activating);
         match self.steps[at].state {
             StepState::Restarting | StepState::Restoring if unit.has_job => ignore("its job is still there"),
             StepState::Restarting | StepState::Restoring => self.looked_at_restart(at),
@@ -57,7 +59,7 @@ impl Rollout {
                 self.steps[at].state = StepState::Waiting;
                 self.advance()
             }
-            StepState::Skipped if matches!(unit.active, ActiveState::Active | ActiveState::Activating) => {
+            StepState::Skipped if self.phase == Phase::Restoring && is_wanted_again => {
                 self.steps[at].state = StepState::Marked;
                 self.advance()
             }
@@ -66,6 +68,8 @@ impl Rollout {
                 self.steps[at].state = StepState::Marked;
                 self.advance()
             }
+            // systemd goes on trying, and has got there.
+            StepState::Failed if self.phase == Phase::Restoring && is_back => self.restored(at, true),
             // It has not lost its process after all.
             StepState::Marked if self.steps[at].is_original() && !unit.has_job => {
                 self.steps[at].state = StepState::Waiting;
