@@ -48,16 +48,18 @@ pub fn plan(
     surge: u32,
     is_replaced: impl Fn(Instance) -> bool,
 ) -> Vec<Planned> {
+    // Who is up is not held any more, whatever the books say.
+    let is_held = |candidate: &Candidate| candidate.is_held && !candidate.unit.is_up();
     let place = |candidate: &Candidate, role| Planned {
         instance: candidate.instance,
         role,
         unit: candidate.unit,
-        is_held: candidate.is_held && role == Role::Wanted,
+        is_held: is_held(candidate) && role == Role::Wanted,
         is_replaced: is_replaced(candidate.instance),
     };
     let (mut wanted, others): (Vec<Candidate>, Vec<Candidate>) =
         candidates.iter().copied().partition(|candidate| candidate.instance.number() <= desired);
-    let to_replace = wanted.iter().filter(|candidate| !candidate.is_held).count();
+    let to_replace = wanted.iter().filter(|candidate| !is_held(candidate)).count();
     let surge = surge.min(u32::try_from(to_replace).unwrap_or(u32::MAX));
     let extra = (1..=surge).filter_map(|n| Instance::new(desired.saturating_add(n))).map(|instance| {
         let known = others.iter().find(|candidate| candidate.instance == instance);

@@ -160,6 +160,11 @@ impl Unit {
     pub fn is_active(&self) -> bool {
         self.active == ActiveState::Active
     }
+
+    /// Whether it is active or on the way there.
+    pub fn is_up(&self) -> bool {
+        matches!(self.active, ActiveState::Active | ActiveState::Activating)
+    }
 }
 
 #[cfg(test)]

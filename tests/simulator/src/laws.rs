@@ -193,7 +193,7 @@ impl World {
                 return self.violate("I8 the outcome is true", || seen);
             }
         }
-        if matches!(outcome, Outcome::Failed(_)) && is_restoring && is_whole && !running.was_refused {
+        if matches!(outcome, Outcome::Failed(_)) && is_restoring && is_whole && !running.is_unsure {
             self.violate("I8 the outcome is true", || format!("{outcome:?} and all are whole"));
         }
     }

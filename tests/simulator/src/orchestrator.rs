@@ -70,8 +70,8 @@ pub(crate) struct Running {
     /// For the judge: the wanted workers that were taken while none had come through.
     pub(crate) trials: BTreeSet<u32>,
     pub(crate) taken: BTreeSet<u32>,
-    /// For the judge: systemd refused a job.
-    pub(crate) was_refused: bool,
+    /// For the judge: systemd refused a job, or gave no answer.
+    pub(crate) is_unsure: bool,
 }
 
 /// The process that may die.
@@ -232,7 +232,7 @@ impl World {
             proved,
             trials: BTreeSet::new(),
             taken: BTreeSet::new(),
-            was_refused: false,
+            is_unsure: false,
         };
         self.orchestrator.running = Some(running);
         let deadline = self.settings.deadline;
@@ -393,7 +393,6 @@ impl World {
             if let Some(event) = event
                 && let Some(running) = &mut self.orchestrator.running
             {
-                running.was_refused |= matches!(event, Event::JobRefused { .. });
                 let before = running.machine.clone();
                 let more = running.machine.handle(event);
                 self.watch(&before, &more);
@@ -412,7 +411,11 @@ impl World {
         self.at(LOOK_AFTER, Item::Look { life, worker });
         let deadline = self.settings.step_deadline;
         self.at(deadline, Item::StepDeadline { life, rollout, worker, attempt });
-        self.enqueue(worker, verb).map(|is_accepted| match is_accepted {
+        let answer = self.enqueue(worker, verb);
+        if let Some(running) = &mut self.orchestrator.running {
+            running.is_unsure |= answer != Some(true);
+        }
+        answer.map(|is_accepted| match is_accepted {
             true => Event::Enqueued(instance),
             false => Event::JobRefused { instance, reason: "no".to_owned() },
         })

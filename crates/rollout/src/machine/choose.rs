@@ -10,7 +10,8 @@ impl Rollout {
             return None;
         }
         let waiting = |step: &Step| step.state == StepState::Waiting;
-        let surge = self.position(|step| waiting(step) && step.is_surge() && !self.is_everyone_replaced());
+        let is_out = |step: &Step| matches!(step.state, StepState::Waiting | StepState::Stopped);
+        let surge = self.position(|step| step.is_surge() && is_out(step) && !self.is_everyone_replaced());
         let idle = || self.position(|step| waiting(step) && !step.is_surge() && !step.unit.is_active());
         let serving = || {
             let may = self.capacity() > self.required();

@@ -48,19 +48,18 @@ impl Rollout {
     pub(super) fn looked(&mut self, at: usize, unit: Unit) -> Vec<Action> {
         let before = self.steps[at].see(unit);
         let is_back = self.steps[at].is_enqueued && self.steps[at].is_replaced();
-        let is_wanted_again = matches!(unit.active, ActiveState::Active | ActiveState::Activating);
+
         match self.steps[at].state {
             StepState::Restarting | StepState::Restoring if unit.has_job => ignore("its job is still there"),
             StepState::Restarting | StepState::Restoring => self.looked_at_restart(at),
             StepState::Settling if self.is_as_before(at, before) => ignore("the worker is as it was"),
             StepState::Settling => self.failed(at, Fault::Unsettled),
             StepState::Done => self.looked_at_replaced(at),
-            StepState::Skipped if unit.is_active() && self.phase != Phase::Restoring => {
-                self.steps[at].state = StepState::Waiting;
-                self.advance()
-            }
-            StepState::Skipped if self.phase == Phase::Restoring && is_wanted_again => {
-                self.steps[at].state = StepState::Marked;
+            StepState::Skipped if unit.is_up() => {
+                self.steps[at].state = match self.phase {
+                    Phase::Restoring => StepState::Marked,
+                    _ => StepState::Waiting,
+                };
                 self.advance()
             }
             // It came up before the old release was current again, or after: nobody can tell.

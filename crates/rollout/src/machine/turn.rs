@@ -17,6 +17,7 @@ impl Rollout {
 
     pub(super) fn deadline(&mut self) -> Vec<Action> {
         match self.phase {
+            Phase::Rolling if self.is_all_but_over() => ignore("every worker is replaced"),
             Phase::Rolling if self.policy.has_previous && self.policy.on_failure == OnFailure::Rollback => {
                 self.turn_back(Cause::Deadline)
             }
@@ -28,10 +29,18 @@ impl Rollout {
 
     pub(super) fn abort(&mut self) -> Vec<Action> {
         match self.phase {
+            Phase::Rolling if self.is_all_but_over() => ignore("every worker is replaced"),
             Phase::Rolling if self.policy.has_previous => self.turn_back(Cause::Aborted),
             Phase::Rolling => self.stop_here(Cause::Aborted),
             _ => ignore("the rollout has turned back already"),
         }
+    }
+
+    /// Whether nothing is left to do but to wait for extra workers that drain. Without them there would be no
+    /// capacity for a way back, and there is no reason for one.
+    fn is_all_but_over(&self) -> bool {
+        self.is_everyone_replaced()
+            && !self.steps.iter().any(|step| step.is_surge() && step.state == StepState::Done)
     }
 
     /// Marks all that may run the new release, and begins to put them back.
