@@ -123,6 +123,8 @@ pub(crate) struct Driver {
     queue: Queue,
     /// Settings that were read while a rollout was under way; they hold from its end.
     deferred: Option<config::Settings>,
+    /// Why the last rollout that somebody asked for did not begin.
+    refused: Option<String>,
     watch: Option<flap::Watch>,
     is_looking_at_all: bool,
     last_id: u64,
@@ -155,6 +157,7 @@ impl Driver {
             last_rollout: None,
             queue: Queue::default(),
             deferred: None,
+            refused: None,
             watch: None,
             is_looking_at_all: false,
             last_id: 0,
@@ -224,10 +227,13 @@ impl Driver {
             (Phase::Stopping | Phase::Ended, ..) => format!("stopping the workers: {state}"),
             (Phase::Starting, ..) => format!("starting: {state}"),
             (Phase::Running, Some(running), _) => running.record.message.clone(),
-            (Phase::Running, None, Some(last)) if !last.failure.is_empty() => {
-                format!("{state}; the last rollout failed: {}", last.message)
-            }
-            (Phase::Running, None, _) => state,
+            (Phase::Running, None, last) => match (&self.refused, last) {
+                (Some(refused), _) => format!("{state}; the last rollout was refused: {refused}"),
+                (None, Some(last)) if has_failed(last) => {
+                    format!("{state}; the last rollout failed: {}", last.message)
+                }
+                _ => state,
+            },
         }
     }
 
@@ -326,6 +332,10 @@ impl Driver {
             }
         });
     }
+}
+
+fn has_failed(rollout: &api::Rollout) -> bool {
+    matches!(rollout.state, api::RolloutState::Restored | api::RolloutState::Failed)
 }
 
 /// Reads a valid configuration; an invalid one changes nothing.

@@ -247,6 +247,9 @@ impl From<zbus::Error> for EnqueueError {
             zbus::Error::MethodError(name, detail, _) if !is_absence(name.as_str()) => {
                 Self::Refused(detail.unwrap_or_else(|| name.to_string()))
             }
+            zbus::Error::FDO(error) if !is_absence(&zbus::DBusError::name(&*error)) => {
+                Self::Refused(zbus::DBusError::description(&*error).unwrap_or_default().to_owned())
+            }
             other => Self::Unreachable(other.to_string()),
         }
     }

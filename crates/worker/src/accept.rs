@@ -32,11 +32,12 @@ pub(crate) async fn accept(listener: &TcpListener) -> TcpStream {
 }
 
 /// How many connections a worker holds at once: seven eighths of the descriptors it may have
-/// (`LimitNOFILE=`). The rest is for what handlers open and for talking to systemd; a worker that
+/// (`LimitNOFILE=`), and 32 less at least. The rest is for what handlers open and for talking to systemd; a worker that
 /// cannot feed its watchdog for want of a descriptor would be killed. Who comes then waits in the queue.
 pub(crate) fn slots() -> usize {
     let limit = getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok());
-    limit.map_or(Semaphore::MAX_PERMITS, |limit| (limit - limit / 8).clamp(1, Semaphore::MAX_PERMITS))
+    let most = |limit: usize| limit.saturating_sub((limit / 8).max(32)).clamp(1, Semaphore::MAX_PERMITS);
+    limit.map_or(Semaphore::MAX_PERMITS, most)
 }
 
 /// Whether accept(2) reports what became of one connection, as opposed to a shortage here.

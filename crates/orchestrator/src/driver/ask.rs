@@ -66,8 +66,10 @@ impl Driver {
             return self.enqueue(order);
         }
         let id = self.new_id();
-        self.begin_rollout(id, order).await?;
-        Ok(id)
+        let begun = self.begin_rollout(id, order).await;
+        // `systemctl reload` has no way to its caller's terminal; `systemctl status` shows this.
+        self.refused = begun.as_ref().err().map(api::Error::message);
+        begun.map(|()| id)
     }
 
     fn enqueue(&mut self, order: Order) -> Result<u64, api::Error> {

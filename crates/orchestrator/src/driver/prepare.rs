@@ -101,18 +101,23 @@ impl Driver {
                 service = names.service,
             );
         }
-        let Some(&first) = self.cluster.workers.keys().next() else { return Ok(()) };
-        let unit = names.unit(first);
-        let load_state = manager.load_state(first).await?;
-        if load_state != "loaded" {
-            bail!(
-                "systemd cannot use the unit files of {unit} (it says `{load_state}`): no worker could be started; \
-                 `systemd-analyze verify {unit}` tells what is wrong, then `systemctl daemon-reload`"
-            );
+        let mut changed = None;
+        for &instance in self.cluster.workers.keys() {
+            let unit = names.unit(instance);
+            let load_state = manager.load_state(instance).await?;
+            if load_state != "loaded" {
+                bail!(
+                    "systemd cannot use the unit files of {unit} (it says `{load_state}`): it could not be started; \
+                     `systemd-analyze verify {unit}` tells what is wrong, then `systemctl daemon-reload`"
+                );
+            }
+            if changed.is_none() && manager.needs_daemon_reload(instance).await? {
+                changed = Some(instance);
+            }
         }
-        if manager.needs_daemon_reload(first).await? {
+        if let Some(instance) = changed {
             tracing::warn!(
-                "the unit files of {first} changed on disk: workers are started as before; \
+                "the unit files of {instance} changed on disk: workers are started as before; \
                  `systemctl daemon-reload` and a reload bring the change"
             );
         }
