@@ -99,6 +99,12 @@ impl Cluster {
         (worker.info.main_pid != 0).then(|| self.ledger.release_at(worker.info.started_usec)).flatten()
     }
 
+    /// When the oldest of the workers' processes began, by CLOCK_MONOTONIC in microseconds; now if there is none.
+    pub(crate) fn oldest_process(&self) -> u64 {
+        let running = self.workers.values().filter(|worker| worker.info.main_pid != 0);
+        running.map(|worker| worker.info.started_usec).min().unwrap_or_else(monotonic_usec)
+    }
+
     /// Workers whose process runs something else than the current release.
     pub(crate) fn stragglers(&self) -> Vec<Instance> {
         let is_straggler = |worker: &Worker| {

@@ -29,9 +29,6 @@ pub(crate) struct Ledger {
     held: BTreeSet<Instance>,
 }
 
-/// Workers older than this many flips are told as running the oldest one known.
-const FLIPS_KEPT: usize = 20;
-
 impl Ledger {
     /// Reads the file; what cannot be read is left out.
     pub(crate) fn open(path: PathBuf) -> Self {
@@ -60,11 +57,20 @@ impl Ledger {
         self.flips.last().map(|(_, id)| id)
     }
 
-    /// Notes that workers execute this release from now on.
-    pub(crate) fn record_release(&mut self, now_usec: u64, id: ReleaseId) -> io::Result<()> {
+    /// Notes that workers execute this release from now on. What is older than the oldest process, which began at
+    /// `oldest_usec`, is forgotten.
+    pub(crate) fn record_release(
+        &mut self,
+        now_usec: u64,
+        id: ReleaseId,
+        oldest_usec: u64,
+    ) -> io::Result<()> {
+        if self.last_release() == Some(&id) {
+            return self.save();
+        }
+        let needed = self.flips.iter().rposition(|(usec, _)| *usec <= oldest_usec).unwrap_or(0);
+        self.flips.drain(..needed);
         self.flips.push((now_usec, id));
-        let excess = self.flips.len().saturating_sub(FLIPS_KEPT);
-        self.flips.drain(..excess);
         self.save()
     }
 
@@ -111,8 +117,8 @@ mod tests {
         let path = dir.path().join("ledger");
         let three = Instance::new(3).unwrap();
         let mut ledger = Ledger::open(path.clone());
-        ledger.record_release(100, id("1.0.0")).unwrap();
-        ledger.record_release(200, id("1.1.0")).unwrap();
+        ledger.record_release(100, id("1.0.0"), 0).unwrap();
+        ledger.record_release(200, id("1.1.0"), 150).unwrap();
         ledger.set_held(three, true).unwrap();
 
         let ledger = Ledger::open(path);
@@ -120,6 +126,17 @@ mod tests {
         assert_eq!(ledger.release_at(199), Some(&id("1.0.0")));
         assert_eq!(ledger.release_at(200), Some(&id("1.1.0")));
         assert!(ledger.is_held(three));
+    }
+
+    #[test]
+    fn what_no_process_is_old_enough_for_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(dir.path().join("ledger"));
+        for flip in 1..100 {
+            ledger.record_release(flip * 100, id(&format!("1.{flip}")), flip * 100 - 250).unwrap();
+        }
+        assert!(ledger.flips.len() <= 4, "{:?}", ledger.flips);
+        assert_eq!(ledger.release_at(9_650), Some(&id("1.96")));
     }
 
     #[test]
@@ -135,6 +152,6 @@ mod tests {
     #[test]
     fn a_full_disk_is_told() {
         let mut ledger = Ledger::open(PathBuf::from("/proc/no/such/ledger"));
-        assert!(ledger.record_release(1, id("1.0.0")).is_err());
+        assert!(ledger.record_release(1, id("1.0.0"), 0).is_err());
     }
 }

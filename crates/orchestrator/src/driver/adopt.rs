@@ -74,7 +74,8 @@ impl Driver {
         if let Some(id) = self.cluster.release.clone()
             && self.cluster.ledger.last_release() != Some(&id)
         {
-            let recorded = self.cluster.ledger.record_release(monotonic_usec(), id);
+            let oldest = self.cluster.oldest_process();
+            let recorded = self.cluster.ledger.record_release(monotonic_usec(), id, oldest);
             self.warn_of_ledger(recorded);
         }
     }

@@ -188,16 +188,17 @@ impl Driver {
 
     /// Makes `to` current, or changes nothing.
     pub(super) fn switch_release(&mut self, from: Option<&ReleaseId>, to: &ReleaseId) -> anyhow::Result<()> {
+        let oldest = self.cluster.oldest_process();
         let ledger = &mut self.cluster.ledger;
         let runtime_dir = &self.cluster.names.runtime_dir;
-        let recorded = ledger.record_release(monotonic_usec(), to.clone());
+        let recorded = ledger.record_release(monotonic_usec(), to.clone(), oldest);
         let flipped = recorded
             .with_context(|| {
                 format!("failed to write to {}; make room there and try again", runtime_dir.display())
             })
             .and_then(|()| self.releases.make_current(to));
         if let (Err(_), Some(from)) = (&flipped, from) {
-            let taken_back = ledger.record_release(monotonic_usec(), from.clone());
+            let taken_back = ledger.record_release(monotonic_usec(), from.clone(), oldest);
             self.warn_of_ledger(taken_back);
         }
         self.cluster.release = self.releases.current();
