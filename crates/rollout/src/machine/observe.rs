@@ -197,8 +197,16 @@ impl Rollout {
     /// Somebody stopped it on purpose.
     pub(super) fn held(&mut self, at: usize) -> Vec<Action> {
         match self.steps[at].state {
-            StepState::Waiting | StepState::Done | StepState::Marked | StepState::Restored => self.skip(at),
-            _ => ignore("a worker that is at hand"),
+            StepState::Waiting
+            | StepState::Settling
+            | StepState::Done
+            | StepState::Marked
+            | StepState::Restored => self.skip(at),
+            StepState::Restarting | StepState::Restoring => {
+                self.steps[at].is_canceled = true;
+                ignore("its unit will tell whether it is stopped")
+            }
+            _ => ignore("a worker that is out already"),
         }
     }
 
