@@ -177,7 +177,7 @@ impl World {
             let service = self.systemd.service(number);
             let seen = self.orchestrator.read.get(&number).copied().unwrap_or(Unit::INACTIVE);
             let is_older = service.started < entry.begun;
-            let was_else = is_older && *outcome != Outcome::Done;
+            let was_else = *outcome != Outcome::Done && (is_older || service.release != entry.to);
             let is_on_link = !service.has_process() || service.release == link || was_else;
             is_whole &=
                 (service.is_active() && seen.is_active() && is_on_link) || state == StepState::Skipped;
