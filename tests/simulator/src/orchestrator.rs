@@ -15,7 +15,7 @@ use crate::world::{Item, World};
 /// After this time a worker with a job is looked at, in ms.
 const LOOK_AFTER: u64 = 1_000;
 /// So often the keeper looks at all, in ms.
-const TICK: u64 = 700;
+const TICK: u64 = 900;
 
 /// What the ledger says of a rollout under way.
 #[derive(Debug, Clone)]

@@ -101,11 +101,11 @@ pub(crate) struct World {
 /// The longest schedule, in events: one that gets there runs in circles.
 const MOST_EVENTS: u64 = 60_000;
 /// After this time nobody interferes any more, in ms.
-const CALM: (u64, u64) = (3_000, 40_000);
+const CALM: (u64, u64) = (500, 12_000);
 /// So long after a rollout all workers that are to run do, in ms.
-const AFTER: u64 = 12_000;
+const AFTER: u64 = 6_000;
 /// How many workers there may be, extra ones included.
-const SIZE: usize = 10;
+const SIZE: usize = 8;
 
 impl World {
     pub(crate) fn new(seed: u64, has_trace: bool) -> Self {
@@ -193,12 +193,12 @@ impl World {
                 self.chaos.is_quiet = true;
                 self.at(120, Item::People);
                 self.bound = self.now + self.longest();
-                self.at(AFTER, Item::LastReload);
+                self.at(1_000, Item::LastReload);
                 if !self.orchestrator.is_alive {
                     self.at(100, Item::Revive);
                 }
             }
-            Item::LastReload if self.is_rolling() => self.at(AFTER, Item::LastReload),
+            Item::LastReload if self.is_rolling() => self.at(1_000, Item::LastReload),
             Item::LastReload => {
                 self.is_last = true;
                 self.systemd.releases.push(Quality::Good);
