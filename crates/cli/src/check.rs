@@ -1,5 +1,6 @@
 //! `app-cluster check`: the configuration and the units, as the orchestrator and systemd read them.
 
+mod deadline;
 mod demand;
 mod rules;
 mod unit;
@@ -10,6 +11,7 @@ use std::path::Path;
 
 use crate::exit::Exit;
 use crate::output;
+use deadline::Finding;
 
 /// Checks the installation below `root`: what is wrong, or which files were looked at.
 pub(crate) fn run(root: &Path) -> anyhow::Result<Exit> {
@@ -34,12 +36,18 @@ fn report(root: &Path) -> (String, Exit) {
             problems.push(violation);
         }
     }
+    let mut warning = None;
+    match settings.as_ref().ok().and_then(|settings| deadline::check(root, settings)) {
+        Some(Finding::Problem(text)) => problems.push(text),
+        Some(Finding::Warning(text)) => warning = Some(text),
+        None => {}
+    }
 
     let mut text = String::new();
     // Writing to a String does not fail.
     if !problems.is_empty() {
-        for problem in &problems {
-            let _ = writeln!(text, "{problem}");
+        for line in problems.iter().chain(&warning) {
+            let _ = writeln!(text, "{line}");
         }
         let _ = writeln!(text, "{} problem{}", problems.len(), if problems.len() == 1 { "" } else { "s" });
         return (text, Exit::Configuration);
@@ -51,6 +59,9 @@ fn report(root: &Path) -> (String, Exit) {
         let origin =
             key.origin.map_or_else(|| "default".to_owned(), |origin| origin.file.display().to_string());
         let _ = writeln!(text, "{} = {}  # {origin}", key.key, key.value);
+    }
+    if let Some(warning) = warning {
+        let _ = writeln!(text, "{warning}");
     }
     text.push_str("no problems\n");
     (text, Exit::Done)

@@ -20,7 +20,7 @@ pub(super) struct Rule {
     reason: &'static str,
 }
 
-const WORKER: &str = "worker@.service";
+pub(super) const WORKER: &str = "worker@.service";
 const SERVICE: &str = "app-cluster.service";
 const SOCKET: &str = "app-cluster.socket";
 const TARGET: &str = "app-cluster.target";
