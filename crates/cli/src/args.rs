@@ -29,7 +29,7 @@ Exit status:
   64  wrong command line
   75  the orchestrator cannot be reached or went away; try again
   78  the configuration or a unit is wrong
- 130  interrupted twice; the orchestrator goes on";
+ 130  interrupted and not waited for; the orchestrator goes on";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -68,7 +68,8 @@ Examples:
   sudo app-cluster reload              the same with progress on the terminal
 
 The rollout stops at the first worker that fails; those already replaced are put back on the release \
-they ran before. The exit status tells how it ended, see app-cluster --help. Ctrl-C aborts the rollout: \
+they ran before, unless rollout.on_failure is halt. The exit status tells how it ended, see app-cluster \
+--help. Ctrl-C aborts the rollout: \
 workers that were replaced go back to the old release, and where they were only restarted it ends after \
 those at hand. A second Ctrl-C leaves it to the orchestrator.")]
     Reload,
@@ -85,8 +86,8 @@ A file is copied; it can be removed afterwards. A directory is not: workers exec
 in it, with all that lies beside, so it has to stay, and the user app-cluster-worker has to be able to \
 read it. Workers see neither /home nor /root nor /tmp.
 
-With --canary the command ends with status 0 as soon as K workers run the release. The rollout then waits \
-for app-cluster resume or app-cluster abort. Otherwise the command ends as app-cluster reload does; Ctrl-C \
+With --canary the command ends with status 0 as soon as K workers run the release; the extra ones, which \
+come first, count. The rollout then waits for app-cluster resume or app-cluster abort. Otherwise the command ends as app-cluster reload does; Ctrl-C \
 aborts.")]
     Deploy(DeployOptions),
 
@@ -110,7 +111,7 @@ Examples:
   app-cluster releases --json | jq '.history[0]'
 
 Needs no privileges. The asterisk marks the release that a worker started now would run. One is rejected \
-when the last rollout to it was given up. DIRECTORY is where it lies if it was not copied. The newest \
+when the last rollout to it failed. DIRECTORY is where it lies if it was not copied. The newest \
 stands first.")]
     Releases {
         /// Print both tables as JSON
@@ -168,6 +169,7 @@ Examples:
 
 Writes /etc/app-cluster/conf.d/90-scale.toml (with --runtime \
 /run/app-cluster/conf.d/91-scale-runtime.toml) and applies it. No worker that stays is restarted. \
+During a rollout it takes effect at its end. \
 Whatever goes wrong, the files are left as they were.")]
     Scale(ScaleOptions),
 
@@ -178,7 +180,8 @@ Examples:
   app-cluster check --root /srv/image
 
 Reads the same files as the orchestrator and systemd do, with drop-ins, and changes nothing. A problem \
-is one line: file, line, key, what is wrong, what to write. The exit status is 78 if there is any.")]
+is one line: file, line, key, what is wrong, what to write. The exit status is 78 if there is any; a \
+warning does not count.")]
     Check {
         /// Check the installation below this directory
         #[arg(long, value_name = "DIR", default_value = "/", hide_default_value = true)]
@@ -210,7 +213,7 @@ pub(crate) struct DeployOptions {
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) id: Option<String>,
 
-    /// Replace K workers, then pause
+    /// Let K workers take the release, extra ones included, then pause
     #[arg(long, value_name = "K", value_parser = value_parser!(u32).range(1..=500))]
     pub(crate) canary: Option<u32>,
 }
