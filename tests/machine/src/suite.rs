@@ -25,7 +25,7 @@ pub enum Suite {
 /// All that `app-cluster` depends on, so that apt installs it without a network, and what tests look
 /// around with.
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,default-dbus-system-bus,polkitd,init-system-helpers,\
-    libnss-systemd,passwd,procps,iproute2,curl";
+    libnss-systemd,passwd,procps,iproute2,curl,libfaketime";
 
 /// What would only wake up while a test measures, or hold up the boot.
 const MASKED: &str = "apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \

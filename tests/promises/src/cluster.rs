@@ -44,8 +44,19 @@ impl Cluster {
     #[track_caller]
     #[must_use]
     pub fn installed_from(suite: Suite, package: Package) -> Self {
+        Self::installed_on(suite, package, |_| ())
+    }
+
+    /// The same on a machine that was prepared first.
+    ///
+    /// # Panics
+    /// When that does not work.
+    #[track_caller]
+    #[must_use]
+    pub fn installed_on(suite: Suite, package: Package, prepare: impl FnOnce(&Self)) -> Self {
         let cluster = Self { machine: Machine::boot(suite) };
         cluster.configure(SETTINGS);
+        prepare(&cluster);
         cluster.install(&package.path()).assert_success();
         cluster.until_whole();
         cluster

@@ -22,12 +22,15 @@
 //! | `APP_CLUSTER_COUNTS` | `full` for the promised counts, `ci` for fewer rounds |
 
 mod artifacts;
+mod background;
 mod cluster;
 mod counts;
+mod disk;
 mod journal;
 mod load;
 mod orchestrator;
 mod process;
+mod refusal;
 mod release;
 mod socket;
 mod wire;
@@ -38,8 +41,10 @@ pub use machine::{Machine, Output, Suite, in_every_suite, wait_for};
 
 pub use crate::{
     artifacts::Package,
+    background::Background,
     cluster::Cluster,
     counts::ci_or_full,
+    disk::Disk,
     journal::Entry,
     load::{Load, Mode},
     process::{Process, monotonic_usec},

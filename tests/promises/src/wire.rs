@@ -77,6 +77,14 @@ impl Wire {
         write!(self.stream.get_mut(), "GET {path} HTTP/1.1\r\nHost: app-cluster\r\n\r\n")
     }
 
+    /// Sends these bytes, whatever they are.
+    ///
+    /// # Errors
+    /// What write(2) says.
+    pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes)
+    }
+
     /// Waits for an answer.
     ///
     /// # Errors
@@ -156,6 +164,21 @@ impl Cluster {
             if wires.len() >= WORKERS as usize { Ok(()) } else { Err(format!("{:?}", wires.keys())) }
         });
         wires.into_values().collect()
+    }
+
+    /// So many requests that take two seconds each, on new connections, with whoever accepts them.
+    ///
+    /// # Panics
+    /// When nobody listens.
+    #[track_caller]
+    #[must_use]
+    pub fn begin_sleeps(&self, count: usize) -> Vec<Wire> {
+        let begin = |_| {
+            let mut wire = Wire::open(self).expect("the socket is there");
+            wire.send("/sleep?ms=2000").expect("the connection is new");
+            wire
+        };
+        (0..count).map(begin).collect()
     }
 
     /// The release of each process that answers `GET /` now, asked often enough to meet every worker.

@@ -1,0 +1,58 @@
+//! File systems that a test fills up or makes read-only, as they become in life.
+
+use machine::Machine;
+
+use crate::Cluster;
+
+/// A file system of its own for one directory of a cluster.
+///
+/// Services have mount namespaces of their own, and what happens to a file system itself happens in all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Disk {
+    directory: &'static str,
+}
+
+impl Disk {
+    /// The one that holds the releases.
+    pub const VAR: Self = Self { directory: "/var/lib/app-cluster" };
+    /// The one that holds what an orchestrator leaves to the next one.
+    pub const RUN: Self = Self { directory: "/run/app-cluster" };
+
+    /// The directory on which it is mounted.
+    #[must_use]
+    pub fn directory(self) -> &'static str {
+        self.directory
+    }
+
+    /// Mounts it, before the package is installed.
+    #[track_caller]
+    pub fn mount(self, machine: &Machine) {
+        machine.run(["mkdir", "-p", self.directory]).assert_success();
+        machine.run(["mount", "-t", "tmpfs", "-o", "size=64M", "tmpfs", self.directory]).assert_success();
+    }
+
+    /// Leaves no room on it.
+    #[track_caller]
+    pub fn fill(self, cluster: &Cluster) {
+        let full = cluster.shell(&format!("cat /dev/zero >{}/filler", self.directory));
+        full.assert_failure().assert_says("No space left on device");
+    }
+
+    /// Makes room again.
+    #[track_caller]
+    pub fn make_room(self, cluster: &Cluster) {
+        cluster.run(["rm", &format!("{}/filler", self.directory)]).assert_success();
+    }
+
+    /// Makes it read-only, as the kernel does with a file system that has errors.
+    #[track_caller]
+    pub fn make_read_only(self, cluster: &Cluster) {
+        cluster.run(["mount", "-o", "remount,ro", self.directory]).assert_success();
+    }
+
+    /// Makes it writable again.
+    #[track_caller]
+    pub fn make_writable(self, cluster: &Cluster) {
+        cluster.run(["mount", "-o", "remount,rw", self.directory]).assert_success();
+    }
+}
