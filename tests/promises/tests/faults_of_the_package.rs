@@ -1,0 +1,116 @@
+//! dpkg is interrupted, or comes in the middle of a rollout: nothing is lost, and in the end every worker runs what
+//! is installed.
+
+use std::{collections::BTreeMap, thread, time::Instant};
+
+use promises::{Cluster, DEADLINE, Mode, Package, Process, Suite, Wire};
+
+promises::in_every_suite!(
+    dpkg_interrupted_between_unpack_and_configure,
+    dpkg_interrupted_in_the_rollout,
+    dpkg_upgrade_mid_roll,
+    remove_mid_roll,
+);
+
+fn dpkg_interrupted_between_unpack_and_configure(suite: Suite) {
+    let cluster = Cluster::installed_from(suite, Package::Old);
+    let load = cluster.load(Mode::WithGaps);
+    let before = cluster.pids();
+    cluster.copy_in(&Package::New.path(), "/tmp/new.deb");
+    cluster.run(["dpkg", "--unpack", "/tmp/new.deb"]).assert_success();
+    assert_eq!(cluster.pids(), before, "unpacking touched a worker");
+    let report = load.loses_nothing();
+    assert!(report.ok > 0);
+
+    // What is not configured is not run: not by a worker that crashes meanwhile, and not by a renewed orchestrator.
+    Process::of(&cluster, before[&2]).kill();
+    cluster.until_worker(2, "to be replaced", |worker| worker.is_ready() && worker.pid != before[&2]);
+    cluster.systemctl(["restart", "app-cluster"]).assert_success();
+    for (instance, release) in cluster.releases() {
+        assert_eq!(release, Package::Old.version(), "worker@{instance} runs what was only unpacked");
+    }
+
+    finish_the_upgrade(&cluster);
+}
+
+fn dpkg_interrupted_in_the_rollout(suite: Suite) {
+    let cluster = Cluster::installed_from(suite, Package::Old);
+    let load = cluster.load(Mode::WithGaps);
+    let before = cluster.pids();
+    cluster.copy_in(&Package::New.path(), "/tmp/new.deb");
+    let upgrade = cluster.begin("upgrade", &["dpkg", "--force-confold", "--install", "/tmp/new.deb"]);
+    until_a_rollout_has_replaced_one(&cluster, &before);
+    upgrade.kill();
+
+    finish_the_upgrade(&cluster);
+    load.loses_nothing();
+}
+
+/// What dpkg tells to do.
+#[track_caller]
+fn finish_the_upgrade(cluster: &Cluster) {
+    let load = cluster.load(Mode::WithGaps);
+    cluster.run(["dpkg", "--configure", "-a"]).assert_success();
+    cluster.until_whole();
+    let state = cluster.run(["dpkg-query", "--show", "--showformat=${Status} ${Version}", "app-cluster"]);
+    assert_eq!(state.stdout(), format!("install ok installed {}", Package::New.version()));
+    cluster.assert_runs_everywhere(&Package::New.version());
+    cluster.reloads_all();
+    load.loses_nothing();
+    cluster.assert_socket_is_whole();
+}
+
+fn dpkg_upgrade_mid_roll(suite: Suite) {
+    let cluster = Cluster::installed_from(suite, Package::Old);
+    cluster.configure("workers = 4\n[rollout]\nsettle = \"1s\"\n");
+    let load = cluster.load(Mode::WithGaps);
+    let before = cluster.pids();
+    cluster.begin_reload();
+    until_a_rollout_has_replaced_one(&cluster, &before);
+
+    cluster.install(&Package::New.path()).assert_success();
+
+    cluster.until_whole();
+    cluster.assert_runs_everywhere(&Package::New.version());
+    load.loses_nothing();
+    cluster.assert_socket_is_whole();
+}
+
+fn remove_mid_roll(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    cluster.configure("workers = 4\n[rollout]\nsettle = \"1s\"\n");
+    let before = cluster.pids();
+    cluster.begin_reload();
+    until_a_rollout_has_replaced_one(&cluster, &before);
+    let sleepers = cluster.begin_sleeps(8);
+    let answers = thread::spawn(move || {
+        sleepers.into_iter().map(|mut wire| wire.receive().map(|answer| answer.status)).collect::<Vec<_>>()
+    });
+
+    let begun = Instant::now();
+    cluster.apt(["remove", "app-cluster"]).assert_success();
+    assert!(begun.elapsed() < DEADLINE, "removing took {:?}", begun.elapsed());
+
+    for answer in answers.join().expect("reading does not panic") {
+        assert!(matches!(answer, Ok(200)), "{answer:?}");
+    }
+    let refused = Wire::open(&cluster).map(drop).expect_err("the port is closed");
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    let left = cluster.shell("systemctl list-units --plain --no-legend 'worker@*' 'app-cluster*'");
+    assert_eq!(left.stdout(), "", "{left}");
+
+    cluster.install(&Package::New.path()).assert_success();
+    cluster.until_whole();
+    cluster.reloads_all();
+    cluster.assert_socket_is_whole();
+}
+
+/// Waits until one of the workers 1 to 4 is another process than before, and ready.
+#[track_caller]
+fn until_a_rollout_has_replaced_one(cluster: &Cluster, before: &BTreeMap<u32, u32>) {
+    cluster.wait_for("a worker that is replaced", DEADLINE, || {
+        let workers = cluster.workers();
+        let is_new = workers.iter().any(|worker| worker.is_ready() && worker.pid != before[&worker.instance]);
+        if is_new { Ok(()) } else { Err(format!("{workers:?}")) }
+    });
+}
