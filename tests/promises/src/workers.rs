@@ -104,6 +104,16 @@ impl Cluster {
         wait_for("four workers that are ready", DEADLINE, || whole(self.workers()))
     }
 
+    /// Waits until a rollout has replaced one of the workers 1 to 4; these were their processes before.
+    #[track_caller]
+    pub fn until_one_is_replaced(&self, before: &BTreeMap<u32, u32>) {
+        wait_for("a worker that is replaced", DEADLINE, || {
+            let workers = self.workers();
+            let is_new = |worker: &Worker| worker.is_ready() && worker.pid != before[&worker.instance];
+            if workers.iter().any(is_new) { Ok(()) } else { Err(states(&workers)) }
+        });
+    }
+
     /// Waits until what is said of a worker holds.
     #[track_caller]
     pub fn until_worker(&self, instance: u32, what: &str, holds: impl Fn(&Worker) -> bool) -> Worker {

@@ -1,7 +1,7 @@
 //! dpkg is interrupted, or comes in the middle of a rollout: nothing is lost, and in the end every worker runs what
 //! is installed.
 
-use std::{collections::BTreeMap, thread, time::Instant};
+use std::{thread, time::Instant};
 
 use promises::{Cluster, DEADLINE, Mode, Package, Process, Suite, Wire};
 
@@ -39,7 +39,7 @@ fn dpkg_interrupted_in_the_rollout(suite: Suite) {
     let before = cluster.pids();
     cluster.copy_in(&Package::New.path(), "/tmp/new.deb");
     let upgrade = cluster.begin("upgrade", &["dpkg", "--force-confold", "--install", "/tmp/new.deb"]);
-    until_a_rollout_has_replaced_one(&cluster, &before);
+    cluster.until_one_is_replaced(&before);
     upgrade.kill();
 
     finish_the_upgrade(&cluster);
@@ -66,7 +66,7 @@ fn dpkg_upgrade_mid_roll(suite: Suite) {
     let load = cluster.load(Mode::WithGaps);
     let before = cluster.pids();
     cluster.begin_reload();
-    until_a_rollout_has_replaced_one(&cluster, &before);
+    cluster.until_one_is_replaced(&before);
 
     cluster.install(&Package::New.path()).assert_success();
 
@@ -81,7 +81,7 @@ fn remove_mid_roll(suite: Suite) {
     cluster.configure("workers = 4\n[rollout]\nsettle = \"1s\"\n");
     let before = cluster.pids();
     cluster.begin_reload();
-    until_a_rollout_has_replaced_one(&cluster, &before);
+    cluster.until_one_is_replaced(&before);
     let sleepers = cluster.begin_sleeps(8);
     let answers = thread::spawn(move || {
         sleepers.into_iter().map(|mut wire| wire.receive().map(|answer| answer.status)).collect::<Vec<_>>()
@@ -103,14 +103,4 @@ fn remove_mid_roll(suite: Suite) {
     cluster.until_whole();
     cluster.reloads_all();
     cluster.assert_socket_is_whole();
-}
-
-/// Waits until one of the workers 1 to 4 is another process than before, and ready.
-#[track_caller]
-fn until_a_rollout_has_replaced_one(cluster: &Cluster, before: &BTreeMap<u32, u32>) {
-    cluster.wait_for("a worker that is replaced", DEADLINE, || {
-        let workers = cluster.workers();
-        let is_new = workers.iter().any(|worker| worker.is_ready() && worker.pid != before[&worker.instance]);
-        if is_new { Ok(()) } else { Err(format!("{workers:?}")) }
-    });
 }
