@@ -27,19 +27,26 @@ pub enum Network {
 pub struct Boot {
     suite: Suite,
     network: Network,
+    lasting: bool,
 }
 
 impl Boot {
     /// A machine of this suite with a private network.
     #[must_use]
     pub fn new(suite: Suite) -> Self {
-        Self { suite, network: Network::Private }
+        Self { suite, network: Network::Private, lasting: false }
     }
 
     /// Chooses the network.
     #[must_use]
     pub fn network(self, network: Network) -> Self {
         Self { network, ..self }
+    }
+
+    /// What is written lasts over a [reboot](Machine::reboot); the end of the machine is the end of it too.
+    #[must_use]
+    pub fn lasting(self) -> Self {
+        Self { lasting: true, ..self }
     }
 
     /// Boots the machine and waits until its systemd has nothing left to do.
@@ -50,10 +57,9 @@ impl Boot {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("app-cluster-{}-{}-{number}", self.suite, process::id());
+        let tree = self.suite.tree()?;
         let mut arguments = vec![
-            format!("--directory={}", self.suite.tree()?.display()),
             format!("--hostname={}", self.suite),
-            "--volatile=overlay".to_owned(),
             "--link-journal=no".to_owned(),
             "--timezone=off".to_owned(),
             "--resolv-conf=off".to_owned(),
@@ -63,7 +69,12 @@ impl Boot {
         if self.network == Network::Private {
             arguments.push("--private-network".to_owned());
         }
-        let supervisor = Supervisor::start(&name, &arguments)?;
+        let supervisor = if self.lasting {
+            Supervisor::start_lasting(&name, &tree, &arguments)?
+        } else {
+            let root = [format!("--directory={}", tree.display()), "--volatile=overlay".to_owned()];
+            Supervisor::start(&name, &[&root[..], &arguments].concat())?
+        };
         let leader = booted(&supervisor)
             .with_context(|| format!("failed to boot {name}; its console:\n{}", supervisor.console()))?;
         Ok(Machine::new(self.suite, leader, supervisor))
@@ -71,7 +82,7 @@ impl Boot {
 }
 
 /// Waits for the end of the boot and returns the machine's PID 1.
-fn booted(supervisor: &Supervisor) -> Result<u32> {
+pub(crate) fn booted(supervisor: &Supervisor) -> Result<u32> {
     wait::poll("the end of the boot", BOOT_DEADLINE, || {
         let leader = supervisor.leader()?;
         let output = enter(leader, "systemctl").args(["is-system-running", "--wait"]).output()?;

@@ -14,6 +14,7 @@ use anyhow::Result;
 
 use crate::{
     Boot, Output, Running, Suite,
+    boot::booted,
     output::{capture, words},
     supervisor::Supervisor,
     wait,
@@ -24,12 +25,12 @@ use crate::{
 pub struct Machine {
     suite: Suite,
     leader: u32,
-    _supervisor: Supervisor,
+    supervisor: Supervisor,
 }
 
 impl Machine {
     pub(crate) fn new(suite: Suite, leader: u32, supervisor: Supervisor) -> Self {
-        Self { suite, leader, _supervisor: supervisor }
+        Self { suite, leader, supervisor }
     }
 
     /// Boots a machine with a network of its own.
@@ -42,6 +43,21 @@ impl Machine {
         match Boot::new(suite).start() {
             Ok(machine) => machine,
             Err(error) => panic!("{error:?}"),
+        }
+    }
+
+    /// Reboots it and waits until it is up again. Unless it was booted as a [lasting](Boot::lasting) one, it forgets
+    /// everything.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[track_caller]
+    pub fn reboot(&mut self) {
+        // With --keep-unit systemd-nspawn leaves a reboot to whoever started it. The machine may be gone before it can answer.
+        let _ = self.systemctl(["poweroff", "--no-block"]);
+        match self.supervisor.start_again().and_then(|()| booted(&self.supervisor)) {
+            Ok(leader) => self.leader = leader,
+            Err(error) => panic!("failed to reboot: {error:?}; its console:\n{}", self.supervisor.console()),
         }
     }
 

@@ -2,13 +2,14 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     os::unix::process::CommandExt,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
 
 use crate::{cgroup, running::content};
 
@@ -16,16 +17,39 @@ use crate::{cgroup, running::content};
 #[derive(Debug)]
 pub(crate) struct Supervisor {
     process: Child,
+    /// The pid of systemd-nspawn at every boot.
+    pids: BufReader<ChildStdout>,
     nspawn: u32,
     console: File,
+    /// Where the supervisor, and nobody else, sees the machine's root.
+    _root: Option<TempDir>,
 }
 
 impl Supervisor {
     /// Starts the machine `name` with these arguments for systemd-nspawn(1).
     pub(crate) fn start(name: &str, arguments: &[String]) -> Result<Self> {
-        let console = tempfile::tempfile().context("failed to make a file for the console")?;
         let mut command = Command::new("sh");
         command.args(["-c", include_str!("supervisor.sh"), "supervisor"]);
+        Self::run(command, name, arguments, None)
+    }
+
+    /// The same, on a layer over `tree` that lasts as long as the supervisor.
+    pub(crate) fn start_lasting(name: &str, tree: &Path, arguments: &[String]) -> Result<Self> {
+        let root = tempfile::tempdir().context("failed to make a directory for the root")?;
+        let layer = root.path().display();
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "--propagation=slave", "sh", "-c"])
+            .arg(format!("{}\n{}", include_str!("layer.sh"), include_str!("supervisor.sh")))
+            .arg("supervisor")
+            .env("TREE", tree)
+            .env("LAYER", root.path());
+        let directory = [format!("--directory={layer}/root")];
+        Self::run(command, name, &[&directory[..], arguments].concat(), Some(root))
+    }
+
+    fn run(mut command: Command, name: &str, arguments: &[String], root: Option<TempDir>) -> Result<Self> {
+        let console = tempfile::tempfile().context("failed to make a file for the console")?;
         // Under a systemd host the payload gets a scope of its own from it; elsewhere nobody does that.
         let booted = Path::new("/run/systemd/system").is_dir();
         let cgroups = if booted { Vec::new() } else { cgroup::directories(name) };
@@ -44,17 +68,28 @@ impl Supervisor {
             .stdout(Stdio::piped())
             .stderr(console.try_clone()?)
             .spawn()
-            .context("failed to start sh")?;
-        let mut line = String::new();
-        if let Some(stdout) = process.stdout.take() {
-            BufReader::new(stdout).read_line(&mut line)?;
-        }
-        let mut supervisor = Self { process, nspawn: 0, console };
-        match line.trim().parse() {
-            Ok(pid) => supervisor.nspawn = pid,
-            Err(_) => bail!("failed to start systemd-nspawn: {}", supervisor.console()),
-        }
+            .context("failed to start the supervisor")?;
+        let pids = process.stdout.take().map(BufReader::new).context("the supervisor has no output")?;
+        let mut supervisor = Self { process, pids, nspawn: 0, console, _root: root };
+        supervisor.read_pid()?;
         Ok(supervisor)
+    }
+
+    /// Starts a machine that is powering off again, once it has ended.
+    pub(crate) fn start_again(&mut self) -> Result<()> {
+        let orders = self.process.stdin.as_mut().context("the supervisor has no input")?;
+        orders.write_all(b"\n").context("the supervisor has ended")?;
+        self.read_pid()
+    }
+
+    fn read_pid(&mut self) -> Result<()> {
+        let mut line = String::new();
+        self.pids.read_line(&mut line)?;
+        match line.trim().parse() {
+            Ok(pid) => self.nspawn = pid,
+            Err(_) => bail!("failed to start systemd-nspawn: {}", self.console()),
+        }
+        Ok(())
     }
 
     /// The machine's PID 1 as the host numbers it.

@@ -2,19 +2,25 @@
 # holds but the process that wanted the machine, so the machine ends with it, however it ends.
 #
 # The arguments are those of systemd-nspawn. CGROUPS names the directories to start from.
-# Standard output: the pid of systemd-nspawn. Standard error: the machine's console.
+# Standard output: the pid of systemd-nspawn, at every boot. Standard error: the machine's console.
 set -u
 
 for cgroup in $CGROUPS; do
     mkdir "$cgroup" && echo $$ >"$cgroup/cgroup.procs" || exit 1
 done
 
-systemd-nspawn "$@" </dev/null >&2 &
-nspawn=$!
-echo "$nspawn"
-exec >&-
+start() {
+    systemd-nspawn "$@" </dev/null >&2 &
+    nspawn=$!
+    echo "$nspawn"
+}
+start "$@"
 
-while read -r _; do :; done
+# A line asks for the next boot of a machine that is powering off.
+while read -r _; do
+    wait "$nspawn"
+    start "$@"
+done
 
 # The machine's PID 1 is a child of systemd-nspawn; without it the kernel ends all of the machine.
 # Again and again, because it may be caught between two forks on its way up.

@@ -3,9 +3,9 @@
 
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 
-use machine::{Machine, Suite, wait_for};
+use machine::{Boot, Machine, Suite, wait_for};
 
-machine::in_every_suite!(boots_and_answers, leaves_nothing_behind);
+machine::in_every_suite!(boots_and_answers, leaves_nothing_behind, remembers_over_a_reboot);
 
 fn boots_and_answers(suite: Suite) {
     let machine = Machine::boot(suite);
@@ -40,6 +40,20 @@ fn leaves_nothing_behind(suite: Suite) {
         });
     }
     assert!(!suite.tree().unwrap().join("etc/left-behind").exists());
+}
+
+fn remembers_over_a_reboot(suite: Suite) {
+    let mut machine = Boot::new(suite).lasting().start().unwrap();
+    let former = machine.leader();
+    machine.write_file("/etc/remembered", "yes\n");
+    machine.write_file("/run/forgotten", "yes\n");
+    machine.reboot();
+
+    assert_ne!(machine.leader(), former);
+    assert_eq!(machine.run(["cat", "/etc/remembered"]).stdout(), "yes");
+    machine.run(["cat", "/run/forgotten"]).assert_failure();
+    drop(machine);
+    assert!(!suite.tree().unwrap().join("etc/remembered").exists());
 }
 
 /// A test that is killed cannot tidy up: the machine has to notice by itself.

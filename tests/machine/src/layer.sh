@@ -1,0 +1,6 @@
+# Runs before supervisor.sh, in a mount namespace of its own: a layer in memory over TREE, mounted at LAYER/root.
+set -e
+mount -t tmpfs tmpfs "$LAYER"
+mkdir "$LAYER/upper" "$LAYER/work" "$LAYER/root"
+mount -t overlay -o "lowerdir=$TREE,upperdir=$LAYER/upper,workdir=$LAYER/work" overlay "$LAYER/root"
+set +e
