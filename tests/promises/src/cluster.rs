@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use machine::{Machine, Output, Suite};
+use machine::{Boot, Machine, Output, Suite};
 
 use crate::{
     Flaw, Load, Mode, Package,
@@ -55,11 +55,42 @@ impl Cluster {
     #[must_use]
     pub fn installed_on(suite: Suite, package: Package, prepare: impl FnOnce(&Self)) -> Self {
         let cluster = Self { machine: Machine::boot(suite) };
-        cluster.configure(SETTINGS);
         prepare(&cluster);
-        cluster.install(&package.path()).assert_success();
-        cluster.until_whole();
+        cluster.set_up(package);
         cluster
+    }
+
+    /// The same on a machine that remembers over a reboot.
+    ///
+    /// # Panics
+    /// When that does not work.
+    #[track_caller]
+    #[must_use]
+    pub fn installed_to_last(suite: Suite, package: Package) -> Self {
+        match Boot::new(suite).lasting().start() {
+            Ok(machine) => {
+                let cluster = Self { machine };
+                cluster.set_up(package);
+                cluster
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn set_up(&self, package: Package) {
+        self.configure(SETTINGS);
+        self.install(&package.path()).assert_success();
+        self.until_whole();
+    }
+
+    /// Reboots the machine and waits until it is up again.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[track_caller]
+    pub fn reboot(&mut self) {
+        self.machine.reboot();
     }
 
     /// Installs it on a machine where nobody has configured anything.
