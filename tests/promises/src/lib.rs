@@ -28,6 +28,7 @@ mod counts;
 mod disk;
 mod journal;
 mod load;
+mod memory;
 mod orchestrator;
 mod process;
 mod refusal;
@@ -47,6 +48,7 @@ pub use crate::{
     disk::Disk,
     journal::Entry,
     load::{Load, Mode},
+    memory::MemoryLimit,
     process::{Process, monotonic_usec},
     release::Flaw,
     wire::{Answer, Wire},

@@ -36,6 +36,12 @@ impl Process {
         }
     }
 
+    /// Its number on the host.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self.pid
+    }
+
     /// Waits until `count` others execute the program of this name. To look costs the machine nothing, least of all
     /// its systemd: what is measured goes on undisturbed.
     ///

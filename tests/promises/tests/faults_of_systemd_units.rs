@@ -1,0 +1,125 @@
+//! Units that changed, are broken, or are down: a rollout that cannot end well is refused before the first worker is
+//! touched, and what the message tells to do mends it.
+
+use promises::{Cluster, DEADLINE, Entry, Mode, Suite, Wire, monotonic_usec, wait_for};
+
+promises::in_every_suite!(
+    need_daemon_reload,
+    a_drop_in_that_systemd_rejects,
+    socket_unit_stopped,
+    socket_unit_failed,
+    systemctl_stop_mid_roll,
+);
+
+fn need_daemon_reload(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    let load = cluster.load(Mode::WithGaps);
+    // The first worker is not the only one.
+    for unit in ["worker@.service", "worker@3.service"] {
+        cluster.edit(unit, "Service", &format!("Environment=OURS={unit}"));
+        cluster.reloads_all();
+        let file = format!("/etc/systemd/system/{unit}.d/50-promise.conf");
+        cluster.write_file(&file, "[Service]\nEnvironment=OURS=changed\n");
+
+        let begin = monotonic_usec();
+        cluster.reloads_all();
+
+        let told = cluster.logged(&["app-cluster"], begin);
+        let warns =
+            |entry: &Entry| entry.is_warning() && entry.message().contains("`systemctl daemon-reload`");
+        assert!(told.iter().any(warns), "nobody warns that systemd has not read {file}: {told:#?}");
+        assert_eq!(environment(&cluster), unit, "somebody made systemd read {file} in the middle of it");
+
+        cluster.systemctl(["daemon-reload"]).assert_success();
+        cluster.reloads_all();
+        assert_eq!(environment(&cluster), "changed");
+    }
+    load.loses_nothing();
+}
+
+/// What the process of worker@3 got of the drop-in.
+fn environment(cluster: &Cluster) -> String {
+    let pid = cluster.pids()[&3];
+    cluster.shell(&format!("tr '\\0' '\\n' </proc/{pid}/environ | sed -n s/^OURS=//p")).stdout().to_owned()
+}
+
+fn a_drop_in_that_systemd_rejects(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    let load = cluster.load(Mode::WithGaps);
+    // Not the first worker: this has to be found before the others are replaced.
+    cluster.edit("worker@3.service", "Service", "ExecStart=");
+    assert_eq!(cluster.show("worker@3.service", "LoadState"), "bad-setting");
+
+    cluster.refuses_to_reload(&["worker@3", "systemd-analyze verify worker@3.service"]);
+
+    cluster.revert("worker@3.service");
+    cluster.reloads_all();
+    load.loses_nothing();
+}
+
+fn socket_unit_stopped(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    cluster.edit("app-cluster.socket", "Unit", "RefuseManualStop=no");
+    the_refusal_tells_how_to_mend_the_socket(&cluster, "inactive", || {
+        cluster.systemctl(["stop", "app-cluster.socket"]).assert_success();
+    });
+}
+
+fn socket_unit_failed(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    cluster.edit("worker@4.service", "Unit", "StartLimitIntervalSec=1h\nStartLimitBurst=3");
+    the_refusal_tells_how_to_mend_the_socket(&cluster, "failed", || {
+        // A worker's start limit takes down what triggers it. The others go on accepting: they hold the listener too.
+        while cluster.systemctl(["restart", "worker@4.service"]).status().success() {}
+        cluster.revert("worker@4.service");
+    });
+}
+
+#[track_caller]
+fn the_refusal_tells_how_to_mend_the_socket(cluster: &Cluster, state: &str, spoil: impl Fn()) {
+    let load = cluster.load(Mode::WithGaps);
+    spoil();
+    assert_eq!(cluster.show("app-cluster.socket", "ActiveState"), state);
+
+    let refusal = cluster.refuses_to_reload(&["app-cluster.socket", state]);
+    load.loses_nothing();
+
+    let commands = quoted(&refusal);
+    cluster.shell(commands).assert_success();
+    cluster.until_it_answers();
+    cluster.until_whole();
+    cluster.reloads_all();
+    cluster.assert_socket_is_whole();
+}
+
+/// The commands that somebody is told to type: what stands between backticks.
+#[track_caller]
+fn quoted(told: &str) -> &str {
+    told.split('`').nth(1).unwrap_or_else(|| panic!("no command is told: {told}"))
+}
+
+fn systemctl_stop_mid_roll(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    cluster.configure("workers = 4\n[rollout]\nsettle = \"2s\"\n");
+    let before = cluster.pids();
+    cluster.begin_reload();
+    cluster.until_one_is_replaced(&before);
+    let sleepers = cluster.begin_sleeps(8);
+
+    cluster.systemctl(["stop", "app-cluster.service"]).assert_success();
+
+    for unit in ["app-cluster", "worker@1", "worker@2", "worker@3", "worker@4", "worker@5"] {
+        assert_eq!(cluster.show(unit, "ActiveState"), "inactive", "{unit}");
+    }
+    for mut wire in sleepers {
+        let answer = wire.receive().expect("the request is answered");
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    // The next connection starts all of it, and nothing is left to be done.
+    let mut wire = Wire::open(&cluster).expect("the socket is there");
+    assert_eq!(wire.get("/").expect("it is answered").status, 200);
+    cluster.until_whole();
+    wait_for("a status", DEADLINE, || cluster.try_status());
+    cluster.reloads_all();
+    cluster.assert_socket_is_whole();
+}
