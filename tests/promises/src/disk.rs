@@ -1,6 +1,12 @@
 //! File systems that a test fills up or makes read-only, as they become in life.
 
+use std::os::fd::AsFd;
+
 use machine::Machine;
+use rustix::{
+    fs::CWD,
+    mount::{FsPickFlags, fsconfig_reconfigure, fsconfig_set_flag, fspick},
+};
 
 use crate::Cluster;
 
@@ -45,14 +51,32 @@ impl Disk {
     }
 
     /// Makes it read-only, as the kernel does with a file system that has errors.
+    ///
+    /// # Panics
+    /// When the kernel refuses.
     #[track_caller]
     pub fn make_read_only(self, cluster: &Cluster) {
-        cluster.run(["mount", "-o", "remount,ro", self.directory]).assert_success();
+        self.reconfigure(cluster, "ro");
     }
 
     /// Makes it writable again.
+    ///
+    /// # Panics
+    /// When the kernel refuses.
     #[track_caller]
     pub fn make_writable(self, cluster: &Cluster) {
-        cluster.run(["mount", "-o", "remount,rw", self.directory]).assert_success();
+        self.reconfigure(cluster, "rw");
+    }
+
+    /// Sets a flag of the file system and of no mount: mount(8) would set it for its own mount as well, and services
+    /// that are started meanwhile keep a copy of that.
+    #[track_caller]
+    fn reconfigure(self, cluster: &Cluster, flag: &str) {
+        let path = format!("/proc/{}/root{}", cluster.leader(), self.directory);
+        let done = fspick(CWD, path, FsPickFlags::FSPICK_CLOEXEC).and_then(|filesystem| {
+            fsconfig_set_flag(filesystem.as_fd(), flag)?;
+            fsconfig_reconfigure(filesystem.as_fd())
+        });
+        done.unwrap_or_else(|error| panic!("failed to make {} {flag}: {error}", self.directory));
     }
 }
