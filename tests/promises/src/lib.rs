@@ -31,6 +31,8 @@ mod load;
 mod memory;
 mod orchestrator;
 mod process;
+mod programs;
+mod ready;
 mod refusal;
 mod release;
 mod socket;
@@ -50,6 +52,8 @@ pub use crate::{
     load::{Load, Mode},
     memory::MemoryLimit,
     process::{Process, monotonic_usec},
+    programs::GOOD,
+    ready::{Account, OpenAccount},
     release::Flaw,
     wire::{Answer, Wire},
     workers::Worker,

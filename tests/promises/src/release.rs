@@ -18,28 +18,43 @@ pub enum Flaw {
     FailsBeforeReady,
     /// Its worker never says READY=1.
     HangsBeforeReady,
-    /// Its worker is killed by SIGABRT half a second after its start.
+    /// Its worker is killed by SIGABRT a second after its start.
     DiesAfterReady,
+    /// Its worker says READY=1, and never feeds its watchdog.
+    StallsAfterReady,
+    /// Its worker fails as the instance 2, and is fine as any other.
+    FailsAsTheSecond,
 }
 
 impl Flaw {
-    /// What the worker that fails before it is ready says first.
+    /// What a worker says that has something to say about its failure.
     pub const REASON: &str = "cannot open the database: the schema is of version 7, expected 8";
 
-    /// The worker. The one that was packaged lies beside it, at a path of its own.
-    fn worker(self) -> String {
-        let packaged = format!("/{PACKAGED}");
+    /// A worker that has it. `good` is the path of one that has none.
+    #[must_use]
+    pub fn program(self, good: &str) -> String {
+        let reason = Self::REASON;
         match self {
-            Self::FailsBeforeReady => format!("#!/bin/sh\necho '{}' >&2\nexit 1\n", Self::REASON),
-            Self::HangsBeforeReady => format!("#!/bin/sh\nAPP_CLUSTER_FAULT_START=hang exec {packaged}\n"),
+            Self::FailsBeforeReady => format!("#!/bin/sh\necho '{reason}' >&2\nexit 1\n"),
+            Self::HangsBeforeReady => format!("#!/bin/sh\nAPP_CLUSTER_FAULT_START=hang exec {good}\n"),
             Self::DiesAfterReady => {
-                format!("#!/bin/sh\nAPP_CLUSTER_FAULT_START=crash-after=500ms exec {packaged}\n")
+                format!("#!/bin/sh\nAPP_CLUSTER_FAULT_START=crash-after=1s exec {good}\n")
             }
+            // Only the main process is believed (NotifyAccess=main), so systemd-notify(1) is no help.
+            Self::StallsAfterReady => format!(
+                "#!/usr/bin/perl\nuse Socket;\nsocket(my $notify, AF_UNIX, SOCK_DGRAM, 0) or die;\n\
+                 send($notify, 'READY=1', 0, pack_sockaddr_un($ENV{{NOTIFY_SOCKET}})) or die;\n\
+                 print STDERR \"{reason}\\n\";\nsleep;\n"
+            ),
+            Self::FailsAsTheSecond => format!(
+                "#!/bin/sh\n[ \"$APP_CLUSTER_INSTANCE\" != 2 ] || {{ echo '{reason}' >&2; exit 1; }}\nexec {good}\n"
+            ),
         }
     }
 }
 
 const RELEASE: &str = "usr/lib/app-cluster/release";
+/// Where the worker that was packaged lies then.
 const PACKAGED: &str = "usr/lib/app-cluster/release/packaged-worker";
 
 /// A package file that is gone when its test is over.
@@ -70,7 +85,7 @@ pub(crate) fn flawed(flaw: Flaw) -> Flawed {
 
     let worker = root.join(RELEASE).join("worker");
     fs::rename(&worker, root.join(PACKAGED)).expect("the package has a worker");
-    write(&worker, &flaw.worker(), 0o755);
+    write(&worker, &flaw.program(&format!("/{PACKAGED}")), 0o755);
 
     let path = directory.path().join("flawed.deb");
     dpkg_deb(&["--root-owner-group".as_ref(), "--build".as_ref(), &root, &path]);

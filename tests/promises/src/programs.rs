@@ -1,0 +1,53 @@
+//! Programs to deploy, and the deployment of them.
+
+use machine::Output;
+
+use crate::Cluster;
+
+/// The worker that the package brings: a program without a fault, to be deployed under other names.
+pub const GOOD: &str = "/usr/lib/app-cluster/release/worker";
+
+impl Cluster {
+    /// Writes a program.
+    #[track_caller]
+    pub fn write_program(&self, path: &str, text: &str) {
+        self.write_file(path, text);
+        self.run(["chmod", "755", path]).assert_success();
+    }
+
+    /// `app-cluster deploy` of this program under this name, however it ends.
+    #[track_caller]
+    pub fn deploy(&self, path: &str, id: &str) -> Output {
+        self.app_cluster(["deploy", path, "--id", id])
+    }
+
+    /// The releases, newest first.
+    ///
+    /// # Panics
+    /// When `app-cluster releases --json` fails or is no JSON.
+    #[track_caller]
+    #[must_use]
+    pub fn known_releases(&self) -> Vec<api::Release> {
+        self.told_by_releases("releases")
+    }
+
+    /// The rollouts of the past, newest first.
+    ///
+    /// # Panics
+    /// When `app-cluster releases --json` fails or is no JSON.
+    #[track_caller]
+    #[must_use]
+    pub fn history(&self) -> Vec<api::Entry> {
+        self.told_by_releases("history")
+    }
+
+    #[track_caller]
+    fn told_by_releases<T: serde::de::DeserializeOwned>(&self, what: &str) -> T {
+        let output = self.app_cluster(["releases", "--json"]);
+        let told = serde_json::from_str::<serde_json::Value>(output.stdout());
+        match told.and_then(|mut told| serde_json::from_value(told[what].take())) {
+            Ok(told) => told,
+            Err(error) => panic!("{error}\n{output}"),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! How many workers are ready, in systemd's own account.
+
+use std::collections::BTreeSet;
+
+use crate::{Cluster, Entry, Worker, monotonic_usec};
+
+// What PID 1 says of a unit, by MESSAGE_ID (systemd's catalog/systemd.catalog.in).
+const STARTED: &str = "39f53479d3a045ac8e11786248231fbf";
+const STOPPING: &str = "de5b426a63be47a7b6ac3eaac82e2f6f";
+const PROCESS_EXITED: &str = "98e322203f7a4ed290d09fe03c09fe15";
+const FAILED: &str = "d9b373ed55a64feb8242e02dbe79a49c";
+
+/// An account of the workers that is being kept: since when, and who was ready then.
+#[derive(Debug)]
+#[must_use = "it is there to be closed"]
+pub struct OpenAccount {
+    since_usec: u64,
+    ready: BTreeSet<String>,
+}
+
+/// What PID 1 told about the workers in a time.
+///
+/// It says `Started` when a unit of `Type=notify` has said READY=1, and `Stopping` before it sends SIGTERM. One process
+/// says all of it, so the order of its messages is the order of what happened, and nothing between two looks is missed.
+#[derive(Debug)]
+pub struct Account {
+    ready: BTreeSet<String>,
+    entries: Vec<Entry>,
+}
+
+impl Cluster {
+    /// From now on systemd keeps account of the workers.
+    #[track_caller]
+    pub fn open_account(&self) -> OpenAccount {
+        let ready = self.workers().into_iter().filter(Worker::is_ready);
+        let ready = ready.map(|worker| format!("worker@{}.service", worker.instance)).collect();
+        OpenAccount { since_usec: monotonic_usec(), ready }
+    }
+
+    /// What was told since then.
+    #[track_caller]
+    #[must_use]
+    pub fn close_account(&self, OpenAccount { since_usec, ready }: OpenAccount) -> Account {
+        self.run(["journalctl", "--sync"]).assert_success();
+        let entries = Entry::read_all(&self.journal(["-o", "json", "_PID=1"]));
+        let is_about_workers = |entry: &Entry| entry.field("UNIT").starts_with("worker@");
+        let entries = entries.into_iter().filter(|entry| entry.monotonic_usec() >= since_usec);
+        Account { ready, entries: entries.filter(is_about_workers).collect() }
+    }
+}
+
+impl Account {
+    /// The fewest workers that were ready at once.
+    #[must_use]
+    pub fn fewest_ready(&self) -> usize {
+        let mut ready = self.ready.clone();
+        let mut fewest = ready.len();
+        for entry in &self.entries {
+            let unit = entry.field("UNIT");
+            match entry.field("MESSAGE_ID") {
+                STARTED => {
+                    ready.insert(unit.to_owned());
+                }
+                STOPPING | PROCESS_EXITED | FAILED => {
+                    ready.remove(unit);
+                }
+                _ => {}
+            }
+            fewest = fewest.min(ready.len());
+        }
+        fewest
+    }
+
+    /// How often one became ready.
+    #[must_use]
+    pub fn starts(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.field("MESSAGE_ID") == STARTED).count()
+    }
+}
