@@ -1,0 +1,143 @@
+//! Whatever is wrong with a release, it is undone: the old one is back everywhere, and whoever deployed it is told
+//! which worker failed, how, and what it said last.
+
+use std::collections::BTreeMap;
+
+use promises::{Cluster, Failure, Flaw, GOOD, Mode, Output, Package, Report, Suite, monotonic_usec};
+
+promises::in_every_suite!(whatever_is_wrong_with_it, when_it_fails_on_the_second_worker);
+
+/// In the catalog: a rollout failed.
+const ROLLOUT_FAILED: &str = "0477392c036be6d71ce8abadf0f2e413";
+
+/// What is wrong, how the worker's end is described, and the last words it had.
+const CASES: [(Flaw, &str, &str); 4] = [
+    (Flaw::FailsBeforeReady, "failed before it was ready: it exited with status 1", Flaw::REASON),
+    (Flaw::HangsBeforeReady, "ran into a timeout", "this worker will never be ready"),
+    (Flaw::DiesAfterReady, "was killed by SIGABRT", "ready, accepting connections"),
+    (Flaw::StallsAfterReady, "missed its watchdog", Flaw::REASON),
+];
+
+/// How a request ends that a worker took along when it died.
+const IN_FLIGHT: [Failure; 4] =
+    [Failure::ResetBeforeAnswer, Failure::ResetInAnswer, Failure::EofBeforeAnswer, Failure::Truncated];
+
+fn whatever_is_wrong_with_it(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    cluster.configure("workers = 4\n");
+    cluster.edit("worker@.service", "Service", "TimeoutStartSec=3s\nWatchdogSec=3s");
+    cluster.reload();
+    let before = cluster.pids();
+
+    for (flaw, how, last_words) in CASES {
+        let program = format!("/srv/{flaw:?}");
+        cluster.write_program(&program, &flaw.program(GOOD));
+        let load = cluster.load(Mode::Calm);
+        let begin = monotonic_usec();
+
+        let deploy = cluster.deploy(&program, &format!("{flaw:?}"));
+
+        deploy.assert_exit_code(2);
+        assert_told(&cluster, &deploy, begin, &["worker@5.service", how, last_words]);
+        assert_in_time(&cluster, suite, flaw);
+        assert_undone(&cluster, &format!("{flaw:?}"));
+        assert_eq!(cluster.pids(), before, "{flaw:?} touched a worker");
+        assert_lost_at_most_its_own(&load.stop(), flaw);
+    }
+    cluster.assert_socket_is_whole();
+}
+
+/// The same words in the terminal of whoever deployed it, in the journal, and where people look.
+#[track_caller]
+fn assert_told(cluster: &Cluster, deploy: &Output, begin: u64, words: &[&str]) {
+    let told = cluster.logged(&["app-cluster"], begin);
+    let failed: Vec<_> = told.iter().filter(|entry| entry.field("MESSAGE_ID") == ROLLOUT_FAILED).collect();
+    let [failed] = failed[..] else { panic!("one entry with the MESSAGE_ID is expected: {told:#?}") };
+    assert_eq!(failed.field("APP_CLUSTER_RESULT"), "restored");
+    let status = cluster.app_cluster(["status"]);
+    for words in words {
+        assert!(deploy.stderr().contains(words), "the terminal does not say {words:?}\n{deploy}");
+        assert!(failed.message().contains(words), "the journal does not say {words:?}: {}", failed.message());
+        status.assert_says(words);
+    }
+}
+
+/// It was all over before replacing one worker would have been given up.
+#[track_caller]
+fn assert_in_time(cluster: &Cluster, suite: Suite, flaw: Flaw) {
+    let rollout = cluster.status().rollout.pop().expect("there was a rollout");
+    let entry = cluster.history().swap_remove(0);
+    let took = entry.ended_usec - entry.begun_usec;
+    println!("{suite}: {flaw:?} was undone after {} ms", took / 1000);
+    assert_eq!((entry.rollout, entry.state), (rollout.id, api::EntryState::Restored));
+    assert!(took <= rollout.step_timeout_usec, "it took {took} µs: {rollout:#?}");
+}
+
+/// The old release is the current one, every worker runs it, and the bad one is known as such.
+#[track_caller]
+fn assert_undone(cluster: &Cluster, bad: &str) {
+    let old = Package::New.version();
+    cluster.until_whole();
+    let status = cluster.status();
+    assert_eq!(status.release, old);
+    assert_eq!(status.workers.len(), 4, "the extra worker is still there: {:#?}", status.workers);
+    assert!(status.workers.iter().all(|worker| worker.release == old), "{:#?}", status.workers);
+    let link = cluster.run(["readlink", "/var/lib/app-cluster/current"]);
+    assert_eq!(link.stdout(), format!("releases/{old}"));
+    let marked = |release: &api::Release| (release.is_current, release.is_rejected, release.workers);
+    let known: BTreeMap<_, _> =
+        cluster.known_releases().iter().map(|release| (release.id.clone(), marked(release))).collect();
+    assert_eq!((known[&old], known[bad]), ((true, false, 4), (false, true, 0)));
+}
+
+/// Only the worker that was killed while it served took anything along.
+#[track_caller]
+fn assert_lost_at_most_its_own(report: &Report, flaw: Flaw) {
+    if flaw != Flaw::DiesAfterReady {
+        assert!(report.is_clean(), "{flaw:?}\n{report}");
+    }
+    let in_flight: u64 = IN_FLIGHT.iter().map(|failure| report.count(*failure)).sum();
+    assert_eq!(report.failed(), in_flight, "requests were lost that were not in flight:\n{report}");
+    assert!(in_flight <= Mode::Calm.connections(), "{report}");
+}
+
+fn when_it_fails_on_the_second_worker(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    cluster.write_program("/srv/bad", &Flaw::FailsAsTheSecond.program(GOOD));
+    let load = cluster.load(Mode::Calm);
+    let before = cluster.pids();
+    let words = ["worker@2.service", "failed before it was ready", Flaw::REASON];
+
+    let (account, begin) = (cluster.open_account(), monotonic_usec());
+    let deploy = cluster.deploy("/srv/bad", "bad-1");
+    let account = cluster.close_account(account);
+    deploy.assert_exit_code(2);
+    assert_told(&cluster, &deploy, begin, &words);
+    assert_undone(&cluster, "bad-1");
+    let after = cluster.pids();
+    let is_touched = |instance: u32| after[&instance] != before[&instance];
+    assert_eq!([1, 2, 3, 4].map(is_touched), [true, true, false, false], "{before:?}, then {after:?}");
+    assert_eq!(account.fewest_ready(), 4, "{account:#?}");
+    // The extra one and worker@1 with the new release, then worker@2 and worker@1 with the old one.
+    assert_eq!(account.starts(), 4, "{account:#?}");
+
+    cluster.configure("workers = 4\n[rollout]\nsettle = \"200ms\"\non_failure = \"halt\"\n");
+    let account = cluster.open_account();
+    let deploy = cluster.deploy("/srv/bad", "bad-2");
+    deploy.assert_exit_code(3);
+    for words in words {
+        assert!(deploy.stderr().contains(words), "{words:?}\n{deploy}");
+    }
+    let status = cluster.status();
+    let runs =
+        |instance: u32| status.workers.iter().find(|w| w.instance == instance).map(|w| w.release.clone());
+    let old = Package::New.version();
+    assert_eq!([1, 3, 4].map(runs), [Some("bad-2".to_owned()), Some(old.clone()), Some(old)]);
+    cluster.app_cluster(["status"]).assert_says("failed").assert_says("worker@2.service");
+    assert_eq!(cluster.close_account(account).fewest_ready(), 4, "who stands in for worker@2 was taken away");
+
+    cluster.app_cluster(["rollback"]).assert_success();
+    assert_undone(&cluster, "bad-1");
+    load.loses_nothing();
+    cluster.assert_socket_is_whole();
+}
