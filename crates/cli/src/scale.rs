@@ -23,7 +23,9 @@ pub(crate) async fn run(options: &ScaleOptions) -> anyhow::Result<Exit> {
     }
     // Before anything is written: with nobody to apply it, it would come as a surprise at the next start.
     let cluster = bus::connect().await?;
-    let before = cluster.status().await.map_err(bus::failure)?.0.desired;
+    let (status,) = cluster.status().await.map_err(bus::failure)?;
+    let before = status.desired;
+    let is_rolling = status.rollout.iter().any(|rollout| !rollout.state.has_ended());
 
     let files = DropIns::below(&options.root);
     let former = files.snapshot()?;
@@ -35,7 +37,8 @@ pub(crate) async fn run(options: &ScaleOptions) -> anyhow::Result<Exit> {
     match applied.await {
         Ok(now) => {
             let until = if options.runtime { ", until the next boot" } else { "" };
-            output::print(&format!("{before} → {now} workers{until}\n"))?;
+            let from = if is_rolling { ", once the rollout under way has ended" } else { "" };
+            output::print(&format!("{before} → {now} workers{until}{from}\n"))?;
             Ok(Exit::Done)
         }
         Err(error) => {

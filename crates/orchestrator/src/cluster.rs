@@ -11,7 +11,7 @@ use rollout::{ActiveState, Instance};
 use crate::ledger::Ledger;
 use crate::names::Names;
 use crate::releases::ReleaseId;
-use crate::unit_info::UnitInfo;
+use crate::unit_info::{Properties, UnitInfo};
 
 /// One worker.
 #[derive(Debug)]
@@ -45,6 +45,15 @@ impl Told {
     /// What this state would tell.
     pub(crate) fn of(info: &UnitInfo) -> Self {
         Self { active: info.active, restarts: info.restarts }
+    }
+
+    /// What is told after a signal with these properties. Not from what is known of the worker, which may have been
+    /// read after the signal was sent: then the same restart would be seen twice.
+    pub(crate) fn after(self, properties: &Properties) -> Self {
+        let mut info = UnitInfo::default();
+        (info.active, info.restarts) = (self.active, self.restarts);
+        info.apply(properties);
+        Self::of(&info)
     }
 }
 

@@ -133,7 +133,7 @@ impl Manager {
         let path = self.path(instance);
         for interface in [UNIT_INTERFACE, SERVICE_INTERFACE] {
             let properties = self.get_all(&path, interface).await;
-            info.apply(properties.with_context(|| format!("failed to read the state of {instance}"))?);
+            info.apply(&properties.with_context(|| format!("failed to read the state of {instance}"))?);
         }
         Ok(info)
     }

@@ -64,7 +64,7 @@ const CLD_EXITED: i32 = 1;
 
 impl UnitInfo {
     /// Takes over the properties that are there; those of another type than documented are left alone.
-    pub(crate) fn apply(&mut self, properties: Properties) {
+    pub(crate) fn apply(&mut self, properties: &Properties) {
         for (name, value) in properties {
             match name.as_str() {
                 "ActiveState" => set(&mut self.active, value, |word: String| ActiveState::parse(&word)),
@@ -127,11 +127,11 @@ impl UnitInfo {
     }
 }
 
-fn set<V, T>(field: &mut T, value: OwnedVariant, convert: impl FnOnce(V) -> T)
+fn set<V, T>(field: &mut T, value: &OwnedVariant, convert: impl FnOnce(V) -> T)
 where
     V: TryFrom<OwnedVariant>,
 {
-    if let Ok(value) = V::try_from(value) {
+    if let Some(value) = value.try_clone().ok().and_then(|value| V::try_from(value).ok()) {
         *field = convert(value);
     }
 }
@@ -157,7 +157,7 @@ mod tests {
             ("ExecMainStatus", OwnedVariant::from(status)),
         ];
         let mut info = UnitInfo::default();
-        info.apply(properties.map(|(name, value)| (name.to_owned(), value)).into());
+        info.apply(&properties.map(|(name, value)| (name.to_owned(), value)).into());
         info.last_exit()
     }
 
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn a_property_of_another_type_changes_nothing() {
         let mut info = UnitInfo::default();
-        info.apply([("NRestarts".to_owned(), OwnedVariant::from(zbus::Str::from("many")))].into());
+        info.apply(&[("NRestarts".to_owned(), OwnedVariant::from(zbus::Str::from("many")))].into());
         assert_eq!(info, UnitInfo::default());
     }
 }

@@ -6,7 +6,9 @@ use sd_notify::NotifyState;
 
 use super::{Driver, LOOK_AFTER, Phase, Timer};
 use crate::cluster::{Told, monotonic_usec};
+use crate::history::State;
 use crate::manager::Manager;
+use crate::releases::ReleaseId;
 
 impl Driver {
     /// The bus is there: for the first time, or again.
@@ -52,11 +54,11 @@ impl Driver {
         Ok(())
     }
 
-    /// The release that is current now. Only when no worker runs may the packaged one become it without a
-    /// rollout, and never one that a rollout has given up.
+    /// The release that is current now. Only when no worker runs may the packaged one become it without a rollout, and
+    /// never one that a rollout has given up, that somebody has left, or on whose way the cluster was cut off.
     fn choose_release(&mut self, is_cold: bool) {
         let current = self.releases.current();
-        let packaged = match self.releases.stage_packaged() {
+        let packaged = match self.packaged() {
             Ok(packaged) if is_cold || current.is_none() => packaged,
             Ok(_) => None,
             Err(error) => {
@@ -64,7 +66,11 @@ impl Driver {
                 None
             }
         };
-        let wanted = packaged.filter(|id| current.is_none() || !self.releases.is_rejected(id));
+        let cut_off = self.history.entries().last().filter(|entry| entry.state == State::Interrupted);
+        let is_good = |id: &ReleaseId| {
+            !self.releases.is_rejected(id) && cut_off.and_then(|e| e.to.as_ref()) != Some(id)
+        };
+        let wanted = packaged.filter(|id| current.is_none() || is_good(id));
         if let Some(id) = wanted
             && let Err(error) = self.releases.make_current(&id)
         {

@@ -60,6 +60,13 @@ impl Driver {
             }
             Phase::Running => {}
         }
+        if let Some(waiting) = self.rolling.as_ref().filter(|running| running.machine.is_waiting()) {
+            // Whoever asks would wait for somebody else's decision, an upgrade of the package with dpkg's lock in hand.
+            return Err(api::Error::Refused(format!(
+                "rollout {} waits for somebody: `app-cluster resume` goes on with it, `app-cluster abort` ends it",
+                waiting.record.id
+            )));
+        }
         if self.rolling.is_some() {
             // Whoever asks now wants what is there now to be running everywhere, which the rollout under way
             // does not promise: some workers have been replaced already.
@@ -121,9 +128,9 @@ impl Driver {
     }
 
     async fn abort(&mut self, rollout: u64) -> Result<(), api::Error> {
-        if self.queue.withdraw(rollout).is_some() {
+        if let Some(order) = self.queue.withdraw(rollout) {
             tracing::info!(rollout, "rollout {rollout} is withdrawn before it began");
-            self.tell_refused(rollout, "withdrawn before it began".to_owned()).await;
+            self.tell_refused(rollout, &order, "withdrawn before it began".to_owned()).await;
             return Ok(());
         }
         let id = self.rollout_under_way()?;

@@ -114,11 +114,11 @@ impl Driver {
 
     pub(super) async fn begin_queued(&mut self) {
         while let Some((id, order)) = self.queue.next() {
-            match Box::pin(self.begin_rollout(id, order)).await {
+            match Box::pin(self.begin_rollout(id, order.clone())).await {
                 Ok(()) => return,
                 Err(error) => {
                     tracing::error!(rollout = id, "no rollout begins: {}", error.message());
-                    self.tell_refused(id, error.message()).await;
+                    self.tell_refused(id, &order, error.message()).await;
                 }
             }
         }

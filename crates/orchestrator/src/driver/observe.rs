@@ -6,7 +6,7 @@ use rollout::keep::Correction;
 use rollout::{ActiveState, Event, Instance, JobResult};
 
 use super::{Driver, LOOK_AFTER, Phase, Timer};
-use crate::cluster::{Told, Worker};
+use crate::cluster::Worker;
 use crate::fault;
 use crate::unit_info::Properties;
 
@@ -19,8 +19,8 @@ impl Driver {
     pub(super) async fn changed(&mut self, instance: Instance, properties: Properties) {
         let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
         let before = worker.told;
-        worker.info.apply(properties);
-        worker.told = Told::of(&worker.info);
+        worker.told = before.after(&properties);
+        worker.info.apply(&properties);
         if let Some(exit) = worker.info.last_exit() {
             worker.last_exit = Some(exit);
         }

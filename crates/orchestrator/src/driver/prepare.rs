@@ -55,7 +55,7 @@ impl Driver {
     }
 
     /// What the package brings, if that is neither current nor what somebody has left on purpose.
-    fn packaged(&self) -> anyhow::Result<Option<ReleaseId>> {
+    pub(super) fn packaged(&self) -> anyhow::Result<Option<ReleaseId>> {
         let staged = self.releases.stage_packaged()?;
         let last = self
             .history

@@ -4,6 +4,7 @@ use rollout::Cause;
 
 use super::Driver;
 use crate::log::{CATALOGUED, message_id};
+use crate::orders::{Order, Wish};
 use crate::service;
 
 impl Driver {
@@ -50,11 +51,16 @@ impl Driver {
     }
 
     /// A rollout that was queued does not begin.
-    pub(super) async fn tell_refused(&mut self, id: u64, message: String) {
+    pub(super) async fn tell_refused(&mut self, id: u64, order: &Order, message: String) {
         let refused = api::Rollout {
             id,
-            kind: api::Kind::Reload,
-            by: String::new(),
+            kind: match order.wish {
+                Wish::Reload => api::Kind::Reload,
+                Wish::Deploy(_) => api::Kind::Deploy,
+                Wish::Rollback(_) => api::Kind::Rollback,
+                Wish::Undo(_) => api::Kind::Undo,
+            },
+            by: order.by.clone(),
             state: api::RolloutState::Refused,
             from: String::new(),
             to: String::new(),
@@ -76,6 +82,15 @@ impl Driver {
         else {
             return;
         };
+        if *cause == Cause::Aborted {
+            let from = &running.record.from;
+            tracing::info!(
+                rollout = running.record.id,
+                step = "restore",
+                "{cause}; going back to release {from}"
+            );
+            return;
+        }
         tracing::error!(
             rollout = running.record.id,
             worker = match cause {

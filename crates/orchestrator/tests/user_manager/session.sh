@@ -2,6 +2,10 @@
 # Usage: session.sh ORCHESTRATOR; runs until it is killed.
 set -e
 mount -t tmpfs tmpfs /run
+# A cluster that is installed on this machine is none of ours.
+for directory in /etc/app-cluster /usr/lib/app-cluster /usr/local/lib/app-cluster; do
+    [ ! -d "$directory" ] || mount -t tmpfs tmpfs "$directory"
+done
 # systemd looks for this directory to learn that the machine was booted by it.
 mkdir -p /run/systemd/system /run/user/0/systemd/user /run/app-cluster /run/state
 export XDG_RUNTIME_DIR=/run/user/0 HOME=/run/user/0
