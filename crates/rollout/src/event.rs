@@ -97,8 +97,8 @@ pub enum Action {
     Stop(Instance, Attempt),
     /// Report [`Event::Settled`] after this time.
     Settle(Instance, Duration),
-    /// Make the old release current again, before the next [`Action::Restart`], and then look at every worker:
-    /// [`Event::Looked`]. The rollout does not end before that.
+    /// Make the old release current again, and then look at every worker ([`Event::Looked`]): none is put back
+    /// before that.
     RestoreRelease,
     /// The rollout is over.
     Finish(Outcome),

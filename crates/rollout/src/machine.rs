@@ -60,8 +60,8 @@ impl Rollout {
     /// replaced already. Without a worker to replace it is done at once.
     pub fn begin(plan: &[Planned], policy: Policy) -> (Self, Vec<Action>) {
         let mut rollout = Self::new(plan, policy, Phase::Rolling);
-        let settling = rollout.steps.iter().filter(|step| step.state == StepState::Settling);
-        let mut actions: Vec<_> = settling.map(|step| Action::Settle(step.instance, policy.settle)).collect();
+        let settling = rollout.steps.iter_mut().filter(|step| step.state == StepState::Settling);
+        let mut actions: Vec<_> = settling.map(|step| step.settle(policy.settle)).collect();
         actions.extend(rollout.advance());
         (rollout, actions)
     }

@@ -1,6 +1,8 @@
 //! One worker's part of a rollout.
 
-use crate::event::Attempt;
+use std::time::Duration;
+
+use crate::event::{Action, Attempt};
 use crate::plan::{Planned, Role};
 use crate::unit::{ActiveState, Instance, InvocationId, Unit};
 
@@ -49,6 +51,8 @@ pub struct Step {
     pub(crate) restarts: u32,
     pub(crate) attempt: Attempt,
     pub(crate) is_enqueued: bool,
+    /// How many settle times have yet to end: those of earlier tries are among them, and the last one counts.
+    pub(crate) settles: u32,
     /// systemd did not accept our job: nothing was done to the worker.
     pub(crate) is_refused: bool,
     /// Somebody else's job took the place of ours.
@@ -81,6 +85,7 @@ impl Step {
             restarts: planned.unit.restarts,
             attempt: Attempt(0),
             is_enqueued: false,
+            settles: 0,
             is_refused: false,
             is_canceled: false,
             has_crashed: false,
@@ -159,6 +164,12 @@ impl Step {
         self.is_canceled = false;
         self.attempt = Attempt(self.attempt.0 + 1);
         self.attempt
+    }
+
+    /// Has it settle for this time.
+    pub(crate) fn settle(&mut self, time: Duration) -> Action {
+        self.settles += 1;
+        Action::Settle(self.instance, time)
     }
 
     /// Whether it is active in another process than the one that was to be replaced.

@@ -200,8 +200,9 @@ fn a_bad_release_is_found_out_on_the_extra_worker() {
 #[test]
 fn a_bad_release_never_reaches_the_second_worker() {
     let mut scene = Scene::new(3, 0, IN_PLACE);
-    assert_eq!(scene.job(1, JobResult::Failed, unit(Activating, 2)), [RestoreRelease, Restart(1)]);
-    scene.look_at(&[2, 3], old());
+    assert_eq!(scene.job(1, JobResult::Failed, unit(Activating, 2)), [RestoreRelease]);
+    assert_eq!(scene.look_at(&[2, 3], old()), [], "all are looked at first");
+    assert_eq!(scene.looked(1, unit(Activating, 2)), [Restart(1)]);
     let cause = fault(1, Fault::Job(JobResult::Failed));
     assert_eq!(scene.put_back(1), [Finish(Outcome::Restored(cause))]);
 }
@@ -268,6 +269,16 @@ fn one_that_does_not_feed_its_watchdog_is_not_settled() {
 }
 
 #[test]
+fn the_settle_time_of_an_earlier_try_does_not_count() {
+    let mut scene = Scene::new(1, 1, POLICY);
+    scene.job(2, JobResult::Done, new());
+    assert_eq!(scene.event(Event::Held(instance(2))), [Restart(2)], "the others need it");
+    scene.job(2, JobResult::Done, unit(Active, 3));
+    assert_eq!(scene.settled(2, unit(Active, 3)), [Ignore]);
+    assert_eq!(scene.settled(2, unit(Active, 3)), [Restart(1)]);
+}
+
+#[test]
 fn a_canary_waits_until_somebody_resumes() {
     let mut scene = Scene::new(3, 0, Policy { canary: Some(1), ..IN_PLACE });
     assert_eq!(scene.replace(1), []);
@@ -282,8 +293,9 @@ fn a_canary_is_put_back_when_somebody_aborts() {
     let mut scene = Scene::new(2, 1, Policy { canary: Some(2), ..POLICY });
     scene.replace(3);
     assert_eq!(scene.replace(1), []);
-    assert_eq!(scene.event(Event::Abort), [RestoreRelease, Restart(1)]);
-    scene.look_at(&[2], old());
+    assert_eq!(scene.event(Event::Abort), [RestoreRelease]);
+    scene.looked(2, old());
+    assert_eq!(scene.looked(1, new()), [Restart(1)]);
     assert_eq!(scene.put_back(1), [Stop(3)]);
     assert_eq!(scene.looked(3, unit(Inactive, 2)), [Finish(Outcome::Restored(Cause::Aborted))]);
 }
@@ -328,8 +340,9 @@ fn a_halt_leaves_all_as_they_are() {
 fn a_worker_that_takes_too_long_turns_the_rollout_around() {
     let mut scene = Scene::new(2, 0, IN_PLACE);
     scene.enqueued(1);
-    assert_eq!(scene.too_long(1), [RestoreRelease, Restart(1)]);
-    scene.look_at(&[2], old());
+    assert_eq!(scene.too_long(1), [RestoreRelease]);
+    scene.looked(2, old());
+    assert_eq!(scene.looked(1, Unit { has_job: true, ..unit(Deactivating, 1) }), [Restart(1)]);
     let outcome = Outcome::Restored(fault(1, Fault::TooLong));
     assert_eq!(scene.put_back(1), [Finish(outcome)]);
 }
@@ -339,6 +352,8 @@ fn the_deadline_of_an_earlier_try_is_over() {
     let mut scene = Scene::new(2, 0, IN_PLACE);
     let (_, first) = scene.attempts[0];
     scene.too_long(1);
+    scene.looked(2, old());
+    assert_eq!(scene.looked(1, unit(Activating, 2)), [Restart(1)]);
     assert_eq!(scene.event(Event::StepDeadline { instance: instance(1), attempt: first }), [Ignore]);
 }
 
@@ -346,8 +361,11 @@ fn the_deadline_of_an_earlier_try_is_over() {
 fn a_rollout_that_takes_too_long_is_undone() {
     let mut scene = Scene::new(3, 0, IN_PLACE);
     scene.replace(1);
-    assert_eq!(scene.event(Event::Deadline), [RestoreRelease, Restart(2)], "who does not serve comes first");
+    assert_eq!(scene.event(Event::Deadline), [RestoreRelease]);
     assert_eq!(scene.event(Event::Deadline), [Ignore]);
+    scene.looked(1, new());
+    scene.looked(2, unit(Activating, 2));
+    assert_eq!(scene.looked(3, old()), [Restart(2)], "who does not serve comes first");
 }
 
 #[test]
@@ -368,7 +386,7 @@ fn a_failure_nobody_told_about_is_seen() {
     for seen in failed {
         let mut scene = Scene::new(2, 0, IN_PLACE);
         scene.enqueued(1);
-        assert_eq!(scene.looked(1, seen), [RestoreRelease, Restart(1)]);
+        assert_eq!(scene.looked(1, seen), [RestoreRelease]);
     }
 }
 
@@ -434,9 +452,11 @@ fn a_way_back_is_gone_on_with() {
     let plan = planned(&[unit(Active, 3), new(), unit(Activating, 2), old()], 0, &[2, 3]);
     let (rollout, actions) = Rollout::go_back(&plan, IN_PLACE, Cause::Interrupted);
     let mut scene = Scene::begun(rollout, actions);
-    assert_eq!(scene.asked(), [RestoreRelease, Restart(3)], "who does not serve comes first");
+    assert_eq!(scene.asked(), [RestoreRelease]);
     scene.looked(1, unit(Active, 3));
-    scene.looked(4, old());
+    scene.looked(2, new());
+    scene.looked(3, unit(Activating, 2));
+    assert_eq!(scene.looked(4, old()), [Restart(3)], "who does not serve comes first");
     assert_eq!(scene.put_back(3), [Restart(2)]);
     assert_eq!(scene.put_back(2), [Finish(Outcome::Restored(Cause::Interrupted))]);
 }
@@ -460,9 +480,10 @@ fn the_way_back_begins_with_who_was_replaced_first() {
         let Some(Restart(number)) = scene.asked().pop() else { panic!("{:?}", scene.last) };
         scene.replace(number);
     });
-    let back = scene.job(3, JobResult::Failed, unit(Activating, 2));
-    assert_eq!(back, [RestoreRelease, Restart(3)], "it does not serve");
-    scene.look_at(&[4], old());
+    assert_eq!(scene.job(3, JobResult::Failed, unit(Activating, 2)), [RestoreRelease]);
+    scene.look_at(&[1, 2], new());
+    scene.looked(3, unit(Activating, 2));
+    assert_eq!(scene.looked(4, old()), [Restart(3)], "it does not serve");
     assert_eq!(scene.put_back(3), [Restart(1)]);
     assert_eq!(scene.put_back(1), [Restart(2)]);
     assert_eq!(scene.put_back(2), [Stop(5)]);
@@ -473,6 +494,8 @@ fn a_worker_that_does_not_come_back_makes_the_rollout_failed() {
     let mut scene = Scene::new(2, 0, IN_PLACE);
     scene.replace(1);
     scene.job(2, JobResult::Failed, unit(Failed, 2));
+    scene.looked(1, new());
+    assert_eq!(scene.looked(2, unit(Failed, 2)), [Restart(2)]);
     assert_eq!(
         scene.job(2, JobResult::Failed, unit(Failed, 3)),
         [Restart(1)],
@@ -487,6 +510,9 @@ fn a_worker_that_comes_back_late_has_come_back() {
     let mut scene = Scene::new(2, 0, IN_PLACE);
     scene.replace(1);
     scene.job(2, JobResult::Failed, unit(Failed, 2));
+    scene.looked(1, new());
+    scene.looked(2, unit(Failed, 2));
+    scene.enqueued(2);
     scene.job(2, JobResult::Failed, unit(Activating, 3));
     assert_eq!(scene.looked(2, unit(Active, 4)), []);
     assert!(matches!(scene.put_back(1)[..], [Finish(Outcome::Restored(_))]));

@@ -23,7 +23,7 @@ impl Rollout {
     /// The next worker to put back: first those that do not serve, for they cost no capacity, then those that
     /// were replaced first. When nothing is under way one is taken in any case, or it would never end.
     pub(super) fn next_to_restore(&self) -> Option<usize> {
-        let under_way = self.restoring();
+        let under_way = self.count(|step| step.state == StepState::Restoring);
         if under_way >= self.width() {
             return None;
         }
@@ -36,14 +36,15 @@ impl Rollout {
         })
     }
 
-    /// Whether one that has been taken already may still be restarted.
-    pub(super) fn may_go_on_taking(&self) -> bool {
-        let is_alone = self.phase == Phase::Restoring && self.restoring() == 1;
-        is_alone || self.capacity() >= self.required()
-    }
-
-    fn restoring(&self) -> usize {
-        self.count(|step| step.state == StepState::Restoring)
+    /// Whether this one, which has been taken already, may still be restarted.
+    pub(super) fn may_go_on_taking(&self, at: usize) -> bool {
+        let this = self.steps[at].instance;
+        // Who waits for the same serves meanwhile.
+        let waits = |step: &Step| step.is_at_hand() && !step.is_enqueued && step.unit.is_active();
+        let is_restoring = |step: &Step| step.state == StepState::Restoring;
+        let is_alone = self.count(|step| step.instance != this && is_restoring(step) && !waits(step)) == 0;
+        let others = self.count(|step| step.instance != this && (step.is_capacity() || waits(step)));
+        (self.phase == Phase::Restoring && is_alone) || others >= self.required()
     }
 
     /// The next surge worker to stop.

@@ -84,14 +84,14 @@ impl Rollout {
         let step = &self.steps[at];
         let state = step.state;
         match step.unit.active {
-            // Without an answer another process proves nothing: it may have crashed and come up before the link was
-            // flipped.
+            // Without an answer, or with another's job in place of ours, another process proves nothing: it may have
+            // crashed and come up before the link was flipped.
             _ if !step.is_enqueued => self.ask_again(at),
-            ActiveState::Active if step.is_replaced() => match state {
+            ActiveState::Active if step.is_replaced() && !step.is_canceled => match state {
                 StepState::Restoring => self.restored(at, true),
                 _ => self.restart_done(at),
             },
-            // The old process and no job: whatever became of ours, it did nothing.
+            // No job, and the old process or one that somebody else asked for.
             ActiveState::Active => self.ask_again(at),
             ActiveState::Inactive if step.is_canceled => self.skip(at),
             ActiveState::Failed => self.did_not_start(at, Fault::Job(JobResult::Failed)),
@@ -107,11 +107,14 @@ impl Rollout {
     }
 
     /// systemd does not know of the job, or no more: the others may have become fewer meanwhile.
-    fn ask_again(&self, at: usize) -> Vec<Action> {
-        let step = &self.steps[at];
-        if step.unit.is_active() && !self.may_go_on_taking() {
+    fn ask_again(&mut self, at: usize) -> Vec<Action> {
+        let step = &mut self.steps[at];
+        step.is_enqueued = false;
+        step.is_canceled = false;
+        if step.unit.is_active() && !self.may_go_on_taking(at) {
             return ignore("the others have become too few");
         }
+        let step = &self.steps[at];
         vec![Action::Restart(step.instance, step.attempt)]
     }
 
@@ -146,11 +149,12 @@ impl Rollout {
         }
         step.state = StepState::Settling;
         step.restarts = step.unit.restarts;
-        vec![Action::Settle(step.instance, self.policy.settle)]
+        vec![step.settle(self.policy.settle)]
     }
 
     pub(super) fn settled(&mut self, at: usize, unit: Unit) -> Vec<Action> {
-        if self.steps[at].state != StepState::Settling {
+        self.steps[at].settles = self.steps[at].settles.saturating_sub(1);
+        if self.steps[at].state != StepState::Settling || self.steps[at].settles > 0 {
             return self.looked(at, unit);
         }
         let before = self.steps[at].see(unit);
@@ -160,7 +164,7 @@ impl Rollout {
         // One that became ready and hangs since looks active until its watchdog is over.
         if unit.fed_after.is_some_and(|fed| fed < self.policy.settle / 2) {
             let pause = (self.policy.settle / 4).max(SHORTEST_LOOK);
-            return vec![Action::Settle(self.steps[at].instance, pause)];
+            return vec![self.steps[at].settle(pause)];
         }
         self.turns += 1;
         self.steps[at].turn = self.turns;

@@ -83,17 +83,18 @@ impl Rollout {
     }
 
     pub(super) fn restore(&mut self) -> Vec<Action> {
+        // One may have come up on the new release just before the old one was current again. Whatever is started
+        // after that look runs the old one.
+        if self.steps.iter().any(|step| step.is_unseen) {
+            return Vec::new();
+        }
         let mut actions = Vec::new();
         while let Some(at) = self.next_to_restore() {
             actions.push(self.restart(at, StepState::Restoring));
         }
-        // One may have come up on the new release just before the old one was current again.
-        let is_open =
-            |step: &Step| matches!(step.state, StepState::Marked | StepState::Restoring) || step.is_unseen;
-        if self.steps.iter().any(is_open) {
-            return actions;
+        if !self.is_anyone(StepState::Marked) && !self.is_anyone(StepState::Restoring) {
+            actions.extend(self.end_after_surge());
         }
-        actions.extend(self.end_after_surge());
         actions
     }
 
