@@ -29,6 +29,7 @@ classes! {
     Refused = "systemd refuses a job",
     NoAnswer = "a job is enqueued and the answer is lost",
     NotAsked = "a job is not enqueued and nobody says so",
+    Canceled = "a job is canceled before it has done anything",
     LateStop = "a worker drains until systemd kills it",
     Crash = "a worker crashes",
     CrashBetween = "a worker crashes between two actions of the orchestrator and is started again at once",

@@ -17,6 +17,7 @@
 //! - **I8** After `Done` all run the new release; after `Restored` all the old one and those serve that served; after
 //!   `Failed` on the way back some worker really is not whole.
 //! - **I9** No job for a worker that has no part in the rollout.
+//! - **I10** Nobody comes through who has not been ready for the settle time, feeding its watchdog.
 
 use rollout::unit::{Instance, Unit};
 use rollout::{Action, Attempt, Cause, Outcome, Rollout, Step, StepState};
@@ -61,19 +62,26 @@ impl World {
     }
 
     fn note_proved(&mut self, before: &Rollout) {
+        let now = self.now;
         let Some(running) = &mut self.orchestrator.running else { return };
+        let mut unproved = None;
         for step in running.machine.steps() {
             let was = before.step(step.instance()).map(Step::state);
             if step.state() == StepState::Done && was == Some(StepState::Settling) {
                 let number = step.instance().number();
-                let unit = self.orchestrator.read.get(&number);
-                let id = unit.and_then(|unit| unit.invocation).map_or(0, |id| {
-                    let mut bytes = [0; 8];
-                    bytes.copy_from_slice(&id.0[..8]);
-                    u64::from_le_bytes(bytes)
-                });
-                running.proved.insert(number, id);
+                let (service, unit) = (self.systemd.service(number), self.systemd.unit(number, now));
+                let seen = self.orchestrator.read.get(&number).copied().unwrap_or(Unit::INACTIVE);
+                let (fed, settle) = (seen.fed_after.unwrap_or_default(), running.policy.settle);
+                let is_the_same = unit.is_active() && unit.invocation == seen.invocation;
+                let is_ready = seen.is_active() && (!is_the_same || service.has_been_ready_for(settle, now));
+                if !is_ready || fed < settle / 2 {
+                    unproved = Some(format!("{seen:?} of {service:?}"));
+                }
+                running.proved.insert(number, service.invocation());
             }
+        }
+        if let Some(seen) = unproved {
+            self.violate("I10 settled", || seen);
         }
     }
 
@@ -125,8 +133,13 @@ impl World {
         let is_wanted = |step: &&Step| !step.is_surge() && step.state() != StepState::Skipped;
         let wanted = machine.steps().iter().filter(is_wanted).count();
         let required = wanted.saturating_sub(running.policy.max_unavailable as usize);
-        let is_alone =
-            machine.steps().iter().filter(|step| step.state() == StepState::Restoring).count() == 1;
+        let is_away = |step: &&Step| {
+            let seen = self.orchestrator.read.get(&step.instance().number());
+            step.state() == StepState::Restoring
+                && step.instance() != taken
+                && !seen.is_some_and(Unit::is_active)
+        };
+        let is_alone = machine.steps().iter().filter(is_away).count() == 0;
         if others < required && !(is_restoring && is_alone) {
             self.violate("I1 enough serve", || {
                 format!("{taken} is taken with {others} others, {required} needed")
@@ -167,7 +180,12 @@ impl World {
         let is_restoring = self.disk.entry.as_ref().is_some_and(|entry| entry.is_restoring);
         let wanted = running.machine.steps().iter().filter(|step| !step.is_surge());
         let wanted: Vec<(u32, StepState)> = wanted.map(|s| (s.instance().number(), s.state())).collect();
-        let link = if is_restoring { entry.from } else { entry.to };
+        let link = match outcome {
+            Outcome::Done => entry.to,
+            Outcome::Restored(_) if has_previous => entry.from,
+            _ if is_restoring => entry.from,
+            _ => entry.to,
+        };
         if self.systemd.link != link {
             return self.violate("I8 link", || format!("is not what {outcome:?} means"));
         }

@@ -70,7 +70,7 @@ pub(crate) struct Running {
     /// For the judge: the wanted workers that were taken while none had come through.
     pub(crate) trials: BTreeSet<u32>,
     pub(crate) taken: BTreeSet<u32>,
-    /// For the judge: systemd refused a job, or gave no answer.
+    /// For the judge: systemd refused or canceled a job, or gave no answer.
     pub(crate) is_unsure: bool,
 }
 
@@ -430,8 +430,15 @@ impl World {
         if self.chaos.strikes(&mut self.rng, Class::NotAsked) {
             return None;
         }
+        let is_canceled = self.chaos.strikes(&mut self.rng, Class::Canceled);
+        if let Some(running) = &mut self.orchestrator.running {
+            running.is_unsure |= is_canceled;
+        }
         let (systemd, mut env) = self.split();
-        let id = systemd.enqueue(worker, verb, Who::Orchestrator, &mut env);
+        let id = match is_canceled {
+            true => systemd.enqueue_and_cancel(worker),
+            false => systemd.enqueue(worker, verb, Who::Orchestrator, &mut env),
+        };
         self.trace(|_| format!("systemd: {verb:?} {worker}, job {id}"));
         if self.chaos.strikes(&mut self.rng, Class::NoAnswer) {
             return None;

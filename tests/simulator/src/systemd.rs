@@ -133,6 +133,10 @@ impl Service {
         self.invocation
     }
 
+    pub(crate) fn has_been_ready_for(&self, time: Duration, now: u64) -> bool {
+        self.is_active() && Duration::from_millis(now - self.ready) >= time
+    }
+
     fn active_state(&self) -> ActiveState {
         match self.phase {
             Phase::Inactive => ActiveState::Inactive,
@@ -259,6 +263,15 @@ impl Systemd {
         if !(old.is_some() && !conflicts && merged == old.map_or(verb, |old| old.verb)) {
             self.run(worker, merged, who, env);
         }
+        id
+    }
+
+    /// Enqueues a job that is canceled before it has done anything.
+    pub(crate) fn enqueue_and_cancel(&mut self, worker: u32) -> u64 {
+        self.numbers += 1;
+        let id = self.numbers;
+        let (result, was_operators_stop) = (JobResult::Canceled, false);
+        self.signals.push(Signal::JobRemoved { id, worker, result, was_operators_stop });
         id
     }
 
