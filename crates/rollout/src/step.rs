@@ -43,7 +43,7 @@ pub struct Step {
     pub(crate) unit: Unit,
     /// The process it ran when the rollout began.
     pub(crate) original: Option<InvocationId>,
-    /// Whether it served when the rollout began, as far as can be told: no rollout is to blame for one that did not.
+    /// Whether it served when the rollout began or was put back, as far as can be told: no rollout is to blame for one that did not.
     pub(crate) was_active: bool,
     /// The process that the restart under way is to replace.
     pub(crate) before: Option<InvocationId>,

@@ -98,10 +98,8 @@ impl World {
             Item::Signal { life: of, signal } if of == life => self.heard(signal),
             Item::Look { life: of, worker } if of == life => self.look_until_over(worker),
             Item::Tick { life: of } if of == life => self.tick(),
-            Item::Settled { life: of, rollout, worker } if of == life => {
-                if self.rolls(rollout) {
-                    self.told(worker, |instance, unit| Event::Settled { instance, unit });
-                }
+            Item::Settled { life: of, rollout, worker } if of == life && self.rolls(rollout) => {
+                self.told(worker, |instance, unit| Event::Settled { instance, unit });
             }
             Item::StepDeadline { life: of, rollout, worker, attempt }
                 if of == life && self.rolls(rollout) =>

@@ -268,10 +268,8 @@ impl World {
                 systemd.enqueue(worker, verb, Who::Operator, &mut env);
             }
         }
-        if self.outcomes.is_empty() && self.orchestrator.running.is_none() && self.disk.entry.is_none() {
-            let to = self.new_release();
-            self.ask(Request::Reload { to });
-        } else if self.chaos.strikes(&mut self.rng, Class::Reload) {
+        let is_first = self.outcomes.is_empty() && self.disk.entry.is_none();
+        if is_first || self.chaos.strikes(&mut self.rng, Class::Reload) {
             let to = self.new_release();
             self.ask(Request::Reload { to });
         }

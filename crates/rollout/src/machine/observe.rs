@@ -111,6 +111,7 @@ impl Rollout {
         let step = &mut self.steps[at];
         step.is_enqueued = false;
         step.is_canceled = false;
+        step.was_active |= step.unit.is_active();
         if step.unit.is_active() && !self.may_go_on_taking(at) {
             return ignore("the others have become too few");
         }
