@@ -110,7 +110,7 @@ impl World {
             return;
         }
         let seen_active = self.orchestrator.read.get(&number).is_some_and(Unit::is_active);
-        if state == StepState::Restarting && is_active && was_proved {
+        if state == StepState::Restarting && is_wanted && is_active && was_proved {
             self.violate("I7 once", || format!("{instance} is replaced again"));
         }
         if state == StepState::Restoring && seen_active && is_active && is_older && !was_taken {
