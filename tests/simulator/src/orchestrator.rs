@@ -127,18 +127,17 @@ impl World {
     /// Whether the orchestrator is no more. It may die between any two things that it does.
     fn is_dead(&mut self) -> bool {
         self.meanwhile();
-        if self.orchestrator.is_alive && self.chaos.strikes(&mut self.rng, Class::Death) {
-            // Rarely, or it would never get anywhere.
-            if self.rng.below(4) == 0 {
-                self.trace(|_| "the orchestrator dies".to_owned());
-                let life = self.orchestrator.life + 1;
-                self.orchestrator = Orchestrator { life, ..Orchestrator::default() };
-                if let Some(entry) = &mut self.disk.entry {
-                    entry.was_interrupted = true;
-                }
-                let pause = self.rng.between(10, 4_000);
-                self.at(pause, Item::Revive);
+        // Rarely, or it would never get anywhere.
+        let may_die = self.orchestrator.is_alive && self.rng.below(4) == 0;
+        if may_die && self.chaos.strikes(&mut self.rng, Class::Death) {
+            self.trace(|_| "the orchestrator dies".to_owned());
+            let life = self.orchestrator.life + 1;
+            self.orchestrator = Orchestrator { life, ..Orchestrator::default() };
+            if let Some(entry) = &mut self.disk.entry {
+                entry.was_interrupted = true;
             }
+            let pause = self.rng.between(10, 4_000);
+            self.at(pause, Item::Revive);
         }
         !self.orchestrator.is_alive
     }
