@@ -62,8 +62,14 @@ impl Service {
         by: String,
     ) -> Result<u64, api::Error> {
         let release = self.stage.add(program, release_id(id)?).await?;
-        let order = Order { wish: Wish::Deploy(release), canary: (canary > 0).then_some(canary), by };
-        self.ask(|reply| Request::Roll(order, reply)).await?
+        let wish = Wish::Deploy(release.clone());
+        let order = Order { wish, canary: (canary > 0).then_some(canary), by };
+        let begun = self.ask(|reply| Request::Roll(order, reply)).await.flatten();
+        if begun.is_err() {
+            // Whoever mends what was wrong deploys it again, under the same name.
+            self.stage.take_back(release).await;
+        }
+        begun
     }
 }
 

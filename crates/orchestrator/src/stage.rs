@@ -42,6 +42,13 @@ impl Stage {
         }
     }
 
+    /// Takes a release back to which no rollout began.
+    pub(crate) async fn take_back(&self, id: ReleaseId) {
+        if let Err(error) = self.releases.lock().await.remove(&id) {
+            tracing::warn!("failed to remove release {id}: {error}; its name stays taken");
+        }
+    }
+
     /// Runs a change of the releases that must not meet one that is being made; not at all while one is.
     pub(crate) fn with_none_under_way<T>(&self, change: impl FnOnce(&Releases) -> T) -> Option<T> {
         self.releases.try_lock().ok().map(|releases| change(&releases))

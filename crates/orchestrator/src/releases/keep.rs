@@ -40,7 +40,8 @@ impl Releases {
         Ok(removed)
     }
 
-    fn remove(&self, id: &ReleaseId) -> io::Result<()> {
+    /// Removes a release that is not in use. Of a deployed directory only our link to it goes.
+    pub(crate) fn remove(&self, id: &ReleaseId) -> io::Result<()> {
         let dir = self.dir(id);
         if dir.is_symlink() {
             disk::remove(&dir)?;
