@@ -22,6 +22,7 @@ impl Driver {
     pub(super) async fn begin_rollout(&mut self, id: u64, order: Order) -> Result<(), api::Error> {
         let settings = super::load_settings()?;
         let refused = |error: anyhow::Error| api::Error::Refused(format!("{error:#}"));
+        check_canary(&settings, order.canary).map_err(refused)?;
         self.check_systemd(&settings).await.map_err(refused)?;
         let (kind, target) = self.target(&order.wish)?;
         let current = self.releases.current();
@@ -259,5 +260,16 @@ impl Driver {
                 step_timeout.checked_mul(steps).unwrap_or(LONGEST_STEP)
             }
         }
+    }
+}
+
+/// A canary leaves somebody on the old release; a single worker is left beside the extra one.
+fn check_canary(settings: &config::Settings, canary: Option<u32>) -> anyhow::Result<()> {
+    let workers = super::wanted(settings);
+    match canary {
+        Some(canary) if canary >= workers.max(1 + settings.rollout.surge.min(1)) => {
+            bail!("{canary} of {workers} workers are no canary: fewer have to take the new release first")
+        }
+        _ => Ok(()),
     }
 }
