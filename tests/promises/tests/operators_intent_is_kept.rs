@@ -1,12 +1,10 @@
-//! What was meant is kept: a worker that ended by itself comes back, one that was stopped stays stopped,
-//! and a number of workers is that number.
+//! What was meant is kept: a worker that ended by itself comes back, and one that was stopped stays stopped.
 
 use promises::{Cluster, DEADLINE, Mode, Suite, Wire, wait_for};
 
 promises::in_every_suite!(
     a_worker_that_ends_by_itself_is_started_again,
     a_worker_that_was_stopped_stays_stopped,
-    scaling_up_and_down_loses_nothing,
 );
 
 fn a_worker_that_ends_by_itself_is_started_again(suite: Suite) {
@@ -66,31 +64,4 @@ fn until_known_as_stopped(cluster: &Cluster) {
             worker => Err(format!("{worker:?}")),
         }
     });
-}
-
-fn scaling_up_and_down_loses_nothing(suite: Suite) {
-    let cluster = Cluster::installed(suite);
-    for mode in Mode::HARD {
-        let mut load = cluster.load(mode);
-        for number in [7, 2, 4] {
-            let before = cluster.status();
-            cluster.app_cluster(["scale", &number.to_string()]).assert_success();
-            let after = wait_for(&format!("{number} workers"), DEADLINE, || {
-                let status = cluster.status();
-                let is_there = status.ready == number && status.workers.len() == number as usize;
-                if is_there { Ok(status) } else { Err(format!("{}: {:?}", status.summary, status.workers)) }
-            });
-            for worker in &after.workers {
-                let former = before.workers.iter().find(|former| former.instance == worker.instance);
-                assert!(
-                    former.is_none_or(|former| former.pid == worker.pid),
-                    "{} was restarted",
-                    worker.unit
-                );
-            }
-            load.until_more(500);
-        }
-        load.loses_nothing();
-    }
-    cluster.assert_socket_is_whole();
 }

@@ -1,0 +1,103 @@
+//! The number of workers is changed while they serve: no worker that stays is restarted, nothing is lost, and the new
+//! number is kept or not, as was asked for.
+
+use std::thread;
+
+use promises::{Cluster, DEADLINE, Mode, Suite, wait_for};
+
+promises::in_every_suite!(up_and_down, until_the_next_boot_or_for_good, after_the_rollout_under_way);
+
+const KEPT: &str = "/etc/app-cluster/conf.d/90-scale.toml";
+const RUNTIME: &str = "/run/app-cluster/conf.d/91-scale-runtime.toml";
+
+fn up_and_down(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    for mode in Mode::HARD {
+        let mut load = cluster.load(mode);
+        for number in [7, 2, 4] {
+            let before = cluster.status();
+            cluster.app_cluster(["scale", &number.to_string()]).assert_success();
+            let after = until_workers(&cluster, number);
+            for worker in &after.workers {
+                let former = before.workers.iter().find(|former| former.instance == worker.instance);
+                assert!(
+                    former.is_none_or(|former| former.pid == worker.pid),
+                    "{} was restarted",
+                    worker.unit
+                );
+            }
+            load.until_more(500);
+        }
+        load.loses_nothing();
+    }
+    cluster.assert_socket_is_whole();
+}
+
+fn until_the_next_boot_or_for_good(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    let mut load = cluster.load(Mode::Calm);
+    cluster.app_cluster(["scale", "5"]).assert_success().assert_says("4 → 5 workers");
+    cluster.app_cluster(["scale", "3", "--runtime"]).assert_success().assert_says("until the next boot");
+    until_workers(&cluster, 3);
+    cluster.systemctl(["restart", "app-cluster"]).assert_success();
+    until_workers(&cluster, 3);
+    assert_eq!(files(&cluster), format!("{KEPT}\n{RUNTIME}"));
+
+    // A boot begins with nothing in /run: it would have been five again.
+    cluster.run(["mv", RUNTIME, "/srv"]).assert_success();
+    cluster.systemctl(["restart", "app-cluster"]).assert_success();
+    until_workers(&cluster, 5);
+    cluster.run(["mv", "/srv/91-scale-runtime.toml", RUNTIME]).assert_success();
+
+    // For good is for good, and not until the next boot something else.
+    cluster.app_cluster(["scale", "4"]).assert_success();
+    until_workers(&cluster, 4);
+    assert_eq!(files(&cluster), KEPT);
+    load.until_more(500);
+    load.loses_nothing();
+    cluster.assert_socket_is_whole();
+}
+
+fn after_the_rollout_under_way(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    cluster.configure("workers = 4\n[rollout]\nsettle = \"1s\"\n");
+    let load = cluster.load(Mode::Calm);
+    for number in [6, 4] {
+        let wanted = cluster.status().desired;
+        thread::scope(|scope| {
+            let reload = scope.spawn(|| cluster.try_reload());
+            wait_for("the rollout", DEADLINE, || {
+                let status = cluster.status();
+                let runs = status.rollout.iter().any(|rollout| rollout.state == api::RolloutState::Running);
+                if runs { Ok(()) } else { Err(status.summary) }
+            });
+            cluster.app_cluster(["scale", &number.to_string()]).assert_success();
+            assert_eq!(cluster.status().desired, wanted, "the rollout under way is about another number");
+            reload.join().expect("no panic").assert_success();
+        });
+        let rollout = cluster.status().rollout.pop().expect("there was a rollout");
+        assert_eq!(rollout.state, api::RolloutState::Done, "{rollout:#?}");
+        until_workers(&cluster, number);
+    }
+    load.loses_nothing();
+    cluster.assert_socket_is_whole();
+}
+
+/// Waits until there are so many workers, and no others.
+#[track_caller]
+fn until_workers(cluster: &Cluster, number: u32) -> api::Status {
+    wait_for(&format!("{number} workers"), DEADLINE, || {
+        let status = cluster.try_status()?;
+        let is_there = status.ready == number && status.workers.len() == number as usize;
+        if is_there { Ok(status) } else { Err(format!("{}: {:?}", status.summary, status.workers)) }
+    })
+}
+
+/// The files that hold a number.
+#[track_caller]
+fn files(cluster: &Cluster) -> String {
+    cluster
+        .shell("ls /etc/app-cluster/conf.d/9*-scale* /run/app-cluster/conf.d/* 2>/dev/null || true")
+        .stdout()
+        .to_owned()
+}
