@@ -43,7 +43,8 @@ fn it_can_be_looked_up(suite: Suite) {
     ] {
         cluster.run(["dpkg", "--search", file]).assert_success();
     }
-    for verb in ["status", "reload", "scale", "check"] {
+    let verbs = "status reload deploy rollback releases pause resume abort scale check";
+    for verb in verbs.split(' ') {
         cluster.app_cluster([verb, "--help"]).assert_success().assert_says("app-cluster");
     }
     cluster.app_cluster(["--version"]).assert_success();
