@@ -55,6 +55,10 @@ impl Driver {
         let is_ours = self.jobs.values().any(|job| job.instance == instance);
         let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
         worker.info.main_pid = 0;
+        if worker.next_try.is_some() {
+            // It flaps: the stop is ours, even where it took the place of systemd's own restart.
+            return;
+        }
         let is_foreign = worker.info.has_job() && !self.jobs.contains_key(&worker.info.job);
         if (is_ours && !is_foreign) || self.phase == Phase::Stopping {
             return;
@@ -164,7 +168,11 @@ impl Driver {
         let unit = worker.info.unit();
         if self.is_at_hand(instance) {
             self.roll_on(Event::JobFinished { instance, result, unit }).await;
-        } else if result != JobResult::Done && !is_stop && self.phase != Phase::Stopping {
+        } else if result != JobResult::Done
+            && !is_stop
+            && self.phase != Phase::Stopping
+            && !worker.is_flapping_told
+        {
             let how = worker.last_exit.as_deref().unwrap_or("failed");
             tracing::warn!(worker = %instance, result = %result, "{instance} did not start: it {how}; systemd goes on trying");
         }
