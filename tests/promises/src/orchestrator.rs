@@ -34,18 +34,6 @@ impl Cluster {
         status.map_err(|error| format!("the status cannot be read: {error}\n{output}"))
     }
 
-    /// The rollouts of the past, newest first; none while the orchestrator is away.
-    #[track_caller]
-    #[must_use]
-    pub fn history(&self) -> Vec<api::Entry> {
-        wait_for("the history", DEADLINE, || {
-            let output = self.app_cluster(["releases", "--json"]);
-            let known: Result<serde_json::Value, _> = serde_json::from_str(output.any_stdout());
-            let history = known.and_then(|mut known| serde_json::from_value(known["history"].take()));
-            history.map_err(|error| format!("{error}\n{output}"))
-        })
-    }
-
     /// Replaces the orchestrator by one that can be told where to die.
     #[track_caller]
     pub fn replace_orchestrator_by_a_mortal_one(&self) {

@@ -1,8 +1,8 @@
 //! Programs to deploy, and the deployment of them.
 
-use machine::Output;
+use machine::{Output, wait_for};
 
-use crate::Cluster;
+use crate::{Cluster, DEADLINE};
 
 /// The worker that the package brings: a program without a fault, to be deployed under other names.
 pub const GOOD: &str = "/usr/lib/app-cluster/release/worker";
@@ -24,7 +24,7 @@ impl Cluster {
     /// The releases, newest first.
     ///
     /// # Panics
-    /// When `app-cluster releases --json` fails or is no JSON.
+    /// When `app-cluster releases --json` does not tell them.
     #[track_caller]
     #[must_use]
     pub fn known_releases(&self) -> Vec<api::Release> {
@@ -34,7 +34,7 @@ impl Cluster {
     /// The rollouts of the past, newest first.
     ///
     /// # Panics
-    /// When `app-cluster releases --json` fails or is no JSON.
+    /// When `app-cluster releases --json` does not tell them.
     #[track_caller]
     #[must_use]
     pub fn history(&self) -> Vec<api::Entry> {
@@ -43,11 +43,12 @@ impl Cluster {
 
     #[track_caller]
     fn told_by_releases<T: serde::de::DeserializeOwned>(&self, what: &str) -> T {
-        let output = self.app_cluster(["releases", "--json"]);
-        let told = serde_json::from_str::<serde_json::Value>(output.stdout());
-        match told.and_then(|mut told| serde_json::from_value(told[what].take())) {
-            Ok(told) => told,
-            Err(error) => panic!("{error}\n{output}"),
-        }
+        // The orchestrator may just be away.
+        wait_for("an answer", DEADLINE, || {
+            let output = self.app_cluster(["releases", "--json"]);
+            let told = serde_json::from_str::<serde_json::Value>(output.any_stdout());
+            let told = told.and_then(|mut told| serde_json::from_value(told[what].take()));
+            told.map_err(|error| format!("{error}\n{output}"))
+        })
     }
 }
