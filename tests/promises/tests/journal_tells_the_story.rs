@@ -10,6 +10,10 @@ const WORKER: &str = "APP_CLUSTER_WORKER";
 const STEP: &str = "APP_CLUSTER_STEP";
 const RESULT: &str = "APP_CLUSTER_RESULT";
 
+// In the catalog.
+const ROLLOUT_DONE: &str = "e77c30205347a9fcd29676898e60589b";
+const ROLLOUT_FAILED: &str = "0477392c036be6d71ce8abadf0f2e413";
+
 fn of_a_rollout(suite: Suite) {
     let cluster = Cluster::installed(suite);
     cluster.until_at_rest();
@@ -24,8 +28,16 @@ fn of_a_rollout(suite: Suite) {
             assert_one(&orchestrator, &[(ROLLOUT, &rollout), (WORKER, &worker), (STEP, step)], &worker);
         }
     }
+    for (step, words) in
+        [("start", "beyond the wanted number"), ("done", "stands in"), ("stop", "not needed any more")]
+    {
+        assert_one(&orchestrator, &[(ROLLOUT, &rollout), (WORKER, "worker@5"), (STEP, step)], words);
+    }
     let end = [(ROLLOUT, rollout.as_str()), (STEP, "end"), (RESULT, "done")];
-    assert_one(&orchestrator, &end, "4 of 4 replaced");
+    let end = assert_one(&orchestrator, &end, "4 of 4 replaced");
+    assert_eq!(end.field("MESSAGE_ID"), ROLLOUT_DONE);
+    let explained = cluster.journal(["--catalog", "-u", "app-cluster"]);
+    assert!(explained.contains(&format!("Subject: Rollout {rollout} is done")), "{explained}");
 
     let workers = cluster.logged(&["worker@*"], begin);
     for words in ["draining", "drained", "starting worker 1", "ready, accepting connections"] {
@@ -69,7 +81,9 @@ fn of_a_rollout_that_fails(suite: Suite) {
     cluster.try_reload().assert_failure();
 
     let found = cluster.logged(&["app-cluster"], begin);
-    let end = assert_one(&found, &[(STEP, "end"), (RESULT, "failed")], "worker@1.service");
+    let end = assert_one(&found, &[(STEP, "end"), (RESULT, "restored")], "worker@5.service");
+    assert_eq!(end.field("MESSAGE_ID"), ROLLOUT_FAILED);
+    assert_eq!(end.field(WORKER), "worker@5");
     assert!(end.is_warning());
     assert!(!end.field(ROLLOUT).is_empty());
     // The worker's own words, in the journal of both.
