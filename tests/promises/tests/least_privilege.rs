@@ -50,18 +50,24 @@ fn everybody_may_look_and_only_root_may_act(suite: Suite) {
     let status = cluster.run_as("nobody", &["app-cluster", "status"]);
     status.assert_success().assert_says("worker@1").assert_says("4 of 4 ready");
     let object = ["org.appcluster1", "/org/appcluster1", "org.appcluster1"];
-    call(&cluster, "nobody", &object, "Status", &[]).assert_success();
-    for method in ["Reload", "Reconfigure", "Abort"] {
-        for user in ["nobody", "app-cluster-worker"] {
-            refused(&call(&cluster, user, &object, method, &[]));
+    for method in ["Status", "Releases", "History"] {
+        call(&cluster, "nobody", &object, method, &[]).assert_success();
+    }
+    for user in ["nobody", "app-cluster-worker"] {
+        for (method, words) in [("Reload", &["s", "me"][..]), ("Reconfigure", &[]), ("Abort", &["t", "0"])] {
+            refused(&call(&cluster, user, &object, method, words));
         }
     }
-    for verb in [&["app-cluster", "reload"][..], &["app-cluster", "scale", "2"]] {
-        cluster.run_as("nobody", verb).assert_exit_code(4).assert_says("not permitted");
+    let program = "/usr/lib/app-cluster/release/worker";
+    for verb in
+        [&["reload"][..], &["scale", "2"], &["deploy", program], &["rollback"], &["pause"], &["abort", "7"]]
+    {
+        let verb = [&["app-cluster"], verb].concat();
+        cluster.run_as("nobody", &verb).assert_exit_code(4).assert_says("not permitted");
     }
     assert_eq!(cluster.pids(), before);
 
-    call(&cluster, "root", &object, "Reload", &[]).assert_success();
+    call(&cluster, "root", &object, "Reload", &["s", "me"]).assert_success();
     cluster.until_worker(4, "to be replaced", |worker| worker.is_ready() && worker.pid != before[&4]);
 }
 
