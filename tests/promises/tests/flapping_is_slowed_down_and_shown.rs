@@ -1,0 +1,174 @@
+//! A worker that keeps ending is given pauses, is shown as flapping, and comes back by itself; a release after which
+//! most workers flap is undone.
+
+use std::time::Duration;
+
+use promises::{
+    Cluster, DEADLINE, Entry, Failure, Flaw, GOOD, Mode, Package, Report, Suite, monotonic_usec, pass,
+    wait_for,
+};
+
+promises::in_every_suite!(
+    of_some_workers,
+    and_who_is_paused_is_not_forgotten_by_a_successor,
+    and_a_release_after_which_most_flap_is_undone,
+);
+
+// In the catalog.
+const WORKER_FLAPS: &str = "7c6739e89ea0385e6c22f32039996c01";
+const ROLLOUT_UNDONE: &str = "66eaa9297bdedf11dea4335506b60a47";
+
+/// One is ready for a moment each time, the other never.
+const CRASHES: [(u32, &str); 2] = [
+    (2, "Environment=APP_CLUSTER_FAULT_START=crash-after=100ms"),
+    (3, "Environment=APP_CLUSTER_FAULT_START=fail"),
+];
+
+fn of_some_workers(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    cluster.configure("workers = 4\n[backoff]\nfirst = \"1s\"\nmax = \"2s\"\nstable = \"3s\"\n");
+    cluster.reload();
+    let mut load = cluster.load(Mode::Calm);
+    let mut others = cluster.pids();
+    others.retain(|instance, _| CRASHES.iter().all(|(crashes, _)| instance != crashes));
+    for (instance, crash) in CRASHES {
+        cluster.edit(&format!("worker@{instance}.service"), "Service", crash);
+    }
+    let begin = monotonic_usec();
+    // It succeeds if both are ready at once for a moment.
+    let _ = cluster.systemctl(["restart", "worker@2", "worker@3"]);
+    for (instance, _) in CRASHES {
+        until_flapping(&cluster, instance);
+    }
+
+    // Unslowed each is started seven times and more in a second; that of the second is never a start to systemd.
+    let account = cluster.open_account();
+    pass(Duration::from_secs(8));
+    let starts = cluster.close_account(account).starts();
+    println!("{suite}: {starts} starts in 8 s of flapping");
+    assert!((2..=10).contains(&starts), "{starts} starts in 8 s");
+    load.until_more(500);
+    let told = CRASHES.map(|(instance, _)| {
+        // The first burst is told as far as it is seen, then nothing more.
+        let told = about_worker(&cluster, instance, begin);
+        let at = told.iter().position(|entry| entry.field("MESSAGE_ID") == WORKER_FLAPS);
+        assert_eq!(at, told.len().checked_sub(1), "more is told than that it flaps: {told:#?}");
+        assert!(told.len() <= 8, "{told:#?}");
+        told.len()
+    });
+
+    for (instance, _) in CRASHES {
+        cluster.revert(&format!("worker@{instance}.service"));
+    }
+    let after = cluster.until_whole();
+    assert!(others.iter().all(|(instance, pid)| after[instance] == *pid), "{others:?}, then {after:?}");
+    for ((instance, _), before) in CRASHES.into_iter().zip(told) {
+        wait_for("it to be forgiven", DEADLINE, || {
+            let told = about_worker(&cluster, instance, begin);
+            let last = told.last().map(|entry| entry.message().to_owned()).unwrap_or_default();
+            if last.contains("flaps no longer") { Ok(()) } else { Err(last) }
+        });
+        assert_eq!(about_worker(&cluster, instance, begin).len(), before + 1, "it is told more than once");
+    }
+    assert_eq!(cluster.status().summary, format!("4 of 4 ready, release {}", Package::New.version()));
+    assert_only_its_own(&load.stop(), others.values());
+    cluster.assert_socket_is_whole();
+}
+
+/// All who look are told, with the time of the next try.
+fn until_flapping(cluster: &Cluster, instance: u32) {
+    wait_for("a worker that flaps", DEADLINE, || {
+        let status = cluster.status();
+        let worker = status.workers.iter().find(|worker| worker.instance == instance);
+        match worker {
+            Some(worker) if worker.state == api::WorkerState::Flapping && worker.next_try_usec != 0 => Ok(()),
+            worker => Err(format!("{worker:?}")),
+        }
+    });
+    wait_for("words for it", DEADLINE, || {
+        let shown = cluster.app_cluster(["status"]);
+        let words = [" flapping, release ", "flapping, next try in"];
+        if words.iter().all(|words| shown.text().contains(words)) { Ok(()) } else { Err(shown) }
+    });
+}
+
+#[track_caller]
+fn about_worker(cluster: &Cluster, instance: u32, begin: u64) -> Vec<Entry> {
+    let mut told = cluster.logged(&["app-cluster"], begin);
+    told.retain(|entry| entry.field("APP_CLUSTER_WORKER") == format!("worker@{instance}"));
+    told
+}
+
+/// What the worker was answering when it crashed, and nothing of the others.
+#[track_caller]
+fn assert_only_its_own<'a>(report: &Report, others: impl Iterator<Item = &'a u32>) {
+    let in_flight =
+        [Failure::ResetBeforeAnswer, Failure::ResetInAnswer, Failure::EofBeforeAnswer, Failure::Truncated];
+    let in_flight: u64 = in_flight.iter().map(|failure| report.count(*failure)).sum();
+    assert_eq!(report.failed(), in_flight, "requests were lost that were not in flight:\n{report}");
+    let others: Vec<_> = others.copied().collect();
+    let of_another =
+        report.examples.iter().find(|lost| lost.last_pid.is_some_and(|pid| others.contains(&pid)));
+    assert_eq!(of_another, None, "a request of another worker was lost:\n{report}");
+}
+
+fn and_who_is_paused_is_not_forgotten_by_a_successor(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    cluster.configure("workers = 4\n[backoff]\nfirst = \"10min\"\nmax = \"10min\"\n");
+    cluster.reload();
+    let load = cluster.load(Mode::Calm);
+    cluster.edit("worker@2.service", "Service", "Environment=APP_CLUSTER_FAULT_START=fail");
+    cluster.systemctl(["restart", "worker@2"]).assert_failure();
+    until_flapping(&cluster, 2);
+    cluster.until_worker(2, "to be stopped", |worker| worker.active == "inactive");
+    cluster.revert("worker@2.service");
+
+    cluster.orchestrator().kill();
+
+    cluster.until_whole();
+    load.loses_nothing();
+    cluster.assert_socket_is_whole();
+}
+
+fn and_a_release_after_which_most_flap_is_undone(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    cluster.configure(
+        "workers = 4\n[rollout]\nsettle = \"200ms\"\nwatch = \"10min\"\n\
+         [backoff]\nfirst = \"1s\"\nmax = \"2s\"\nstable = \"3s\"\n",
+    );
+    let program = format!(
+        "#!/bin/sh\n[ ! -e /srv/broken ] || {{ echo '{}' >&2; exit 1; }}\nexec {GOOD}\n",
+        Flaw::REASON
+    );
+    cluster.write_program("/srv/late", &program);
+    cluster.deploy("/srv/late", "late").assert_success();
+    let load = cluster.load(Mode::Calm);
+    let begin = monotonic_usec();
+
+    // What it needs is gone only later.
+    cluster.write_file("/srv/broken", "");
+    cluster.systemctl(["restart", "worker@1", "worker@2", "worker@3"]).assert_failure();
+
+    let undone = wait_for("the rollout to be undone", DEADLINE, || {
+        let history = cluster.history();
+        let undone = history[0].kind == api::Kind::Undo && history[0].state == api::EntryState::Done;
+        if undone { Ok(history[0].clone()) } else { Err(format!("{:#?}", history[0])) }
+    });
+    let old = Package::New.version();
+    assert_eq!((undone.from.as_str(), &undone.to), ("late", &old));
+    cluster.until_whole();
+    load.loses_nothing();
+    assert!(cluster.releases().values().all(|release| *release == old), "{:?}", cluster.releases());
+    cluster
+        .app_cluster(["status"])
+        .assert_success()
+        .assert_says("undo by app-cluster")
+        .assert_says("4 of 4 ready");
+    let told = cluster.logged(&["app-cluster"], begin);
+    assert_eq!(told.iter().filter(|entry| entry.field("MESSAGE_ID") == ROLLOUT_UNDONE).count(), 1);
+    assert!(cluster.known_releases().iter().any(|release| release.id == "late" && release.is_rejected));
+
+    // And it stays undone.
+    cluster.reload();
+    assert_eq!(cluster.status().release, old);
+}
