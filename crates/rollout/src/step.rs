@@ -158,6 +158,8 @@ impl Step {
     /// Begins a try in this state; what it ran until now has to be gone at its end.
     pub(crate) fn begin(&mut self, state: StepState) -> Attempt {
         self.state = state;
+        // Whom the way back takes while it serves has to come back.
+        self.was_active |= state == StepState::Restoring && self.unit.is_active();
         self.before = self.unit.invocation;
         self.is_enqueued = false;
         self.is_refused = false;
