@@ -168,11 +168,11 @@ impl World {
         self.trace(|_| "the orchestrator starts".to_owned());
         let life = self.orchestrator.life;
         self.at(TICK, Item::Tick { life });
-        self.resume();
+        self.go_on();
     }
 
-    /// Goes on with what an orchestrator that is no more had begun.
-    fn resume(&mut self) {
+    /// Goes on with what the ledger says is under way.
+    fn go_on(&mut self) {
         let Some(entry) = self.disk.entry.clone() else { return };
         let link = if entry.is_restoring { entry.from } else { entry.to };
         if self.is_dead() {
@@ -194,7 +194,7 @@ impl World {
         };
         let plan = plan(&candidates, self.disk.desired, self.settings.surge, is_replaced);
         let policy = self.policy(&entry);
-        self.trace(|_| format!("resumes {entry:?}"));
+        self.trace(|_| format!("rolls {entry:?}"));
         let proved = plan.iter().filter(|planned| planned.is_replaced && planned.unit.is_active());
         let proved = proved.map(|planned| planned.instance.number());
         let proved = proved.map(|number| (number, services_invocation(self, number))).collect();
@@ -261,13 +261,9 @@ impl World {
         }
     }
 
-    /// The units are read before the link is flipped: a process that comes after may be of either release, and
-    /// is another than the one the rollout knows.
+    /// A rollout begins as it is gone on with: it is written down, the link is flipped, and only then the units are
+    /// read. Whatever is started after that runs the new release.
     fn begin(&mut self, to: usize) {
-        let candidates = self.candidates();
-        if self.is_dead() {
-            return;
-        }
         let served = (1..=self.disk.desired).filter(|n| self.systemd.service(*n).is_active()).collect();
         let entry = Entry {
             from: self.systemd.link,
@@ -277,19 +273,8 @@ impl World {
             served,
             was_interrupted: false,
         };
-        self.disk.entry = Some(entry.clone());
-        self.trace(|_| format!("begins {entry:?}"));
-        if self.is_dead() {
-            return;
-        }
-        self.systemd.link = to;
-        if self.is_dead() {
-            return;
-        }
-        let plan = plan(&candidates, self.disk.desired, self.settings.surge, |_| false);
-        let policy = self.policy(&entry);
-        let (machine, actions) = Rollout::begin(&plan, policy);
-        self.rolling(machine, entry, policy, BTreeMap::new(), actions);
+        self.disk.entry = Some(entry);
+        self.go_on();
     }
 
     fn heard(&mut self, signal: Signal) {
