@@ -126,7 +126,8 @@ impl Rollout {
         }
         let cause = self.cause.clone().unwrap_or(Cause::Interrupted);
         // One whose job systemd never had, or dropped, may run what it should not, whether it served before or not.
-        let was_not_ours = |step: &Step| !step.is_enqueued || step.is_canceled;
+        let has_stayed = |step: &Step| step.unit.invocation == step.before;
+        let was_not_ours = |step: &Step| !step.is_enqueued || step.is_canceled || has_stayed(step);
         let may_be_new = |step: &Step| was_not_ours(step) && step.has_another_process();
         let is_lost = |step: &Step| step.was_active || may_be_new(step);
         let has_failed = self.steps.iter().any(|step| step.state == StepState::Failed && is_lost(step));
