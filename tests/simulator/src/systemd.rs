@@ -158,14 +158,15 @@ pub(crate) struct Systemd {
     pub(crate) link: usize,
     /// `RestartSec=`, in ms.
     restart_sec: u64,
+    start_timeout: u64,
     numbers: u64,
     /// What is to happen later: in ms, to which worker, in which epoch.
     pub(crate) moments: Vec<(u64, u32, u64, Moment)>,
     pub(crate) signals: Vec<Signal>,
 }
 
-/// `TimeoutStartSec=`, in ms.
-const START_TIMEOUT: u64 = 6_000;
+/// `TimeoutStartSec=`, in ms: as it is shipped, in small, and infinity.
+const START_TIMEOUTS: [u64; 3] = [6_000, 6_000, u64::MAX / 2];
 /// `TimeoutStopSec=`, in ms.
 const STOP_TIMEOUT: u64 = 4_000;
 /// `WatchdogSec=`, in ms.
@@ -181,6 +182,7 @@ impl Systemd {
             releases: vec![first],
             link: 0,
             restart_sec: rng.pick(&[20, 200, 1000]),
+            start_timeout: rng.pick(&START_TIMEOUTS),
             numbers: 0,
             moments: Vec::new(),
             signals: Vec::new(),
@@ -359,7 +361,7 @@ impl Systemd {
         let life = start + env.rng.pick(&[1, 50, 500, 3_000, 20_000]);
         let first = match fault {
             Class::NeverReady => (start, Moment::StartFails),
-            Class::Hangs => (START_TIMEOUT, Moment::StartFails),
+            Class::Hangs => (self.start_timeout, Moment::StartFails),
             Class::Unstartable => (start, Moment::CannotStart),
             _ => (start, Moment::Ready),
         };
