@@ -185,6 +185,7 @@ impl Driver {
         let unit = worker.info.unit();
         if unit.has_job {
             self.after(LOOK_AFTER, Timer::Look(instance));
+            self.roll_on(Event::Looked { instance, unit }).await;
             return;
         }
         self.give_up_lost_jobs(instance).await;
@@ -216,6 +217,14 @@ impl Driver {
         }
         if is_lost {
             self.job_is_over(instance).await;
+        }
+    }
+
+    /// Reads the state of all workers anew.
+    pub(super) async fn inspect_all(&mut self) {
+        let known: Vec<_> = self.cluster.workers.keys().copied().collect();
+        for instance in known {
+            self.inspect(instance).await;
         }
     }
 

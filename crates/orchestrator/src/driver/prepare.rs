@@ -30,10 +30,10 @@ impl Driver {
         let to = target.or(current);
         let step_timeout = self.step_timeout(&settings).await.map_err(refused)?;
         let prepared = Prepared { kind, by: order.by, from, to, canary: order.canary, step_timeout };
-        self.write_down(id, &prepared).map_err(refused)?;
+        let begun_usec = self.write_down(id, &prepared).map_err(refused)?;
         self.go_by(settings);
         self.know_wanted().await;
-        self.start_machine(id, prepared, |_| false).await;
+        self.start_machine(id, prepared, begun_usec).await;
         Ok(())
     }
 
@@ -144,16 +144,18 @@ impl Driver {
         Ok(units_own.saturating_add(settle).min(LONGEST_STEP))
     }
 
-    /// Writes down what is about to happen, and makes the new release current; or changes nothing.
-    fn write_down(&mut self, id: u64, prepared: &Prepared) -> anyhow::Result<()> {
+    /// Writes down what is about to happen, and makes the new release current; or changes nothing. Returns when it
+    /// began, by CLOCK_MONOTONIC.
+    fn write_down(&mut self, id: u64, prepared: &Prepared) -> anyhow::Result<u64> {
         let runtime_dir = self.cluster.names.runtime_dir.display();
         let boot_id = self.cluster.names.boot().with_context(|| {
             format!("failed to write to {runtime_dir}; no worker was touched, make room there and try again")
         })?;
+        let begun_monotonic_usec = monotonic_usec();
         let entry = Entry {
             id,
             begun_usec: epoch_usec(SystemTime::now()),
-            begun_monotonic_usec: monotonic_usec(),
+            begun_monotonic_usec,
             boot_id,
             ended_usec: None,
             kind: prepared.kind,
@@ -184,7 +186,7 @@ impl Driver {
             return Err(error.context("no worker was touched"));
         }
         fault::point("flipped");
-        Ok(())
+        Ok(begun_monotonic_usec)
     }
 
     /// Makes `to` current, or changes nothing.
@@ -206,14 +208,17 @@ impl Driver {
         flipped
     }
 
-    /// Starts the machine on what was prepared; `is_replaced` tells what a predecessor has done of it already.
-    pub(super) async fn start_machine(
-        &mut self,
-        id: u64,
-        prepared: Prepared,
-        is_replaced: impl Fn(Instance) -> bool,
-    ) {
-        let planned = self.plan(is_replaced).await;
+    /// Starts the machine on what was prepared, or goes on with it: a process that began after the rollout and runs the
+    /// release to come is not replaced once more, be it a predecessor's work or that of a crash.
+    pub(super) async fn start_machine(&mut self, id: u64, prepared: Prepared, begun_usec: u64) {
+        self.inspect_all().await;
+        let is_new = |instance: &Instance| {
+            let release =
+                self.cluster.workers.get(instance).and_then(|worker| self.cluster.release_of(worker));
+            prepared.from.is_none() || release == prepared.to.as_ref()
+        };
+        let replaced: Vec<_> = self.started_since(begun_usec).into_iter().filter(is_new).collect();
+        let planned = self.plan(|instance| replaced.contains(&instance)).await;
         let (machine, actions) = Rollout::begin(&planned, self.policy(&prepared));
         let wanted = planned.iter().filter(|p| p.instance.number() <= self.cluster.desired).count();
         let deadline = self.rollout_deadline(prepared.step_timeout, planned.len());

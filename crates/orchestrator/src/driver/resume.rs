@@ -72,20 +72,21 @@ impl Driver {
             tracing::error!(rollout = entry.id, "{error:#}; `systemctl reload app-cluster` finishes it");
             return;
         }
-        let is_new = |instance: &Instance| {
-            let worker = self.cluster.workers.get(instance);
-            entry.from.is_none()
-                || worker.and_then(|worker| self.cluster.release_of(worker)) == entry.to.as_ref()
-        };
-        let replaced: Vec<_> =
-            self.started_since(entry.begun_monotonic_usec).into_iter().filter(is_new).collect();
-        self.start_machine(entry.id, prepared, |instance| replaced.contains(&instance)).await;
+        self.start_machine(entry.id, prepared, entry.begun_monotonic_usec).await;
         if entry.state == State::Paused {
             self.roll_on(Event::Pause).await;
         }
     }
 
     async fn go_on_restoring(&mut self, entry: &Entry, prepared: Prepared) {
+        if let Some(from) = &entry.from
+            && self.releases.current().as_ref() != Some(from)
+            && let Err(error) = self.switch_release(entry.to.as_ref(), from)
+        {
+            tracing::error!(rollout = entry.id, "{error:#}; `systemctl reload app-cluster` tries again");
+            return;
+        }
+        self.inspect_all().await;
         let is_new = |instance: &Instance| {
             let worker = self.cluster.workers.get(instance);
             let release = worker.and_then(|worker| self.cluster.release_of(worker));
@@ -102,9 +103,9 @@ impl Driver {
         self.run_machine(running, actions).await;
     }
 
-    fn started_since(&self, usec: u64) -> Vec<Instance> {
+    pub(super) fn started_since(&self, usec: u64) -> Vec<Instance> {
         let is_since =
-            |worker: &crate::cluster::Worker| worker.info.main_pid != 0 && worker.info.started_usec > usec;
+            |worker: &crate::cluster::Worker| worker.info.main_pid != 0 && worker.info.started_usec >= usec;
         self.cluster.workers.iter().filter(|(_, worker)| is_since(worker)).map(|(i, _)| *i).collect()
     }
 }
