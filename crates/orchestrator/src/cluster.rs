@@ -6,7 +6,7 @@ use api::WorkerState;
 use rollout::backoff::Backoff;
 use rollout::keep::{Correction, corrections};
 use rollout::plan::Candidate;
-use rollout::{ActiveState, Instance};
+use rollout::{ActiveState, Instance, InvocationId};
 
 use crate::ledger::Ledger;
 use crate::names::Names;
@@ -20,6 +20,8 @@ pub(crate) struct Worker {
     pub(crate) backoff: Backoff,
     /// When it is started again, in microseconds since the Unix epoch, while it waits for that because it flaps.
     pub(crate) next_try: Option<u64>,
+    /// The process that the log knows to be ready: a signal may come late, and tell of it again.
+    pub(crate) told_ready: Option<InvocationId>,
     /// Whether the log knows that it flaps.
     pub(crate) is_flapping_told: bool,
     /// How its last process ended, as a phrase.
@@ -63,6 +65,7 @@ impl Default for Worker {
             info: UnitInfo::default(),
             backoff: Backoff::default(),
             next_try: None,
+            told_ready: None,
             is_flapping_told: false,
             last_exit: None,
             told: Told::of(&UnitInfo::default()),

@@ -108,10 +108,16 @@ impl UnitInfo {
         self.job != NO_JOB
     }
 
-    /// How the last process ended, as a phrase; none while one runs or when there was none.
+    /// How the last process ended or is being ended, as a phrase; none while one runs or when there was none.
     pub(crate) fn last_exit(&self) -> Option<String> {
         if self.exit_code == 0 {
-            return None;
+            // It is on its way out; what ends it is known before how it ends.
+            return match self.result.as_str() {
+                "watchdog" => Some("missed its watchdog".to_owned()),
+                "timeout" => Some("ran into a timeout".to_owned()),
+                "oom-kill" => Some("ran out of memory".to_owned()),
+                _ => None,
+            };
         }
         let how = match self.exit_code {
             CLD_EXITED => format!("exited with status {}", self.exit_status),

@@ -154,6 +154,8 @@ fn with_a_canary_pauses_and_a_queue(suite: Suite) {
 
 fn pause_and_queue(cluster: &Cluster) {
     let begun = cluster.history().len();
+    // Long enough to ask for a few things meanwhile.
+    cluster.configure("workers = 4\n[rollout]\nsettle = \"1s\"\n");
     thread::scope(|scope| {
         let deploy = scope.spawn(|| cluster.deploy(GOOD, "c"));
         wait_for("the rollout", DEADLINE, || {
@@ -161,6 +163,9 @@ fn pause_and_queue(cluster: &Cluster) {
             let runs = status.rollout.iter().any(|rollout| rollout.state == api::RolloutState::Running);
             if runs { Ok(()) } else { Err(status.summary) }
         });
+        // Whoever comes now waits; one of them changes his mind.
+        let reload = scope.spawn(|| cluster.try_reload());
+        let [first, second] = ["Rollback ss a me", "Rollback ss b me"].map(|call| ask(cluster, call));
         cluster.app_cluster(["pause"]).assert_success().assert_says("paused");
         let paused = wait_for("everybody at hand to be brought to an end", DEADLINE, || {
             let status = cluster.status();
@@ -169,9 +174,8 @@ fn pause_and_queue(cluster: &Cluster) {
         });
         assert_eq!(paused.rollout[0].state, api::RolloutState::Paused);
 
-        // Whoever comes now waits; one of them changes his mind.
-        let reload = scope.spawn(|| cluster.try_reload());
-        let [first, second] = ["Rollback ss a me", "Rollback ss b me"].map(|call| ask(cluster, call));
+        // Whoever comes now would wait for a person, perhaps with dpkg's lock in hand.
+        cluster.app_cluster(["reload"]).assert_exit_code(4).assert_says("waits for somebody");
         cluster.app_cluster(["abort", &second.to_string()]).assert_success().assert_says("withdrawn");
         pass(std::time::Duration::from_secs(1));
         assert_eq!(cluster.status().rollout, paused.rollout, "something went on");

@@ -87,8 +87,10 @@ impl Driver {
         let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
         worker.is_given_up = false;
         let (pid, restarts) = (worker.info.main_pid, worker.info.restarts);
+        let told = std::mem::replace(&mut worker.told_ready, worker.info.invocation);
         // Without a process the signal is an old one: the worker has been seen stopped since.
-        if pid != 0 && is_worth_telling(restarts) && !worker.is_flapping_told {
+        let is_news = pid != 0 && told != worker.info.invocation;
+        if is_news && is_worth_telling(restarts) && !worker.is_flapping_told {
             let release =
                 self.cluster.workers.get(&instance).and_then(|worker| self.cluster.release_of(worker));
             let release = release.map(|id| format!(", release {id}")).unwrap_or_default();
