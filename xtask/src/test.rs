@@ -48,7 +48,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     // All of them, whatever failed before.
     let rings = [
         test(workspace, &["--workspace", "--exclude=promises"]),
-        test_promises(workspace, &others, "--test-threads=2"),
+        test_promises(workspace, &others, "--test-threads=3"),
         test_promises(workspace, &measuring, "--test-threads=1"),
     ];
     rings.into_iter().collect()
