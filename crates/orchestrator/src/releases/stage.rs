@@ -119,7 +119,7 @@ impl Releases {
                 );
             }
         }
-        staged.with_context(|| format!("failed to make release {id}"))
+        staged.with_context(|| format!("failed to make release {id} in {}", self.parent().display()))
     }
 
     /// Before a name is given: where it is given is there, and nothing is left of what had it before.
