@@ -1,15 +1,24 @@
 //! One schedule: a cluster, people, and time.
+//!
+//! - `queue`: what happens when.
+//! - `settings`: how the cluster is configured.
+//! - `people`: what they do and ask for.
+//! - `nature`: what happens to processes without anybody asking for it.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::time::Duration;
+mod nature;
+mod people;
+mod queue;
+mod settings;
 
-use rollout::{Attempt, OnFailure, Policy};
+use rollout::OnFailure;
 
+pub(crate) use self::queue::Item;
+use self::queue::Queue;
+use self::settings::Settings;
 use crate::chaos::{Chaos, Class};
 use crate::orchestrator::{Disk, Orchestrator, Request};
 use crate::rng::Rng;
-use crate::systemd::{BAD, Env, Moment, Quality, Signal, Systemd, Verb, Who};
+use crate::systemd::{Env, Quality, Signal, Systemd};
 
 /// An invariant that did not hold.
 #[derive(Debug, Clone)]
@@ -30,59 +39,10 @@ pub(crate) struct Verdict {
     pub(crate) trace: Vec<String>,
 }
 
-/// What happens at some time.
-#[derive(Debug, Clone)]
-pub(crate) enum Item {
-    Moment { worker: u32, epoch: u64, moment: Moment },
-    Signal { life: u64, signal: Signal },
-    Look { life: u64, worker: u32 },
-    Tick { life: u64 },
-    Settled { life: u64, rollout: u64, worker: u32 },
-    StepDeadline { life: u64, rollout: u64, worker: u32, attempt: Attempt },
-    Deadline { life: u64, rollout: u64 },
-    Revive,
-    People,
-    Nature,
-    Quiet,
-    LastReload,
-    Judge,
-}
-
-struct Entry(u64, u64, Item);
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        (self.0, self.1) == (other.0, other.1)
-    }
-}
-impl Eq for Entry {}
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.0, self.1).cmp(&(other.0, other.1))
-    }
-}
-
-/// The settings of the cluster, the same for all rollouts of a schedule.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Settings {
-    pub(crate) surge: u32,
-    pub(crate) policy: Policy,
-    /// How long one worker may take, in ms.
-    pub(crate) step_deadline: u64,
-    /// How long a rollout may take, in ms.
-    pub(crate) deadline: u64,
-}
-
 /// Everything.
 pub(crate) struct World {
     pub(crate) now: u64,
-    sequence: u64,
-    queue: BinaryHeap<Reverse<Entry>>,
+    queue: Queue,
     pub(crate) rng: Rng,
     pub(crate) chaos: Chaos,
     pub(crate) systemd: Systemd,
@@ -112,26 +72,12 @@ impl World {
         let mut rng = Rng::new(seed);
         let mut chaos = Chaos::draw(&mut rng);
         let workers = rng.worker(5);
-        let surge = rng.pick(&[0, 1, 1, 1, 2, 3]);
-        let max_unavailable = if surge == 0 { rng.pick(&[1, 1, 2]) } else { rng.pick(&[0, 0, 1, 2]) };
-        let halts = chaos.strikes(&mut rng, Class::Halt);
-        let canary = chaos.strikes(&mut rng, Class::Canary).then(|| rng.worker(workers));
-        let policy = Policy {
-            settle: Duration::from_millis(rng.pick(&[200, 1_000])),
-            max_unavailable,
-            on_failure: if halts { OnFailure::Halt } else { OnFailure::Rollback },
-            has_previous: true,
-            canary,
-        };
-        let is_short = chaos.strikes(&mut rng, Class::ShortDeadline);
-        let deadline = if is_short { rng.between(100, 5_000) } else { 120_000 };
-        let settings = Settings { surge, policy, step_deadline: rng.pick(&[2_000, 20_000]), deadline };
+        let settings = Settings::draw(&mut rng, &mut chaos, workers);
         let first = if rng.below(8) == 0 { Quality::Flaky(100) } else { Quality::Good };
         let systemd = Systemd::new(&mut rng, SIZE, workers, first);
         let mut world = Self {
             now: 1,
-            sequence: 0,
-            queue: BinaryHeap::new(),
+            queue: Queue::default(),
             rng,
             chaos,
             systemd,
@@ -157,7 +103,7 @@ impl World {
     pub(crate) fn run(mut self) -> Verdict {
         let mut events = 0;
         while self.violation.is_none() {
-            let Some(Reverse(Entry(time, _, item))) = self.queue.pop() else { break };
+            let Some((time, item)) = self.queue.pop() else { break };
             events += 1;
             self.now = time;
             if events > MOST_EVENTS {
@@ -253,93 +199,8 @@ impl World {
         }
     }
 
-    /// People at work.
-    fn people(&mut self) {
-        let size = self.disk.desired + self.settings.surge;
-        let worker = self.rng.worker(size);
-        for (class, verb) in [
-            (Class::OperatorStop, Verb::Stop),
-            (Class::OperatorStart, Verb::Start),
-            (Class::OperatorRestart, Verb::Restart),
-        ] {
-            if self.chaos.strikes(&mut self.rng, class) {
-                self.trace(|_| format!("somebody: {verb:?} {worker}"));
-                let (systemd, mut env) = self.split();
-                systemd.enqueue(worker, verb, Who::Operator, &mut env);
-            }
-        }
-        let is_first = self.outcomes.is_empty() && self.disk.entry.is_none();
-        if is_first || self.chaos.strikes(&mut self.rng, Class::Reload) {
-            let to = self.new_release();
-            self.ask(Request::Reload { to });
-        }
-        if self.chaos.strikes(&mut self.rng, Class::Pause) {
-            self.ask(Request::Pause);
-        }
-        if self.chaos.is_quiet || self.chaos.strikes(&mut self.rng, Class::Resume) {
-            self.ask(Request::Resume);
-        }
-        if self.chaos.strikes(&mut self.rng, Class::Abort) {
-            self.ask(Request::Abort);
-        }
-        if self.chaos.strikes(&mut self.rng, Class::Scale) {
-            let desired = self.rng.worker(5);
-            self.ask(Request::Scale(desired));
-        }
-        if !self.is_last {
-            let pause = self.rng.between(50, 2_000);
-            self.at(pause, Item::People);
-        }
-    }
-
-    /// The release that the next rollout is to bring.
-    fn new_release(&mut self) -> usize {
-        if self.chaos.strikes(&mut self.rng, Class::SameRelease) {
-            return self.systemd.link;
-        }
-        let quality = match self.rng.below(10) {
-            0..5 => Quality::Good,
-            5..7 => Quality::Flaky(self.rng.pick(&[50, 300])),
-            _ => Quality::Bad(self.rng.pick(&BAD)),
-        };
-        self.systemd.releases.push(quality);
-        self.trace(|world| format!("release {} is {quality:?}", world.systemd.releases.len() - 1));
-        self.systemd.releases.len() - 1
-    }
-
-    fn nature(&mut self) {
-        if self.chaos.is_quiet {
-            return;
-        }
-        let size = self.disk.desired + self.settings.surge;
-        let worker = self.rng.worker(size);
-        if self.chaos.strikes(&mut self.rng, Class::Crash) {
-            self.trace(|_| format!("{worker} crashes"));
-            self.systemd.crash(worker);
-        }
-        if self.chaos.strikes(&mut self.rng, Class::ExitZero) {
-            self.trace(|_| format!("{worker} ends"));
-            self.systemd.exit(worker);
-        }
-        let pause = self.rng.between(20, 1_000);
-        self.at(pause, Item::Nature);
-    }
-
-    /// Between two actions of the orchestrator the world goes on.
-    pub(crate) fn meanwhile(&mut self) {
-        if self.chaos.strikes(&mut self.rng, Class::CrashBetween) {
-            let size = self.disk.desired + self.settings.surge;
-            let worker = self.rng.worker(size);
-            let is_ready = self.rng.below(2) == 0;
-            self.trace(|_| format!("{worker} crashes and is started at once"));
-            let (systemd, mut env) = self.split();
-            systemd.crash_and_respawn(worker, is_ready, &mut env);
-        }
-    }
-
     pub(crate) fn at(&mut self, delay: u64, item: Item) {
-        self.sequence += 1;
-        self.queue.push(Reverse(Entry(self.now + delay, self.sequence, item)));
+        self.queue.push(self.now + delay, item);
     }
 
     pub(crate) fn split(&mut self) -> (&mut Systemd, Env<'_>) {
