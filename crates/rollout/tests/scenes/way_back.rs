@@ -1,0 +1,63 @@
+//! The way back to the old release.
+
+use rollout::unit::ActiveState::{Activating, Active, Failed, Inactive};
+use rollout::unit::JobResult;
+use rollout::{Fault, Outcome};
+
+use crate::scene::Ask::{Finish, Restart, RestoreRelease, Stop};
+use crate::scene::{IN_PLACE, POLICY, Scene, fault, new, old, unit};
+
+#[test]
+fn the_way_back_begins_with_who_was_replaced_first() {
+    let mut scene = Scene::new(4, 1, POLICY);
+    (0..3).for_each(|_| {
+        let Some(Restart(number)) = scene.asked().pop() else { panic!("{:?}", scene.last) };
+        scene.replace(number);
+    });
+    assert_eq!(scene.job(3, JobResult::Failed, unit(Activating, 2)), [RestoreRelease]);
+    scene.look_at(&[1, 2], new());
+    scene.looked(3, unit(Activating, 2));
+    assert_eq!(scene.looked(4, old()), [Restart(3)], "it does not serve");
+    assert_eq!(scene.put_back(3), [Restart(1)]);
+    assert_eq!(scene.put_back(1), [Restart(2)]);
+    assert_eq!(scene.put_back(2), [Stop(5)]);
+}
+
+#[test]
+fn a_worker_that_does_not_come_back_makes_the_rollout_failed() {
+    let mut scene = Scene::new(2, 0, IN_PLACE);
+    scene.replace(1);
+    scene.job(2, JobResult::Failed, unit(Failed, 2));
+    scene.looked(1, new());
+    assert_eq!(scene.looked(2, unit(Failed, 2)), [Restart(2)]);
+    assert_eq!(
+        scene.job(2, JobResult::Failed, unit(Failed, 3)),
+        [Restart(1)],
+        "the other one still goes back"
+    );
+    let outcome = Outcome::Failed(fault(2, Fault::Job(JobResult::Failed)));
+    assert_eq!(scene.put_back(1), [Finish(outcome)]);
+}
+
+#[test]
+fn a_worker_that_comes_back_late_has_come_back() {
+    let mut scene = Scene::new(2, 0, IN_PLACE);
+    scene.replace(1);
+    scene.job(2, JobResult::Failed, unit(Failed, 2));
+    scene.looked(1, new());
+    scene.looked(2, unit(Failed, 2));
+    scene.enqueued(2);
+    scene.job(2, JobResult::Failed, unit(Activating, 3));
+    assert_eq!(scene.looked(2, unit(Active, 4)), []);
+    assert!(matches!(scene.put_back(1)[..], [Finish(Outcome::Restored(_))]));
+}
+
+#[test]
+fn whoever_came_up_on_the_new_release_meanwhile_goes_back_too() {
+    let mut scene = Scene::new(2, 1, POLICY);
+    scene.job(3, JobResult::Failed, unit(Activating, 2));
+    assert_eq!(scene.looked(3, unit(Inactive, 2)), [], "the others have not been looked at");
+    assert_eq!(scene.looked(1, old()), []);
+    assert_eq!(scene.looked(2, unit(Activating, 7)), [Restart(2)]);
+    assert!(matches!(scene.put_back(2)[..], [Finish(Outcome::Restored(_))]));
+}
