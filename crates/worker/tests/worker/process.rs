@@ -6,7 +6,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use client::{Answer, Connection};
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use tempfile::TempDir;
 use tokio::net::UnixDatagram;
 use tokio::process::{Child, Command};
@@ -115,9 +115,18 @@ impl Worker {
         all
     }
 
+    /// Lets it have so many descriptors from now on.
+    pub(crate) fn limit_descriptors(&self, limit: u64) {
+        let limit = Rlimit { current: Some(limit), maximum: Some(limit) };
+        prlimit(Some(self.pid()), Resource::Nofile, limit).unwrap();
+    }
+
     pub(crate) fn terminate(&self) {
-        let pid = self.child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())).unwrap();
-        rustix::process::kill_process(pid, Signal::TERM).unwrap();
+        rustix::process::kill_process(self.pid(), Signal::TERM).unwrap();
+    }
+
+    fn pid(&self) -> Pid {
+        self.child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())).unwrap()
     }
 
     /// SIGTERM, and the drain has begun.
