@@ -297,12 +297,14 @@ impl Driver {
 
     /// Sends this timer to ourselves later.
     fn after(&self, pause: Duration, timer: Timer) {
-        let inputs = self.inputs.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(pause).await;
-            // Nobody listens any more when the orchestrator ends.
-            let _ = inputs.send(Input::Timer(timer));
-        });
+        tokio::spawn(ring(self.inputs.clone(), pause, timer));
+    }
+
+    /// The same, unless the rollout is over by then: nobody is to be woken for it.
+    fn after_in_rollout(&mut self, pause: Duration, timer: Timer) {
+        if let Some(running) = &mut self.rolling {
+            running.later(ring(self.inputs.clone(), pause, timer));
+        }
     }
 
     /// Connects to the bus, however long it takes.
@@ -332,6 +334,12 @@ impl Driver {
             }
         });
     }
+}
+
+async fn ring(inputs: UnboundedSender<Input>, pause: Duration, timer: Timer) {
+    tokio::time::sleep(pause).await;
+    // Nobody listens any more when the orchestrator ends.
+    let _ = inputs.send(Input::Timer(timer));
 }
 
 fn has_failed(rollout: &api::Rollout) -> bool {

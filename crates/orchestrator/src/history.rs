@@ -102,7 +102,7 @@ pub(crate) struct History {
 }
 
 /// Older rollouts are forgotten.
-const ENTRIES_KEPT: usize = 200;
+const ENTRIES_KEPT: usize = 100;
 
 impl History {
     /// Reads the file. What cannot be understood is left out, told, and kept in a file beside it (`….damaged`).

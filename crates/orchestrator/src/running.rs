@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rollout::{Attempt, Cause, Instance, Outcome, Rollout, StepState};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::history::Kind;
@@ -71,6 +72,8 @@ pub(crate) struct Running {
     pub(crate) known_failure: Option<String>,
     /// Whether the old release was made current again.
     pub(crate) has_turned_back: bool,
+    /// What is to be told when a time is over; with the rollout they end.
+    timers: JoinSet<()>,
     clock: Clock,
     tries: BTreeMap<Instance, Try>,
 }
@@ -102,9 +105,15 @@ impl Running {
             stuck: None,
             known_failure: None,
             has_turned_back: false,
+            timers: JoinSet::new(),
             clock: Clock::Runs(Instant::now() + deadline),
             tries: BTreeMap::new(),
         }
+    }
+
+    /// Lets this be done later, unless the rollout is over by then.
+    pub(crate) fn later(&mut self, timer: impl Future<Output = ()> + Send + 'static) {
+        self.timers.spawn(timer);
     }
 
     /// A try at this worker begins; returns how long it may take. One that is only asked for again goes on.

@@ -15,11 +15,11 @@ use crate::running::{LastWords, Running};
 impl Driver {
     /// Begins to carry out a rollout.
     pub(super) async fn run_machine(&mut self, running: Running, actions: Vec<Action>) {
-        let rollout = running.record.id;
-        if let Some(left) = running.time_left() {
-            self.after(left, Timer::Deadline { rollout });
-        }
+        let (rollout, left) = (running.record.id, running.time_left());
         self.rolling = Some(running);
+        if let Some(left) = left {
+            self.after_in_rollout(left, Timer::Deadline { rollout });
+        }
         self.perform(actions).await;
     }
 
@@ -44,7 +44,7 @@ impl Driver {
                 Action::Settle(instance, settle) => {
                     fault::point("settling");
                     let rollout = self.rolling.as_ref().map_or(0, |running| running.record.id);
-                    self.after(settle, Timer::Settled { rollout, instance });
+                    self.after_in_rollout(settle, Timer::Settled { rollout, instance });
                 }
                 Action::RestoreRelease => {
                     self.restore_release();
@@ -102,7 +102,7 @@ impl Driver {
         let rollout = running.record.id;
         let Some(step_timeout) = running.try_begins(instance, attempt) else { return };
         let is_forward = running.machine.cause().is_none();
-        self.after(step_timeout, Timer::StepDeadline { rollout, instance, attempt });
+        self.after_in_rollout(step_timeout, Timer::StepDeadline { rollout, instance, attempt });
         if let Some(worker) = self.cluster.workers.get_mut(&instance) {
             worker.backoff.forget();
             worker.next_try = None;
@@ -148,7 +148,7 @@ impl Driver {
         let is_waiting = running.machine.is_waiting();
         let is_stalled = running.is_stalled();
         if let Some(left) = running.mind_the_clock() {
-            self.after(left, Timer::Deadline { rollout });
+            self.after_in_rollout(left, Timer::Deadline { rollout });
         }
         if is_waiting && !was_waiting {
             self.note_in_history(State::Paused, None);

@@ -92,12 +92,12 @@ fn only_the_last_rollout_can_be_unfinished() {
 fn the_oldest_are_forgotten() {
     let place = Place::new();
     let mut history = place.open();
-    for number in 1..=205 {
+    for number in 1..=105 {
         history.begin(entry(number, None, "a", State::Running)).unwrap();
     }
     let history = place.open();
     let numbers: Vec<_> = history.entries().iter().map(|entry| entry.id).collect();
-    assert_eq!(numbers, (6..=205).collect::<Vec<_>>());
+    assert_eq!(numbers, (6..=105).collect::<Vec<_>>());
 }
 
 #[test]
