@@ -82,3 +82,10 @@ pub enum EntryState {
     /// The machine or the cluster was stopped in the middle of it.
     Interrupted,
 }
+
+impl EntryState {
+    /// Whether nothing more happens.
+    pub fn has_ended(self) -> bool {
+        !matches!(self, Self::Running | Self::Paused | Self::Restoring)
+    }
+}

@@ -15,6 +15,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+pub(crate) use api::{EntryState as State, Kind};
 use serde::{Deserialize, Serialize};
 
 use crate::disk;
@@ -47,51 +48,6 @@ pub(crate) struct Entry {
     pub(crate) state: State,
     /// Why it did not go through, as a phrase that begins with the unit's name.
     pub(crate) failure: Option<String>,
-}
-
-/// What was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Kind {
-    /// The same release anew on every worker.
-    Reload,
-    /// A file or a directory.
-    Deploy,
-    /// A release that was there before.
-    Rollback,
-    /// What the package brought.
-    Package,
-    /// The release before the last rollout, because its workers flap.
-    Undo,
-}
-
-/// Where a rollout stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum State {
-    /// Workers are being replaced.
-    Running,
-    /// Waiting for resume or abort.
-    Paused,
-    /// Workers are being put back on the release they ran before.
-    Restoring,
-    /// Every worker was replaced.
-    Done,
-    /// It failed, and every worker is ready on the release it ran before.
-    Restored,
-    /// It failed, and the cluster is not whole.
-    Failed,
-    /// Stopped on request.
-    Aborted,
-    /// The orchestrator died, and its successor did not go on with it.
-    Interrupted,
-}
-
-impl State {
-    /// Whether the rollout has not come to its end.
-    pub(crate) fn is_unfinished(self) -> bool {
-        matches!(self, Self::Running | Self::Paused | Self::Restoring)
-    }
 }
 
 /// The file and what is in it.
@@ -165,7 +121,7 @@ impl History {
 
     /// The last rollout, if it has not come to its end.
     pub(crate) fn unfinished(&self) -> Option<&Entry> {
-        self.entries.last().filter(|entry| entry.state.is_unfinished())
+        self.entries.last().filter(|entry| !entry.state.has_ended())
     }
 
     /// The release to go back to from the current one: the newest other one that a rollout brought to every worker,
@@ -227,35 +183,14 @@ impl From<&Entry> for api::Entry {
         let name = |id: Option<&ReleaseId>| id.map(ToString::to_string).unwrap_or_default();
         Self {
             rollout: entry.id,
-            kind: entry.kind.into(),
+            kind: entry.kind,
             by: entry.by.clone(),
             from: name(entry.from.as_ref().or(entry.to.as_ref())),
             to: name(entry.to.as_ref()),
             begun_usec: entry.begun_usec,
             ended_usec: entry.ended_usec.unwrap_or_default(),
-            state: match entry.state {
-                State::Running => api::EntryState::Running,
-                State::Paused => api::EntryState::Paused,
-                State::Restoring => api::EntryState::Restoring,
-                State::Done => api::EntryState::Done,
-                State::Restored => api::EntryState::Restored,
-                State::Failed => api::EntryState::Failed,
-                State::Aborted => api::EntryState::Aborted,
-                State::Interrupted => api::EntryState::Interrupted,
-            },
+            state: entry.state,
             failure: entry.failure.clone().unwrap_or_default(),
-        }
-    }
-}
-
-impl From<Kind> for api::Kind {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Reload => Self::Reload,
-            Kind::Deploy => Self::Deploy,
-            Kind::Rollback => Self::Rollback,
-            Kind::Package => Self::Package,
-            Kind::Undo => Self::Undo,
         }
     }
 }

@@ -85,7 +85,7 @@ impl Running {
         let from = if prepared.from.is_some() { &prepared.from } else { &prepared.to };
         let record = api::Rollout {
             id,
-            kind: prepared.kind.into(),
+            kind: prepared.kind,
             by: prepared.by.clone(),
             state: api::RolloutState::Running,
             from: name(from),

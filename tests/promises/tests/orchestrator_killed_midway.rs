@@ -57,7 +57,7 @@ fn a_rollout_is_brought_to_its_end(suite: Suite) {
         println!("{suite}: it dies at {point} {time}");
         let release = format!("good-{number}");
         cluster.let_orchestrator_die_at(point, time);
-        let deploy = cluster.app_cluster(["deploy", "/root/good", "--id", &release]);
+        let deploy = cluster.app_cluster(["deploy", "/srv/good", "--id", &release]);
         deploy.assert_exit_code(exit_code);
         assert_converged(&cluster, &release, api::EntryState::Done);
     }
@@ -67,12 +67,12 @@ fn a_rollout_is_brought_to_its_end(suite: Suite) {
 
 fn a_way_back_is_brought_to_its_end(suite: Suite) {
     let cluster = mortal(suite);
-    cluster.app_cluster(["deploy", "/root/good", "--id", "good"]).assert_exit_code(0);
+    cluster.app_cluster(["deploy", "/srv/good", "--id", "good"]).assert_exit_code(0);
     let load = cluster.load(Mode::WithGaps);
     for (number, (point, time)) in BACK.into_iter().enumerate() {
         println!("{suite}: it dies at {point} {time}");
         cluster.let_orchestrator_die_at(point, time);
-        let deploy = cluster.app_cluster(["deploy", "/root/fails-on-2", "--id", &format!("bad-{number}")]);
+        let deploy = cluster.app_cluster(["deploy", "/srv/fails-on-2", "--id", &format!("bad-{number}")]);
         deploy.assert_exit_code(2).assert_says("worker@2");
         assert_converged(&cluster, "good", api::EntryState::Restored);
     }
@@ -120,11 +120,11 @@ fn again_and_again_at_any_moment(suite: Suite) {
 fn mortal(suite: Suite) -> Cluster {
     let cluster = Cluster::installed(suite);
     cluster.replace_orchestrator_by_a_mortal_one();
-    cluster.run(["cp", "/usr/lib/app-cluster/release/worker", "/root/good"]).assert_success();
+    cluster.run(["cp", "/usr/lib/app-cluster/release/worker", "/srv/good"]).assert_success();
     let script = "#!/bin/sh\n\
          [ \"$APP_CLUSTER_INSTANCE\" != 2 ] || { echo 'not on this one' >&2; exit 1; }\n\
          exec /usr/lib/app-cluster/release/worker\n";
-    cluster.write_file("/root/fails-on-2", script);
+    cluster.write_file("/srv/fails-on-2", script);
     cluster
 }
 
