@@ -33,13 +33,13 @@ impl Rollout {
         step.is_canceled |= result == JobResult::Canceled;
         match (step.state, result) {
             (StepState::Restarting, JobResult::Done) => self.restart_done(at),
-            (StepState::Restoring, JobResult::Done) => {
+            (StepState::Restarting | StepState::Restoring, JobResult::Canceled) => self.looked(at, unit),
+            (StepState::Restarting, result) => self.failed(at, Fault::Job(result)),
+            // However the job ended: systemd may have gone on trying since, and got there.
+            (StepState::Restoring, _) => {
                 let is_back = step.is_replaced();
                 self.restored(at, is_back)
             }
-            (StepState::Restarting | StepState::Restoring, JobResult::Canceled) => self.looked(at, unit),
-            (StepState::Restarting, result) => self.failed(at, Fault::Job(result)),
-            (StepState::Restoring, _) => self.restored(at, false),
             _ => self.looked(at, unit),
         }
     }

@@ -53,6 +53,14 @@ fn a_worker_that_comes_back_late_has_come_back() {
 }
 
 #[test]
+fn a_failed_job_that_is_heard_of_after_the_worker_has_come_back_is_no_failure() {
+    let mut scene = Scene::new(1, 0, IN_PLACE);
+    scene.job(1, JobResult::Failed, unit(Failed, 2));
+    assert_eq!(scene.looked(1, unit(Failed, 2)), [Restart(1)]);
+    assert!(matches!(scene.job(1, JobResult::Failed, unit(Active, 4))[..], [Finish(Outcome::Restored(_))]));
+}
+
+#[test]
 fn whoever_came_up_on_the_new_release_meanwhile_goes_back_too() {
     let mut scene = Scene::new(2, 1, POLICY);
     scene.job(3, JobResult::Failed, unit(Activating, 2));
