@@ -43,13 +43,17 @@ pub struct Step {
     pub(crate) unit: Unit,
     /// The process it ran when the rollout began.
     pub(crate) original: Option<InvocationId>,
-    /// Whether it served when the rollout began or was put back, as far as can be told: no rollout is to blame for one that did not.
+    /// Whether it served when the rollout began or whenever it was taken, as far as can be told: no rollout is to blame
+    /// for one that did not.
     pub(crate) was_active: bool,
     /// The process that the restart under way is to replace.
     pub(crate) before: Option<InvocationId>,
     /// How often systemd had restarted it when it settled.
     pub(crate) restarts: u32,
     pub(crate) attempt: Attempt,
+    /// Its job has been asked for, and is not known to be missing.
+    pub(crate) is_asked: bool,
+    /// systemd has accepted its job.
     pub(crate) is_enqueued: bool,
     /// How many settle times have yet to end: those of earlier tries are among them, and the last one counts.
     pub(crate) settles: u32,
@@ -84,6 +88,7 @@ impl Step {
             before: None,
             restarts: planned.unit.restarts,
             attempt: Attempt(0),
+            is_asked: false,
             is_enqueued: false,
             settles: 0,
             is_refused: false,
@@ -158,9 +163,10 @@ impl Step {
     /// Begins a try in this state; what it ran until now has to be gone at its end.
     pub(crate) fn begin(&mut self, state: StepState) -> Attempt {
         self.state = state;
-        // Whom the way back takes while it serves has to come back.
-        self.was_active |= state == StepState::Restoring && self.unit.is_active();
+        // Who is taken while it serves has to come back.
+        self.was_active |= self.unit.is_active();
         self.before = self.unit.invocation;
+        self.is_asked = true;
         self.is_enqueued = false;
         self.is_refused = false;
         self.is_canceled = false;

@@ -40,7 +40,7 @@ impl Rollout {
     pub(super) fn may_go_on_taking(&self, at: usize) -> bool {
         let this = self.steps[at].instance;
         // Who waits for the same serves meanwhile.
-        let waits = |step: &Step| step.is_at_hand() && !step.is_enqueued && step.unit.is_active();
+        let waits = |step: &Step| step.is_at_hand() && !step.is_asked && step.unit.is_active();
         let is_restoring = |step: &Step| step.state == StepState::Restoring;
         let is_alone = self.count(|step| step.instance != this && is_restoring(step) && !waits(step)) == 0;
         let others = self.count(|step| step.instance != this && (step.is_capacity() || waits(step)));

@@ -109,13 +109,15 @@ impl Rollout {
     /// systemd does not know of the job, or no more: the others may have become fewer meanwhile.
     fn ask_again(&mut self, at: usize) -> Vec<Action> {
         let step = &mut self.steps[at];
+        step.is_asked = false;
         step.is_enqueued = false;
         step.is_canceled = false;
         step.was_active |= step.unit.is_active();
         if step.unit.is_active() && !self.may_go_on_taking(at) {
             return ignore("the others have become too few");
         }
-        let step = &self.steps[at];
+        let step = &mut self.steps[at];
+        step.is_asked = true;
         vec![Action::Restart(step.instance, step.attempt)]
     }
 

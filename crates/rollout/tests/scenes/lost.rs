@@ -2,10 +2,10 @@
 
 use rollout::unit::ActiveState::{Activating, Active, Failed, Inactive};
 use rollout::unit::{JobResult, Unit};
-use rollout::{Cause, Event, Outcome, Rollout};
+use rollout::{Cause, Event, Outcome, Policy, Rollout};
 
 use crate::scene::Ask::{Finish, Ignore, Restart, RestoreRelease, Settle};
-use crate::scene::{IN_PLACE, Scene, instance, new, old, planned, unit};
+use crate::scene::{IN_PLACE, POLICY, Scene, instance, new, old, planned, unit};
 
 #[test]
 fn a_lost_signal_is_made_up_by_looking() {
@@ -34,6 +34,18 @@ fn a_job_that_vanished_is_enqueued_again() {
     let mut scene = Scene::new(1, 0, IN_PLACE);
     scene.enqueued(1);
     assert_eq!(scene.looked(1, old()), [Restart(1)]);
+}
+
+#[test]
+fn who_has_been_asked_for_is_not_counted_on_although_the_answer_is_lost() {
+    let mut scene = Scene::new(3, 0, Policy { max_unavailable: 2, ..POLICY });
+    assert_eq!(scene.replace(1), [Restart(2), Restart(3)]);
+    scene.looked(1, unit(Activating, 4));
+    assert_eq!(scene.looked(2, old()), [Ignore], "only 3 could serve, and its job may be on its way");
+    assert_eq!(scene.looked(3, old()), [Restart(3)], "2 serves, and waits");
+    assert_eq!(scene.looked(2, old()), [Ignore]);
+    assert_eq!(scene.looked(1, new()), []);
+    assert_eq!(scene.looked(2, old()), [Restart(2)]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The way back to the old release.
 
-use rollout::unit::ActiveState::{Activating, Active, Failed, Inactive};
+use rollout::unit::ActiveState::{Activating, Active, Deactivating, Failed, Inactive};
 use rollout::unit::JobResult;
 use rollout::{Fault, Outcome};
 
@@ -50,6 +50,17 @@ fn a_worker_that_comes_back_late_has_come_back() {
     scene.job(2, JobResult::Failed, unit(Activating, 3));
     assert_eq!(scene.looked(2, unit(Active, 4)), []);
     assert!(matches!(scene.put_back(1)[..], [Finish(Outcome::Restored(_))]));
+}
+
+#[test]
+fn a_worker_that_served_only_when_it_was_taken_has_to_come_back_too() {
+    let mut scene = Scene::with(&[unit(Activating, 1)], 1, POLICY);
+    scene.looked(1, unit(Active, 7));
+    assert_eq!(scene.replace(2), [Restart(1)]);
+    assert_eq!(scene.too_long(1), [RestoreRelease]);
+    scene.looked(2, new());
+    assert_eq!(scene.looked(1, unit(Deactivating, 7)), [Restart(1)]);
+    assert_eq!(scene.too_long(1), [Finish(Outcome::Failed(fault(1, Fault::TooLong)))]);
 }
 
 #[test]
