@@ -29,6 +29,10 @@ const FLAT_KIB: f64 = 16.0;
 /// over so many rollouts is that less than what is forgotten.
 const ROLLOUTS_FOR_A_VERDICT: u32 = 8000;
 
+/// A rollout usually takes half a second. One that takes longer than this has waited for something, and what the
+/// journal says of it is kept.
+const SLOW: Duration = Duration::from_secs(3);
+
 /// What is looked at.
 const WHAT: [&str; 5] =
     ["resident (VmRSS), KiB", "anonymous (RssAnon), KiB", "descriptors", "threads", "match rules"];
@@ -51,7 +55,11 @@ pub(super) fn run(cluster: &Cluster, client: &Path, rollouts: u32) -> Result<Fin
     let mut samples = vec![sample(cluster, pid, 0)?];
     let mut times = Vec::new();
     for done in 1..=rollouts {
-        times.push(cluster.reload()?);
+        let took = cluster.reload()?;
+        if took > SLOW {
+            keep_journal(cluster, done, took)?;
+        }
+        times.push(took);
         if done.is_multiple_of(rollouts / SAMPLES.min(rollouts)) || done == rollouts {
             samples.push(sample(cluster, pid, done)?);
         }
@@ -63,6 +71,15 @@ pub(super) fn run(cluster: &Cluster, client: &Path, rollouts: u32) -> Result<Fin
     let report = demo::report(load.stop())?;
     ensure!(cluster.orchestrator()? == (pid, 0), "the orchestrator is no longer the process that it was");
     Ok(findings(&samples, &times, took, &report))
+}
+
+fn keep_journal(cluster: &Cluster, rollout: u32, took: Duration) -> Result<()> {
+    let since = format!("--since=-{}s", took.as_secs() + 2);
+    let text = cluster.machine.run(["journalctl", "--output=short-precise", &since]).into_success()?;
+    let path = std::env::temp_dir().join(format!("app-cluster-slow-rollout-{rollout}.log"));
+    fs::write(&path, text).with_context(|| format!("failed to write {}", path.display()))?;
+    eprintln!("xtask: rollout {rollout} took {}, its journal is {}", long(took), path.display());
+    Ok(())
 }
 
 fn sample(cluster: &Cluster, pid: u32, rollouts: u32) -> Result<Sample> {
