@@ -70,13 +70,6 @@ impl Rollout {
     /// were replaced and have yet to go back.
     pub fn go_back(plan: &[Planned], policy: Policy, cause: Cause) -> (Self, Vec<Action>) {
         let mut rollout = Self::new(plan, policy, Phase::Rolling);
-
-        // It carries load: whether it would have settled is of no interest any more.
-        for step in rollout.steps.iter_mut().filter(|step| step.is_surge()) {
-            if step.state == StepState::Settling {
-                step.state = StepState::Done;
-            }
-        }
         let actions = rollout.turn_back(cause);
         (rollout, actions)
     }

@@ -124,6 +124,11 @@ impl Step {
         self.is_at_hand() || self.state == StepState::Settling
     }
 
+    /// Whether all that was done to it was done by an orchestrator that is no more.
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.attempt == Attempt(0)
+    }
+
     /// Whether it serves and goes on doing so: what has yet to settle is not counted on.
     pub(crate) fn is_capacity(&self) -> bool {
         let is_steady = matches!(

@@ -67,7 +67,9 @@ impl World {
         let mut unproved = None;
         for step in running.machine.steps() {
             let was = before.step(step.instance()).map(Step::state);
-            if step.state() == StepState::Done && was == Some(StepState::Settling) {
+            // An extra worker that stays for the way back has not come through: it is only not stopped yet.
+            let stays = step.is_surge() && running.machine.cause().is_some();
+            if step.state() == StepState::Done && was == Some(StepState::Settling) && !stays {
                 let number = step.instance().number();
                 let (service, unit) = (self.systemd.service(number), self.systemd.unit(number, now));
                 let seen = self.orchestrator.read.get(&number).copied().unwrap_or(Unit::INACTIVE);

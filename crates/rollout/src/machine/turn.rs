@@ -73,6 +73,13 @@ impl Rollout {
 
     /// Stops the surge workers that serve nobody: one that failed would go on failing.
     fn drop_useless_surge(&mut self) -> Vec<Action> {
+        // One that an orchestrator before this had replaced carries load: whether it would have settled once more is of
+        // no interest.
+        for step in self.steps.iter_mut().filter(|step| step.is_surge()) {
+            if step.state == StepState::Settling && step.is_inherited() {
+                step.state = StepState::Done;
+            }
+        }
         let is_useless = |step: &Step| {
             let is_new =
                 matches!(step.state, StepState::Restarting | StepState::Settling | StepState::Failed);

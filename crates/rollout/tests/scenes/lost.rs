@@ -1,11 +1,11 @@
 //! Signals, jobs and orchestrators that are lost, and events that come too late.
 
-use rollout::unit::ActiveState::{Activating, Active, Failed, Inactive};
+use rollout::unit::ActiveState::{Activating, Active, Deactivating, Failed, Inactive};
 use rollout::unit::{JobResult, Unit};
 use rollout::{Cause, Event, Outcome, Policy, Rollout};
 
 use crate::scene::Ask::{Finish, Ignore, Restart, RestoreRelease, Settle};
-use crate::scene::{IN_PLACE, POLICY, Scene, instance, new, old, planned, unit};
+use crate::scene::{IN_PLACE, POLICY, Scene, instance, new, old, planned, planned_of, unit};
 
 #[test]
 fn a_lost_signal_is_made_up_by_looking() {
@@ -56,6 +56,16 @@ fn a_resumed_rollout_lets_the_replaced_ones_settle_and_takes_the_others() {
     assert_eq!(scene.settled(1, new()), []);
     assert_eq!(scene.settled(2, new()), [Restart(3)]);
     assert_eq!(scene.replace(3), [Finish(Outcome::Done)]);
+}
+
+#[test]
+fn an_inherited_extra_worker_stays_while_others_are_missing() {
+    let drains = Unit { has_job: true, ..unit(Deactivating, 1) };
+    let plan = planned_of(3, &[drains, new(), old(), new(), new()], 2, &[2, 4, 5]);
+    let (rollout, actions) = Rollout::begin(&plan, POLICY);
+    let mut scene = Scene::begun(rollout, actions);
+    let crashed = Unit { restarts: 1, ..unit(Activating, 5) };
+    assert_eq!(scene.looked(2, crashed), [RestoreRelease], "and no extra worker is stopped");
 }
 
 #[test]

@@ -149,12 +149,16 @@ impl Scene {
     }
 }
 
-/// The plan for these units; the numbers are those replaced already.
+/// The plan for these units, all of them wanted; the numbers are those replaced already.
 pub(crate) fn planned(units: &[Unit], surge: u32, replaced: &[u32]) -> Vec<Planned> {
+    planned_of(u32::try_from(units.len()).unwrap(), units, surge, replaced)
+}
+
+/// The plan for these units, of which so many are wanted and the others extra.
+pub(crate) fn planned_of(wanted: u32, units: &[Unit], surge: u32, replaced: &[u32]) -> Vec<Planned> {
     let candidates: Vec<_> = (1..)
         .zip(units)
         .map(|(number, unit)| Candidate { instance: instance(number), unit: *unit, is_held: false })
         .collect();
-    let wanted = u32::try_from(units.len()).unwrap();
     plan(&candidates, wanted, surge, |instance| replaced.contains(&instance.number()))
 }
