@@ -1,58 +1,87 @@
 //! One connection, from accept to close.
 
-use std::pin::{self, pin};
+mod http1;
+mod http2;
+mod opening;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioTimer;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::Draining;
+use self::opening::Opening;
+use crate::Drain;
 use crate::exchange::Exchange;
-use crate::service;
-use crate::stream::{HalfClosed, Stream};
+use crate::half_closed::HalfClosed;
+use crate::limits::{Limits, Overdue};
+use crate::stream::Stream;
 
 /// What all connections of a worker have in common.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    http: http1::Builder,
+    http1: hyper::server::conn::http1::Builder,
+    http2: hyper::server::conn::http2::Builder<hyper_util::rt::TokioExecutor>,
     router: Router,
-    linger: Duration,
-    draining: Draining,
+    limits: Limits,
+    manners: Manners,
+    drain: Drain,
     cut: CancellationToken,
     forced: AtomicUsize,
 }
 
-impl Connections {
-    pub(crate) fn new(router: Router, draining: Draining, linger: Duration) -> Self {
-        // nginx and HAProxy keep idle connections to a server for 60 s; whoever closes first should be them.
-        const IDLE: Duration = Duration::from_secs(75);
-        // A head of more is answered with 431.
-        const HEAD: usize = 64 * 1024;
+/// How connections are taken leave of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manners {
+    /// How long an idle connection is kept when the worker drains.
+    pub(crate) linger: Duration,
+    /// How long the peer of a WebSocket may take to answer Close.
+    pub(crate) goodbye: Duration,
+}
 
-        let mut http = http1::Builder::new();
-        // Also bounds how long a connection may be idle: it runs from the end of one answer to the end of the next head.
-        http.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(HEAD);
-        Self { http, router, linger, draining, cut: CancellationToken::new(), forced: AtomicUsize::new(0) }
+impl Connections {
+    pub(crate) fn new(router: Router, drain: Drain, limits: Limits, manners: Manners) -> Self {
+        Self {
+            http1: http1::builder(&limits),
+            http2: http2::builder(&limits),
+            router,
+            limits,
+            manners,
+            drain,
+            cut: CancellationToken::new(),
+            forced: AtomicUsize::new(0),
+        }
     }
 
     /// Serves one connection until it is closed, or cut.
     pub(crate) async fn serve(self: Arc<Self>, stream: TcpStream) {
-        let exchange = Arc::new(Exchange::default());
-        let conversation = self.converse(Stream::new(stream, Arc::clone(&exchange)), &exchange);
+        let exchange = Arc::new(Exchange::new());
+        let stream = Stream::new(stream, Arc::clone(&exchange));
         let closed = tokio::select! {
             biased;
-            closed = conversation => closed,
+            closed = self.converse(stream, &exchange) => closed,
             () = self.cut.cancelled() => return self.force(&exchange),
         };
-        tokio::select! {
-            () = closed.linger() => {}
-            () = self.cut.cancelled() => {}
+        // Everything has been answered: to end this is no loss.
+        if let Some(closed) = closed {
+            tokio::select! {
+                () = closed.linger() => {}
+                () = self.cut.cancelled() => {}
+            }
+        }
+    }
+
+    /// Until all is said. What is left is to wait for the peer's half to close.
+    async fn converse(self: &Arc<Self>, stream: Stream, exchange: &Arc<Exchange>) -> Option<HalfClosed> {
+        match self.open(stream, exchange).await {
+            Opening::Http1(stream) => self.converse_http1(stream, exchange).await,
+            Opening::Http2(stream) => {
+                self.converse_http2(stream, exchange).await;
+                None
+            }
+            Opening::Silent(closed) => Some(closed),
         }
     }
 
@@ -66,43 +95,14 @@ impl Connections {
         self.forced.load(Ordering::Relaxed)
     }
 
-    /// hyper lets go of a connection that is idle when it is asked to, without looking whether a
-    /// request has arrived meanwhile. So this looks, and if one has, hyper is given the same stream
-    /// again with the bytes that came.
-    async fn converse(&self, mut stream: Stream, exchange: &Arc<Exchange>) -> HalfClosed {
-        loop {
-            let (ended, rest) = self.speak_http(stream, exchange).await;
-            match ended {
-                Ended::Over => return rest.abandon(),
-                Ended::Idle => match rest.half_close() {
-                    Ok(closed) => return closed,
-                    Err(rest) => stream = rest,
-                },
-            }
-        }
+    /// The linger time of one connection: a quarter more at most, so that the clients of a worker
+    /// do not all connect anew in the same moment.
+    fn linger(&self) -> Duration {
+        self.manners.linger.mul_f64(1.0 + fastrand::f64() / 4.0)
     }
 
-    async fn speak_http(&self, stream: Stream, exchange: &Arc<Exchange>) -> (Ended, Stream) {
-        let answer =
-            service_fn(|request| service::answer(self.router.clone(), &self.draining, exchange, request));
-        let mut http = self.http.serve_connection(stream, answer);
-        let mut lingered = pin!(exchange.lingered(&self.draining, self.linger));
-        let mut asked_after = None;
-        let result = loop {
-            tokio::select! {
-                biased;
-                result = &mut http => break result,
-                () = &mut lingered, if asked_after.is_none() => {
-                    asked_after = Some(exchange.begun());
-                    pin::Pin::new(&mut http).graceful_shutdown();
-                }
-            }
-        };
-        // A request that began after that was answered with `Connection: close`: it was the last one.
-        let is_idle = result.is_ok() && asked_after == Some(exchange.begun());
-        let parts = http.into_parts();
-        let ended = if is_idle { Ended::Idle } else { Ended::Over };
-        (ended, parts.io.with_received(parts.read_buf))
+    fn note_overdue(&self, overdue: Overdue) {
+        tracing::debug!(?overdue, "a client did not do in time what it had to do, its connection is closed");
     }
 
     fn force(&self, exchange: &Exchange) {
@@ -114,19 +114,14 @@ impl Connections {
                 age_ms = current.since.elapsed().as_millis() as u64,
                 "a request did not end within the drain deadline, its connection is closed by force"
             ),
+            None if exchange.is_upgraded() => tracing::warn!(
+                "an application's protocol did not end within the drain deadline, its connection is closed by force"
+            ),
             None => tracing::warn!(
                 "a request was not received in full within the drain deadline, its connection is closed by force"
             ),
         }
     }
-}
-
-/// How an HTTP conversation ended.
-enum Ended {
-    /// By the peer, an error, or an answer that said `Connection: close`.
-    Over,
-    /// Because it was idle for the linger time. The peer has not been told.
-    Idle,
 }
 
 #[cfg(test)]

@@ -3,51 +3,76 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::notify;
 
 /// Tells whether the worker has begun to drain. Clones tell the same.
 ///
 /// For handlers that would otherwise hold their connection until the drain deadline: a long poll
-/// may answer early, an event stream may end.
+/// may answer early. For background tasks, too: the worker waits for those that hold it.
 #[derive(Debug, Clone, Default)]
-pub struct Draining(CancellationToken);
+pub struct Drain {
+    begun: CancellationToken,
+    holds: TaskTracker,
+}
 
-impl Draining {
+/// Has a worker wait with its end, until it is dropped or the drain deadline has passed.
+#[must_use = "the worker waits only while this is there"]
+#[derive(Debug)]
+pub struct Hold(#[expect(dead_code, reason = "it is there to be dropped")] TaskTrackerToken);
+
+impl Drain {
     /// Whether the drain has begun. It never ends: a worker that drains goes away.
-    pub fn is_draining(&self) -> bool {
-        self.0.is_cancelled()
+    pub fn has_begun(&self) -> bool {
+        self.begun.is_cancelled()
     }
 
     /// Waits until the drain begins.
     pub async fn begun(&self) {
-        self.0.cancelled().await;
+        self.begun.cancelled().await;
+    }
+
+    /// Has the worker wait with its end, for work that belongs to no connection: a queue that is to
+    /// be written, a job that is to be handed back. The drain deadline holds for it as well.
+    pub fn hold(&self) -> Hold {
+        Hold(self.holds.token())
+    }
+
+    pub(crate) fn begun_owned(&self) -> WaitForCancellationFutureOwned {
+        self.begun.clone().cancelled_owned()
     }
 
     pub(crate) fn begin(&self) {
-        self.0.cancel();
+        self.begun.cancel();
     }
-}
 
-/// Waits until the last connection has ended, at most for `deadline`. systemd is told every second
-/// how many are left. Returns whether all have ended.
-pub(crate) async fn wind_down(connections: &TaskTracker, deadline: Duration) -> bool {
-    // Long enough that one late tick does not end the patience that it asks for.
-    const TURN: Duration = Duration::from_secs(1);
-    const EXTENSION: Duration = Duration::from_secs(5);
+    /// Waits until the last connection and the last [`Hold`] are gone, at most for `deadline`. systemd is
+    /// told every second how many are left. Returns whether all are gone.
+    pub(crate) async fn wind_down(&self, connections: &TaskTracker, deadline: Duration) -> bool {
+        // Long enough that one late tick does not end the patience that it asks for.
+        const TURN: Duration = Duration::from_secs(1);
+        const EXTENSION: Duration = Duration::from_secs(5);
 
-    connections.close();
-    let end = Instant::now() + deadline;
-    let mut turn = tokio::time::interval(TURN);
-    turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            biased;
-            () = connections.wait() => return true,
-            () = tokio::time::sleep_until(end) => return false,
-            _ = turn.tick() => notify::draining(connections.len(), EXTENSION),
+        connections.close();
+        self.holds.close();
+        let end = Instant::now() + deadline;
+        let mut turn = tokio::time::interval(TURN);
+        turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let all_gone = async {
+            connections.wait().await;
+            self.holds.wait().await;
+        };
+        tokio::pin!(all_gone);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut all_gone => return true,
+                () = tokio::time::sleep_until(end) => return false,
+                _ = turn.tick() => notify::draining(connections.len(), self.holds.len(), EXTENSION),
+            }
         }
     }
 }
@@ -62,8 +87,21 @@ mod tests {
         connections.spawn(tokio::time::sleep(Duration::from_secs(3)));
         connections.spawn(tokio::time::sleep(Duration::from_secs(7)));
         let start = Instant::now();
-        assert!(wind_down(&connections, Duration::from_secs(30)).await);
+        assert!(Drain::default().wind_down(&connections, Duration::from_secs(30)).await);
         assert_eq!(start.elapsed(), Duration::from_secs(7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ends_with_the_last_hold() {
+        let drain = Drain::default();
+        let hold = drain.hold();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            drop(hold);
+        });
+        let start = Instant::now();
+        assert!(drain.wind_down(&TaskTracker::new(), Duration::from_secs(30)).await);
+        assert_eq!(start.elapsed(), Duration::from_secs(4));
     }
 
     #[tokio::test(start_paused = true)]
@@ -71,12 +109,12 @@ mod tests {
         let connections = TaskTracker::new();
         connections.spawn(std::future::pending::<()>());
         let start = Instant::now();
-        assert!(!wind_down(&connections, Duration::from_secs(30)).await);
+        assert!(!Drain::default().wind_down(&connections, Duration::from_secs(30)).await);
         assert_eq!(start.elapsed(), Duration::from_secs(30));
     }
 
     #[tokio::test]
     async fn ends_at_once_without_connections() {
-        assert!(wind_down(&TaskTracker::new(), Duration::from_secs(30)).await);
+        assert!(Drain::default().wind_down(&TaskTracker::new(), Duration::from_secs(30)).await);
     }
 }

@@ -1,32 +1,73 @@
-//! What a connection is doing: a request and its answer, or nothing.
+//! What a connection is doing: a request and its answer, or waiting for one.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use http::{Method, Request, Uri};
 use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use crate::Draining;
+use crate::Drain;
+use crate::limits::{Limits, Overdue};
+use crate::websocket::Goodbye;
 
-/// The request and answer that a connection is busy with.
+/// The request and answer that a connection is busy with, and what it waits for.
 ///
 /// ```text
-///        begin                 answered                flushed
-/// idle ---------> answering ------------> answered --------------> idle
+///            received          begin               answered              flushed
+/// first byte --------> head ----------> answering ---------> answered ------------> next request
+///                        ^                                                              |
+///                        +----------------------------- received -----------------------+
 /// ```
 /// A connection counts as busy until the kernel has the last byte of the answer, not just until
 /// the answer exists: a slow reader may leave much of it in the worker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Exchange {
     state: Mutex<State>,
     idle: Notify,
+    /// A deadline has come nearer than it was.
+    hurry: Notify,
+    is_stuck: AtomicBool,
+    is_upgraded: AtomicBool,
+    goodbye: Mutex<Option<Box<Goodbye>>>,
+    /// The stream is gone, whoever had it last.
+    closed: CancellationToken,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// The last request that began, until all are answered.
     current: Option<Current>,
-    answered: bool,
+    /// How many are not answered yet: with HTTP/1.1 one at most.
+    open: usize,
     begun: u64,
+    is_multiplexed: bool,
+    awaited: Awaited,
+    since: Instant,
+    stuck_since: Option<Instant>,
+}
+
+/// There while a request has not been answered.
+#[derive(Debug)]
+#[must_use = "the request counts as answered when this is dropped"]
+pub(crate) struct Busy(Arc<Exchange>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.state().open -= 1;
+    }
+}
+
+/// What the client has to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    FirstByte,
+    RestOfHead,
+    /// It has asked, and it is the worker's turn.
+    Nothing,
+    NextRequest,
 }
 
 /// A request in progress.
@@ -38,30 +79,118 @@ pub(crate) struct Current {
 }
 
 impl Exchange {
-    /// The head of a request has been read.
-    pub(crate) fn begin<B>(&self, request: &Request<B>) {
-        let mut state = self.state();
-        state.current = Some(Current {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            since: Instant::now(),
-        });
-        state.answered = false;
-        state.begun += 1;
+    /// Of a connection that has just been accepted.
+    pub(crate) fn new() -> Self {
+        Self {
+            state: Mutex::new(State {
+                current: None,
+                open: 0,
+                begun: 0,
+                is_multiplexed: false,
+                awaited: Awaited::FirstByte,
+                since: Instant::now(),
+                stuck_since: None,
+            }),
+            idle: Notify::new(),
+            hurry: Notify::new(),
+            is_stuck: AtomicBool::new(false),
+            is_upgraded: AtomicBool::new(false),
+            goodbye: Mutex::new(None),
+            closed: CancellationToken::new(),
+        }
     }
 
-    /// The answer has been handed over, to its last byte.
-    pub(crate) fn answered(&self) {
-        self.state().answered = true;
+    /// The connection speaks HTTP/2: bytes that come need not be a head, and requests overlap.
+    pub(crate) fn multiplex(&self) {
+        let mut state = self.state();
+        state.is_multiplexed = true;
+        state.awaited = Awaited::NextRequest;
+        state.since = Instant::now();
+    }
+
+    /// Bytes have come.
+    pub(crate) fn received(&self) {
+        let mut state = self.state();
+        let is_waiting = matches!(state.awaited, Awaited::FirstByte | Awaited::NextRequest);
+        if is_waiting && !state.is_multiplexed {
+            state.awaited = Awaited::RestOfHead;
+            state.since = Instant::now();
+        }
+    }
+
+    /// No more bytes are there, and somebody wants some.
+    pub(crate) fn starved(&self) {
+        if self.state().awaited == Awaited::RestOfHead {
+            self.hurry.notify_one();
+        }
+    }
+
+    /// The head of a request has been read. What is returned is to be dropped when its answer has been
+    /// handed over, to the last byte.
+    pub(crate) fn begin<B>(self: &Arc<Self>, request: &Request<B>) -> Busy {
+        let mut state = self.state();
+        let since = Instant::now();
+        state.current = Some(Current { method: request.method().clone(), uri: request.uri().clone(), since });
+        state.open += 1;
+        state.begun += 1;
+        state.awaited = Awaited::Nothing;
+        Busy(Arc::clone(self))
     }
 
     /// Everything handed over so far has been passed to the kernel.
     pub(crate) fn flushed(&self) {
         let mut state = self.state();
-        if state.answered && state.current.take().is_some() {
+        if state.open == 0 && state.current.take().is_some() {
+            state.awaited = Awaited::NextRequest;
+            state.since = Instant::now();
             drop(state);
             self.idle.notify_waiters();
         }
+    }
+
+    /// The kernel takes no more bytes, for the client does not read.
+    pub(crate) fn stuck(&self) {
+        if !self.is_stuck.swap(true, Ordering::Relaxed) {
+            self.state().stuck_since = Some(Instant::now());
+            self.hurry.notify_one();
+        }
+    }
+
+    /// The kernel has taken some.
+    pub(crate) fn written(&self) {
+        if self.is_stuck.load(Ordering::Relaxed) {
+            self.is_stuck.store(false, Ordering::Relaxed);
+            self.state().stuck_since = None;
+        }
+    }
+
+    /// The answer switches to another protocol, of which this is the goodbye.
+    pub(crate) fn upgrade(&self, goodbye: Option<Goodbye>) {
+        *self.goodbye.lock().unwrap_or_else(PoisonError::into_inner) = goodbye.map(Box::new);
+        self.is_upgraded.store(true, Ordering::Release);
+    }
+
+    /// The goodbye, for the stream.
+    pub(crate) fn take_goodbye(&self) -> Option<Box<Goodbye>> {
+        match self.is_upgraded() {
+            true => self.goodbye.lock().unwrap_or_else(PoisonError::into_inner).take(),
+            false => None,
+        }
+    }
+
+    /// Whether what follows the answer is no longer HTTP.
+    pub(crate) fn is_upgraded(&self) -> bool {
+        self.is_upgraded.load(Ordering::Acquire)
+    }
+
+    /// The stream is gone.
+    pub(crate) fn close(&self) {
+        self.closed.cancel();
+    }
+
+    /// Waits until the stream is gone. After an upgrade it is the application's.
+    pub(crate) async fn closed(&self) {
+        self.closed.cancelled().await;
     }
 
     /// The request in progress, if there is one.
@@ -78,8 +207,8 @@ impl Exchange {
     ///
     /// The time starts anew after an answer: one that began before the drain could not say
     /// `Connection: close`, so its client may send another request.
-    pub(crate) async fn lingered(&self, draining: &Draining, linger: Duration) {
-        draining.begun().await;
+    pub(crate) async fn lingered(&self, drain: &Drain, linger: Duration) {
+        drain.begun().await;
         loop {
             self.until_idle().await;
             let begun = self.begun();
@@ -101,68 +230,43 @@ impl Exchange {
         }
     }
 
+    /// Waits until the client has not done in time what it had to do.
+    ///
+    /// A timer is set once for many requests: when it is over, the next deadline is worked out.
+    /// Only one that comes nearer than expected (`hurry`) is set at once.
+    pub(crate) async fn overdue(&self, limits: &Limits) -> Overdue {
+        loop {
+            let (what, at) = self.deadline(limits);
+            if at <= Instant::now()
+                && let Some(what) = what
+            {
+                return what;
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(at) => {}
+                () = self.hurry.notified() => {}
+            }
+        }
+    }
+
+    /// What has to happen next and until when; while it is the worker's turn, when to look again.
+    fn deadline(&self, limits: &Limits) -> (Option<Overdue>, Instant) {
+        let state = self.state();
+        if let Some(since) = state.stuck_since {
+            return (Some(Overdue::Write), since + limits.write);
+        }
+        match state.awaited {
+            Awaited::FirstByte => (Some(Overdue::FirstByte), state.since + limits.first_byte),
+            Awaited::RestOfHead => (Some(Overdue::Head), state.since + limits.head),
+            Awaited::NextRequest => (Some(Overdue::Idle), state.since + limits.idle),
+            Awaited::Nothing => (None, Instant::now() + limits.idle),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-
-    const LINGER: Duration = Duration::from_secs(2);
-
-    fn request() -> Request<()> {
-        Request::new(())
-    }
-
-    /// Waits for the end of the linger time in a task of its own; returns how long it took.
-    fn linger(exchange: &Arc<Exchange>, draining: &Draining) -> tokio::task::JoinHandle<Duration> {
-        let (exchange, draining) = (Arc::clone(exchange), draining.clone());
-        tokio::spawn(async move {
-            let start = tokio::time::Instant::now();
-            exchange.lingered(&draining, LINGER).await;
-            start.elapsed()
-        })
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_idle_connection_lingers_from_the_beginning_of_the_drain() {
-        let (exchange, draining) = (Arc::new(Exchange::default()), Draining::default());
-        let lingered = linger(&exchange, &draining);
-        tokio::time::sleep(Duration::from_secs(100)).await;
-        assert!(!lingered.is_finished());
-        draining.begin();
-        assert_eq!(lingered.await.unwrap(), Duration::from_secs(102));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_busy_connection_lingers_from_its_last_byte() {
-        let (exchange, draining) = (Arc::new(Exchange::default()), Draining::default());
-        exchange.begin(&request());
-        draining.begin();
-        let lingered = linger(&exchange, &draining);
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        exchange.flushed();
-        assert!(exchange.current().is_some(), "an early flush is not the end of the answer");
-        exchange.answered();
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        assert!(!lingered.is_finished(), "the kernel does not have the answer yet");
-        exchange.flushed();
-        assert_eq!(lingered.await.unwrap(), Duration::from_secs(22));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_request_within_the_linger_time_starts_it_anew() {
-        let (exchange, draining) = (Arc::new(Exchange::default()), Draining::default());
-        draining.begin();
-        let lingered = linger(&exchange, &draining);
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        exchange.begin(&request());
-        exchange.answered();
-        exchange.flushed();
-        assert_eq!(lingered.await.unwrap(), Duration::from_secs(4));
-    }
-}
+mod tests;

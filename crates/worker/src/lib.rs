@@ -16,29 +16,42 @@
 //! - It says READY=1 once it accepts, and feeds the watchdog from the runtime that serves: when
 //!   that stalls, systemd replaces the process.
 //! - SIGTERM (or SIGINT) drains. It stops accepting first; connections it has not accepted belong
-//!   to its siblings. Every answer from then on says `Connection: close`. Idle connections linger:
-//!   the next request on them is still answered. What is still idle after that is closed gently,
-//!   what is busy may finish until the drain deadline. Then [`serve`] returns.
+//!   to its siblings. What is busy may finish until the drain deadline, the others are taken leave of in
+//!   their protocol's own words. Then [`serve`] returns.
 //!
-//! [`Worker`] has the few settings, and a [`Draining`] handle for handlers that want to know.
+//! | protocol | what its client is told in a drain |
+//! |---|---|
+//! | HTTP/1.1 | every answer says `Connection: close`; an idle connection lingers, its next request is still answered, and it is closed gently after that |
+//! | HTTP/2 (prior knowledge) | GOAWAY twice: send nothing new, and after a round trip, nothing new is taken (RFC 9113 §6.8) |
+//! | WebSocket | Close 1001 between two frames of the application, and a moment to answer it |
+//! | server-sent events | the stream ends after an event; its client connects again by itself |
+//!
+//! Applications need not do anything for it. One that would hold its connection, as a long poll does, or has background
+//! tasks to end, asks [`Drain`]. [`Worker`] has the settings, among them what a client may cost: silence, slow
+//! heads and bodies, answers that it does not read.
+//!
 //! Nothing here logs by itself: install a [`tracing`] subscriber to see what the worker does.
 //!
-//! Served is HTTP/1.1. A server cannot tell an idle HTTP/1.1 client that its connection is about
-//! to be closed, so a client that stays silent for the whole linger time and sends at the very
-//! moment of the close must open a new connection (RFC 9112 §9.3.1).
+//! A server cannot tell an idle HTTP/1.1 client that its connection is about to be closed, so a client that stays silent
+//! for the whole linger time and sends at the very moment of the close must open a new connection (RFC 9112 §9.3.1).
 
 mod accept;
+mod answer;
 mod connection;
 mod drain;
 mod error;
 mod exchange;
+mod half_closed;
+mod limits;
 mod listener;
 mod notify;
 mod service;
 mod stream;
+mod upload;
+mod websocket;
 mod worker;
 
-pub use drain::Draining;
+pub use drain::{Drain, Hold};
 pub use error::Error;
 pub use worker::Worker;
 

@@ -17,8 +17,9 @@ pub(crate) fn ready(address: SocketAddr) {
 /// STOPPING=1 is not sent. systemd would then take a worker that somebody sent SIGTERM by hand for
 /// one that was stopped on purpose; the orchestrator tells the two apart by whether the unit left
 /// `active` before its process ended.
-pub(crate) fn draining(connections: usize, extension: Duration) {
-    let status = format!("draining, {}", count(connections, "connection"));
+pub(crate) fn draining(connections: usize, holds: usize, extension: Duration) {
+    let tasks = if holds > 0 { format!(", {}", count(holds, "background task")) } else { String::new() };
+    let status = format!("draining, {}{tasks}", count(connections, "connection"));
     let extension = u32::try_from(extension.as_micros()).unwrap_or(u32::MAX);
     tell(&[NotifyState::Status(&status), NotifyState::ExtendTimeoutUsec(extension)]);
 }

@@ -2,76 +2,43 @@
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::response::IntoResponse;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Response, StatusCode};
-use http_body::{Frame, SizeHint};
-use hyper::body::Incoming;
+use http::{Request, StatusCode};
+use hyper::body::{Body as _, Incoming};
 use tower::ServiceExt;
 
-use crate::Draining;
-use crate::exchange::Exchange;
+use crate::limits::Limits;
+use crate::upload::{Cut, Upload};
 
-/// Answers one request. While the worker drains, every answer says `Connection: close`, which also
-/// makes hyper close the connection after it.
-pub(crate) async fn answer(
-    router: Router,
-    draining: &Draining,
-    exchange: &Arc<Exchange>,
-    request: Request<Incoming>,
-) -> Result<Response<Answer>, Infallible> {
-    exchange.begin(&request);
-    let path = request.uri().clone();
-    // A handler that panics costs its own request and nobody else's.
-    let mut response = match AssertUnwindSafe(router.oneshot(request)).catch_unwind().await {
-        Ok(answered) => answered?,
+/// Has the application answer one request. A handler that panics costs its own request and nobody else's; so does a
+/// body that is too large or stops coming.
+pub(crate) async fn answer(router: Router, limits: &Limits, request: Request<Incoming>) -> Response {
+    let (head, body) = request.into_parts();
+    if limits.max_body.is_some_and(|most| body.size_hint().lower() > most) {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    }
+    let path = head.uri.clone();
+    let (body, cut) = match body.is_end_stream() {
+        true => (Body::new(body), Cut::default()),
+        false => Upload::watch(body, limits),
+    };
+    match AssertUnwindSafe(router.oneshot(Request::from_parts(head, body))).catch_unwind().await {
+        // Handlers know only that the body broke off, and answer 400.
+        Ok(answered) => cut.status().map_or_else(|| infallible(answered), IntoResponse::into_response),
         Err(_) => {
             tracing::error!(path = path.path(), "a handler panicked, answering 500");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
-    };
-    if draining.is_draining() {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    Ok(response.map(|body| Answer { body, exchange: Arc::clone(exchange) }))
-}
-
-/// The body of an answer, which tells the exchange when hyper has taken all of it.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    body: Body,
-    exchange: Arc<Exchange>,
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        self.exchange.answered();
     }
 }
 
-impl http_body::Body for Answer {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+fn infallible<T>(result: Result<T, Infallible>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(never) => match never {},
     }
 }

@@ -4,33 +4,68 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use axum::body::Bytes;
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::rt::TokioIo;
 use rustix::net::{RecvFlags, Shutdown};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::exchange::Exchange;
+use crate::half_closed::HalfClosed;
+use crate::websocket::Goodbye;
 
 /// A TCP connection that can be handed from one HTTP conversation to the next.
 #[derive(Debug)]
 pub(crate) struct Stream {
     /// Bytes that were received but not yet given to the conversation that is to read them.
     received: Bytes,
-    io: TokioIo<TcpStream>,
+    tcp: TcpStream,
     exchange: Arc<Exchange>,
+    /// Present once it is a WebSocket's.
+    goodbye: Option<Box<Goodbye>>,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.exchange.close();
+    }
 }
 
 impl Stream {
-    pub(crate) fn new(stream: TcpStream, exchange: Arc<Exchange>) -> Self {
-        Self { received: Bytes::new(), io: TokioIo::new(stream), exchange }
+    pub(crate) fn new(tcp: TcpStream, exchange: Arc<Exchange>) -> Self {
+        Self { received: Bytes::new(), tcp, exchange, goodbye: None }
+    }
+
+    /// What has been received and nobody has read yet.
+    pub(crate) fn received(&self) -> &[u8] {
+        &self.received
+    }
+
+    /// Waits for bytes and keeps them with those received before. Without an error and without more bytes the peer
+    /// has ended its half.
+    pub(crate) async fn receive(&mut self) -> io::Result<usize> {
+        const MOST: usize = 8 * 1024;
+        let mut buffer = Vec::with_capacity(self.received.len() + MOST);
+        buffer.extend_from_slice(&self.received);
+        let length = loop {
+            self.tcp.readable().await?;
+            match self.tcp.try_read_buf(&mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.exchange.starved(),
+                result => break result?,
+            }
+        };
+        if length > 0 {
+            self.exchange.received();
+            self.exchange.starved();
+        }
+        self.received = buffer.into();
+        Ok(length)
     }
 
     /// The same stream, for the next conversation, with what the last one received but did not use.
-    pub(crate) fn with_received(self, received: Bytes) -> Self {
-        Self { received, ..self }
+    pub(crate) fn with_received(mut self, received: Bytes) -> Self {
+        self.received = received;
+        self
     }
 
     /// Ends the sending half, unless the peer has begun another request: then the stream is given
@@ -40,11 +75,11 @@ impl Stream {
         if !self.received.is_empty() {
             return Err(self);
         }
-        let stream = self.io.inner();
         let mut buffer = [0; 4096];
         // Not try_read: tokio would answer from what it knew when it last asked epoll.
-        match rustix::net::recv(stream, &mut buffer, RecvFlags::DONTWAIT) {
+        match rustix::net::recv(&self.tcp, &mut buffer, RecvFlags::DONTWAIT) {
             Ok((length @ 1.., _)) => {
+                self.exchange.received();
                 self.received = Bytes::copy_from_slice(&buffer[..length]);
                 Err(self)
             }
@@ -54,59 +89,102 @@ impl Stream {
 
     /// Ends the sending half. Whatever the peer still sends is not answered.
     pub(crate) fn abandon(self) -> HalfClosed {
-        let stream = self.io.into_inner();
         // An error here means that the peer is gone already.
-        let _ = rustix::net::shutdown(&stream, Shutdown::Write);
-        HalfClosed(stream)
+        let _ = rustix::net::shutdown(&self.tcp, Shutdown::Write);
+        HalfClosed::new(self)
     }
-}
 
-/// A connection that has been sent everything it will be sent.
-#[must_use = "dropped at once it may reset the connection and destroy the last answer"]
-#[derive(Debug)]
-pub(crate) struct HalfClosed(TcpStream);
-
-impl HalfClosed {
-    /// Reads and discards until the peer has closed as well, at most for a second. Closing with
-    /// unread bytes makes the kernel send a reset, and a reset makes the peer throw away answers
-    /// that it has received but not yet read (RFC 9112 §9.6).
-    pub(crate) async fn linger(self) {
-        let peer_closes = async {
-            while self.0.readable().await.is_ok() {
-                match self.0.try_read(&mut [0; 16 * 1024]) {
-                    Ok(1..) => {}
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    _ => break,
-                }
+    /// Receives and discards. Ready when the peer has ended its half, or is gone.
+    pub(crate) fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            let mut buffer = ReadBuf::new(&mut buffer);
+            match ready!(Pin::new(&mut self.tcp).poll_read(context, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {}
+                _ => return Poll::Ready(()),
             }
+        }
+    }
+
+    fn poll_send(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let sent = Pin::new(&mut self.tcp).poll_write(context, bytes);
+        self.note_progress(&sent);
+        sent
+    }
+
+    fn note_progress(&self, sent: &Poll<io::Result<usize>>) {
+        if sent.is_pending() { self.exchange.stuck() } else { self.exchange.written() }
+    }
+
+    /// Sends what the application of a WebSocket wants to send, or discards it after the goodbye.
+    fn poll_send_frames(
+        &mut self,
+        context: &mut Context<'_>,
+        mut goodbye: Box<Goodbye>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let sent = match goodbye.is_open() {
+            true => self.poll_send(context, bytes),
+            false => Poll::Ready(Ok(bytes.len())),
         };
-        // At the time limit the peer has had its answer for a second; nothing more can be done for it.
-        let _ = tokio::time::timeout(Duration::from_secs(1), peer_closes).await;
+        if let Poll::Ready(Ok(length)) = &sent
+            && goodbye.is_open()
+        {
+            goodbye.sent(&bytes[..*length]);
+            let _ = goodbye.poll_say(context, |context, close| self.poll_send(context, close));
+        }
+        self.goodbye = Some(goodbye);
+        sent
+    }
+
+    /// Whether a WebSocket has been said goodbye to and the peer has had its moment.
+    fn poll_goodbye(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(mut goodbye) = self.goodbye.take() else { return Poll::Pending };
+        let is_over = goodbye.poll_say(context, |context, close| self.poll_send(context, close));
+        self.goodbye = Some(goodbye);
+        is_over
     }
 }
 
-impl Read for Stream {
+impl AsyncRead for Stream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        mut buffer: ReadBufCursor<'_>,
+        buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.received.is_empty() {
-            return Pin::new(&mut self.io).poll_read(context, buffer);
+        if !self.received.is_empty() {
+            let length = self.received.len().min(buffer.remaining());
+            buffer.put_slice(&self.received.split_to(length));
+            return Poll::Ready(Ok(()));
         }
-        let length = self.received.len().min(buffer.remaining());
-        buffer.put_slice(&self.received.split_to(length));
-        Poll::Ready(Ok(()))
+        if self.goodbye.is_some() && self.poll_goodbye(context).is_ready() {
+            // Nothing more is read, as if the peer had ended its half.
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.tcp).poll_read(context, buffer);
+        match read {
+            Poll::Pending => self.exchange.starved(),
+            Poll::Ready(Ok(())) if buffer.filled().len() > before => self.exchange.received(),
+            Poll::Ready(_) => {}
+        }
+        read
     }
 }
 
-impl Write for Stream {
+impl AsyncWrite for Stream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(context, bytes)
+        if self.goodbye.is_none() {
+            self.goodbye = self.exchange.take_goodbye();
+        }
+        match self.goodbye.take() {
+            Some(goodbye) => self.poll_send_frames(context, goodbye, bytes),
+            None => self.poll_send(context, bytes),
+        }
     }
 
     fn poll_write_vectored(
@@ -114,23 +192,32 @@ impl Write for Stream {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(context, slices)
+        if self.exchange.is_upgraded() {
+            let first = slices.iter().find(|slice| !slice.is_empty());
+            return self.poll_write(context, first.map_or(&[], |slice| slice));
+        }
+        let sent = Pin::new(&mut self.tcp).poll_write_vectored(context, slices);
+        self.note_progress(&sent);
+        sent
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        self.tcp.is_write_vectored()
     }
 
     /// hyper flushes only after its own buffer is empty.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.io).poll_flush(context))?;
+        ready!(Pin::new(&mut self.tcp).poll_flush(context))?;
         self.exchange.flushed();
         Poll::Ready(Ok(()))
     }
 
-    /// Does nothing: hyper would close without looking whether another request has arrived.
-    /// [`Stream::half_close`] looks.
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    /// Of HTTP/1.1 this does nothing: hyper would close without looking whether another request has arrived.
+    /// [`Stream::half_close`] looks. An application's protocol ends it in its own way.
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.exchange.is_upgraded() {
+            true => Pin::new(&mut self.tcp).poll_shutdown(context),
+            false => Poll::Ready(Ok(())),
+        }
     }
 }

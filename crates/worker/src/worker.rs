@@ -10,8 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-use crate::connection::Connections;
-use crate::{Draining, Error, accept, drain, listener, notify};
+use crate::connection::{Connections, Manners};
+use crate::limits::Limits;
+use crate::{Drain, Error, accept, listener, notify};
 
 /// A worker and its settings.
 ///
@@ -22,11 +23,11 @@ use crate::{Draining, Error, accept, drain, listener, notify};
 ///
 /// # async fn run() -> Result<(), app_cluster_worker::Error> {
 /// let worker = Worker::new().linger(Duration::from_secs(5));
-/// let draining = worker.draining();
+/// let drain = worker.drain();
 /// let router = Router::new().route(
 ///     "/events",
 ///     get(|| async move {
-///         draining.begun().await;
+///         drain.begun().await;
 ///         "no more events from me\n"
 ///     }),
 /// );
@@ -39,7 +40,10 @@ pub struct Worker {
     listener: String,
     linger: Duration,
     drain_timeout: Duration,
-    draining: Draining,
+    goodbye: Duration,
+    limits: Limits,
+    max_connections: usize,
+    drain: Drain,
 }
 
 impl Default for Worker {
@@ -48,7 +52,10 @@ impl Default for Worker {
             listener: "http".to_owned(),
             linger: Duration::from_secs(2),
             drain_timeout: Duration::from_secs(30),
-            draining: Draining::default(),
+            goodbye: Duration::from_secs(5),
+            limits: Limits::default(),
+            max_connections: usize::MAX,
+            drain: Drain::default(),
         }
     }
 }
@@ -79,9 +86,68 @@ impl Worker {
         self
     }
 
-    /// Tells handlers whether this worker drains.
-    pub fn draining(&self) -> Draining {
-        self.draining.clone()
+    /// How long the client of a WebSocket may take to answer the Close 1001 that a draining worker sends between
+    /// two frames of the application. Default: 5 s.
+    pub fn goodbye(mut self, goodbye: Duration) -> Self {
+        self.goodbye = goodbye;
+        self
+    }
+
+    /// How long a new connection may keep silent. Default: 10 s.
+    pub fn first_byte_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.first_byte = timeout;
+        self
+    }
+
+    /// How long the head of an HTTP/1.1 request may take, from its first byte to its last. Default: 10 s.
+    pub fn head_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.head = timeout;
+        self
+    }
+
+    /// How long a connection is kept between an answer and the next request. Longer than a proxy in front keeps it
+    /// (60 s with nginx and HAProxy), so that it is the proxy that closes. Default: 75 s.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.idle = timeout;
+        self
+    }
+
+    /// How long a client may keep a handler waiting for the next piece of a body. Then the request is answered
+    /// with 408. Default: 30 s.
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.body = timeout;
+        self
+    }
+
+    /// How long a client may take no byte of an answer. Then its connection is closed. Default: 30 s.
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.write = timeout;
+        self
+    }
+
+    /// The largest head of a request in bytes, 8 KiB at least. A larger one is answered with 431. Default: 64 KiB.
+    pub fn max_head(mut self, bytes: usize) -> Self {
+        self.limits.max_head = bytes.max(8 * 1024);
+        self
+    }
+
+    /// The largest body of a request in bytes. A larger one is answered with 413. Default: no limit but those that
+    /// axum's extractors have.
+    pub fn max_body(mut self, bytes: u64) -> Self {
+        self.limits.max_body = Some(bytes);
+        self
+    }
+
+    /// How many connections are served at once, and never more than seven eighths of `LimitNOFILE=`. Whoever comes
+    /// then waits in the queue, or is served by a sibling. Default: as many as that.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = connections.max(1);
+        self
+    }
+
+    /// Tells handlers and background tasks when this worker drains, and lets them hold its end.
+    pub fn drain(&self) -> Drain {
+        self.drain.clone()
     }
 
     /// Serves `router` until SIGTERM or SIGINT, drains, and returns. It takes the listener out of
@@ -110,19 +176,20 @@ impl Worker {
 
     /// Serves until `stop`, then drains. Returns how many connections had to be closed by force.
     async fn run(self, listener: TcpListener, router: Router, stop: impl Future<Output = ()>) -> usize {
-        let connections = Arc::new(Connections::new(router, self.draining.clone(), self.linger));
+        let manners = Manners { linger: self.linger, goodbye: self.goodbye };
+        let connections = Arc::new(Connections::new(router, self.drain.clone(), self.limits, manners));
         let tasks = TaskTracker::new();
         tokio::select! {
             biased;
             () = stop => {}
-            () = accept_all(&listener, &connections, &tasks) => {}
+            () = accept_all(&listener, &connections, &tasks, self.max_connections) => {}
         }
         // Connections that nobody has accepted belong to the siblings.
         drop(listener);
         let begun = Instant::now();
-        self.draining.begin();
+        self.drain.begin();
         tracing::info!(connections = tasks.len(), "draining {}", notify::count(tasks.len(), "connection"));
-        if !drain::wind_down(&tasks, self.drain_timeout).await {
+        if !self.drain.wind_down(&tasks, self.drain_timeout).await {
             connections.cut();
             tasks.wait().await;
         }
@@ -131,8 +198,13 @@ impl Worker {
     }
 }
 
-async fn accept_all(listener: &TcpListener, connections: &Arc<Connections>, tasks: &TaskTracker) {
-    let slots = Arc::new(Semaphore::new(accept::slots()));
+async fn accept_all(
+    listener: &TcpListener,
+    connections: &Arc<Connections>,
+    tasks: &TaskTracker,
+    most: usize,
+) {
+    let slots = Arc::new(Semaphore::new(accept::slots().min(most)));
     // The semaphore is never closed.
     while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
         let stream = accept::accept(listener).await;

@@ -5,6 +5,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use axum::routing::get;
@@ -15,11 +16,12 @@ use super::*;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 const LINGER: Duration = Duration::from_secs(2);
+const MANNERS: Manners = Manners { linger: LINGER, goodbye: LINGER };
 
 /// A connection that makes no step unless it is told to.
 struct Bench {
     serving: Pin<Box<dyn Future<Output = ()>>>,
-    draining: Draining,
+    drain: Drain,
     client: Connection,
 }
 
@@ -28,10 +30,10 @@ impl Bench {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = Connection::open(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let draining = Draining::default();
+        let drain = Drain::default();
         let router = Router::new().route("/", get(|| async { "hello" }));
-        let connections = Arc::new(Connections::new(router, draining.clone(), LINGER));
-        Self { serving: Box::pin(connections.serve(stream)), draining, client }
+        let connections = Arc::new(Connections::new(router, drain.clone(), Limits::default(), MANNERS));
+        Self { serving: Box::pin(connections.serve(stream)), drain, client }
     }
 
     /// One look at the connection, of which the client learns nothing.
@@ -42,9 +44,9 @@ impl Bench {
 
     /// The whole linger time passes, and the connection is not looked at.
     async fn linger(&mut self) {
-        self.draining.begin();
+        self.drain.begin();
         self.step().await;
-        tokio::time::advance(LINGER).await;
+        tokio::time::advance(LINGER + LINGER / 4).await;
     }
 
     async fn answer(&mut self) -> client::Answer {

@@ -15,6 +15,11 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
+mod event_streams;
+mod http2;
+mod limits;
+mod websockets;
+
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 
 /// A worker on a socket of its own.
@@ -214,8 +219,8 @@ async fn a_handler_that_panics_costs_one_request() {
 #[tokio::test]
 async fn handlers_are_told_of_the_drain() {
     let worker = worker(Duration::from_secs(60));
-    let draining = worker.draining();
-    let poll = get(|| async move { draining.begun().await });
+    let drain = worker.drain();
+    let poll = get(|| async move { drain.begun().await });
     let server = Running::start(worker, hello().route("/poll", poll)).await;
     let mut connection = server.connect().await;
     connection.send(b"GET /poll HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();

@@ -53,7 +53,7 @@ fn run() -> anyhow::Result<()> {
     runtime.block_on(async {
         faults::start(settings.start_fault).await?;
         let worker = Worker::new().linger(settings.linger).drain_timeout(settings.drain);
-        let mut router = routes::router(&identity, worker.draining())?;
+        let mut router = routes::router(&identity, worker.drain())?;
         if settings.faults {
             tracing::warn!("faults are on (APP_CLUSTER_FAULTS=1), every client can end this worker");
             router = router.merge(faults::router());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use app_cluster_worker::Draining;
+use app_cluster_worker::Drain;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Query, State};
@@ -20,18 +20,18 @@ const LONGEST_NAP_MS: u64 = 60_000;
 /// Bodies of more are answered with 413, so that echoes cannot fill the memory.
 const LARGEST_ECHO: usize = 1024 * 1024;
 
-pub(crate) fn router(identity: &Identity, draining: Draining) -> anyhow::Result<Router> {
+pub(crate) fn router(identity: &Identity, drain: Drain) -> anyhow::Result<Router> {
     let identity = serde_json::to_vec(identity).context("failed to write who answers as JSON")?;
     let identity = Bytes::from(identity);
     Ok(Router::new()
         .route("/", get(move || async move { ([(CONTENT_TYPE, "application/json")], identity) }))
-        .route("/healthz", get(healthz).with_state(draining))
+        .route("/healthz", get(healthz).with_state(drain))
         .route("/sleep", get(sleep))
         .route("/echo", post(echo).layer(DefaultBodyLimit::max(LARGEST_ECHO))))
 }
 
-async fn healthz(State(draining): State<Draining>) -> Response {
-    if draining.is_draining() {
+async fn healthz(State(drain): State<Drain>) -> Response {
+    if drain.has_begun() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response()
     } else {
         "ok\n".into_response()

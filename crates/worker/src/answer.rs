@@ -1,0 +1,91 @@
+//! The body of an answer on its way to hyper.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes};
+use axum::response::Response;
+use http::header::CONTENT_TYPE;
+use http_body::{Frame, SizeHint};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use crate::Drain;
+
+/// The body of an answer. `busy` is dropped when hyper has taken all of it.
+#[derive(Debug)]
+pub(crate) struct Answer<T> {
+    body: Body,
+    events: Option<Events>,
+    _busy: T,
+}
+
+impl<T> Answer<T> {
+    pub(crate) fn new(answer: Response, drain: &Drain, busy: T) -> http::Response<Self> {
+        let is_event_stream = answer.headers().get(CONTENT_TYPE).is_some_and(|content_type| {
+            content_type.as_bytes().to_ascii_lowercase().starts_with(b"text/event-stream")
+        });
+        let events = is_event_stream.then(|| Events::new(drain));
+        answer.map(|body| Self { body, events, _busy: busy })
+    }
+}
+
+/// A stream of server-sent events ends when the worker drains, after an event: its client connects again by itself
+/// (HTML Living Standard, §9.2), and a sibling answers.
+#[derive(Debug)]
+struct Events {
+    drain: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// The last bytes sent.
+    tail: [u8; 4],
+}
+
+impl Events {
+    fn new(drain: &Drain) -> Self {
+        // As if an event had just ended: before the first one the stream may end as well.
+        Self { drain: Box::pin(drain.begun_owned()), tail: *b"\n\n\n\n" }
+    }
+
+    fn sent(&mut self, bytes: &[u8]) {
+        for byte in &bytes[bytes.len().saturating_sub(self.tail.len())..] {
+            self.tail.rotate_left(1);
+            self.tail[3] = *byte;
+        }
+    }
+
+    /// Whether the last bytes are an empty line.
+    fn are_whole(&self) -> bool {
+        [&b"\n\n"[..], b"\r\r", b"\n\r\n"].iter().any(|end| self.tail.ends_with(end))
+    }
+
+    fn poll_end(&mut self, context: &mut Context<'_>) -> bool {
+        self.are_whole() && self.drain.as_mut().poll(context).is_ready()
+    }
+}
+
+impl<T: Unpin> http_body::Body for Answer<T> {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = &mut *self;
+        let frame = Pin::new(&mut this.body).poll_frame(context);
+        if let Some(events) = &mut this.events {
+            match &frame {
+                Poll::Ready(Some(Ok(frame))) => events.sent(frame.data_ref().map_or(&[], |data| data)),
+                Poll::Pending if events.poll_end(context) => return Poll::Ready(None),
+                _ => {}
+            }
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

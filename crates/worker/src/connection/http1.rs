@@ -1,0 +1,123 @@
+//! HTTP/1.1, which cannot tell an idle client that its connection is about to be closed.
+
+use std::convert::Infallible;
+use std::pin::{self, pin};
+use std::sync::Arc;
+
+use axum::response::Response;
+use http::header::{CONNECTION, HeaderValue, UPGRADE};
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+
+use super::Connections;
+use crate::answer::Answer;
+use crate::exchange::{Busy, Exchange};
+use crate::half_closed::HalfClosed;
+use crate::limits::{Limits, Overdue};
+use crate::service;
+use crate::stream::Stream;
+use crate::websocket::Goodbye;
+
+pub(super) fn builder(limits: &Limits) -> Builder {
+    let mut http = Builder::new();
+    // The exchange has the deadlines. The buffer has to hold more than the largest head, for hyper
+    // looks whether it is full before it looks whether the head has ended.
+    http.header_read_timeout(None)
+        .max_header_size(limits.max_head)
+        .max_buf_size(limits.max_head.max(8192) * 2);
+    http
+}
+
+/// How an HTTP conversation ended.
+enum Ended {
+    /// By the peer, an error, or an answer that said `Connection: close`.
+    Over(Stream),
+    /// Because it was idle for long enough. The peer has not been told.
+    Idle(Stream),
+    /// The application has the stream.
+    Upgraded,
+}
+
+impl Connections {
+    /// hyper lets go of a connection that is idle when it is asked to, without looking whether a
+    /// request has arrived meanwhile. So this looks, and if one has, hyper is given the same stream
+    /// again with the bytes that came.
+    pub(super) async fn converse_http1(
+        &self,
+        mut stream: Stream,
+        exchange: &Arc<Exchange>,
+    ) -> Option<HalfClosed> {
+        loop {
+            match self.speak(stream, exchange).await {
+                Ended::Over(rest) => return Some(rest.abandon()),
+                Ended::Idle(rest) => match rest.half_close() {
+                    Ok(closed) => return Some(closed),
+                    Err(rest) => stream = rest,
+                },
+                Ended::Upgraded => {
+                    exchange.closed().await;
+                    return None;
+                }
+            }
+        }
+    }
+
+    async fn speak(&self, stream: Stream, exchange: &Arc<Exchange>) -> Ended {
+        let answer = service_fn(|request| self.answer_http1(exchange, request));
+        let mut http = self.http1.serve_connection(TokioIo::new(stream), answer).with_upgrades();
+        let mut lingered = pin!(exchange.lingered(&self.drain, self.linger()));
+        let mut overdue = pin!(exchange.overdue(&self.limits));
+        let mut asked_after = None;
+        let mut is_cut = false;
+        let result = loop {
+            tokio::select! {
+                biased;
+                result = &mut http => break result,
+                () = &mut lingered, if asked_after.is_none() => {
+                    asked_after = Some(exchange.begun());
+                    pin::Pin::new(&mut http).graceful_shutdown();
+                }
+                overdue = &mut overdue, if asked_after.is_none() => {
+                    self.note_overdue(overdue);
+                    if overdue != Overdue::Idle {
+                        is_cut = true;
+                        break Ok(());
+                    }
+                    asked_after = Some(exchange.begun());
+                    pin::Pin::new(&mut http).graceful_shutdown();
+                }
+            }
+        };
+        // A request that began after that was answered with `Connection: close`: it was the last one.
+        let is_idle = result.is_ok() && !is_cut && asked_after == Some(exchange.begun());
+        let Some(parts) = http.into_parts() else { return Ended::Upgraded };
+        let rest = parts.io.into_inner().with_received(parts.read_buf);
+        if is_idle { Ended::Idle(rest) } else { Ended::Over(rest) }
+    }
+
+    /// While the worker drains, every answer says `Connection: close`, which also makes hyper close
+    /// the connection after it.
+    async fn answer_http1(
+        &self,
+        exchange: &Arc<Exchange>,
+        request: Request<Incoming>,
+    ) -> Result<http::Response<Answer<Busy>>, Infallible> {
+        let busy = exchange.begin(&request);
+        let mut answer = service::answer(self.router.clone(), &self.limits, request).await;
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            exchange.upgrade(self.goodbye(&answer));
+        } else if self.drain.has_begun() || answer.status() == StatusCode::REQUEST_TIMEOUT {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(Answer::new(answer, &self.drain, busy))
+    }
+
+    fn goodbye(&self, answer: &Response) -> Option<Goodbye> {
+        let protocol = answer.headers().get(UPGRADE)?;
+        let is_websocket = protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
+        is_websocket.then(|| Goodbye::new(&self.drain, self.manners.goodbye))
+    }
+}

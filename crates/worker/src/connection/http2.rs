@@ -1,0 +1,145 @@
+//! HTTP/2, which can tell its client that no further request is taken.
+
+use std::convert::Infallible;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http2::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::Connections;
+use crate::answer::Answer;
+use crate::exchange::{Busy, Exchange};
+use crate::half_closed::HalfClosed;
+use crate::limits::{Limits, Overdue};
+use crate::service;
+use crate::stream::Stream;
+
+pub(super) fn builder(limits: &Limits) -> Builder<TokioExecutor> {
+    // A peer that is gone without a word is found out by a ping.
+    const PING: Duration = Duration::from_secs(20);
+    let max_head = u32::try_from(limits.max_head).unwrap_or(u32::MAX);
+    let mut http = Builder::new(TokioExecutor::new());
+    http.timer(TokioTimer::new())
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PING)
+        .max_header_list_size(max_head)
+        .max_concurrent_streams(256);
+    http
+}
+
+impl Connections {
+    /// Serves until the client goes, or has been told to: first that it should send no new requests, then, after a
+    /// round trip, that none is taken any more (RFC 9113 §6.8). Whatever it has begun is answered.
+    pub(super) async fn converse_http2(self: &Arc<Self>, stream: Stream, exchange: &Arc<Exchange>) {
+        exchange.multiplex();
+        let answer = service_fn(|request| Arc::clone(self).answer_http2(Arc::clone(exchange), request));
+        let mut http = self.http2.serve_connection(TokioIo::new(Gentle::Open(stream)), answer);
+        let mut leave = pin!(self.time_to_leave());
+        let mut overdue = pin!(exchange.overdue(&self.limits));
+        let mut is_asked = false;
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut http => return,
+                () = &mut leave, if !is_asked => {}
+                overdue = &mut overdue, if !is_asked => {
+                    self.note_overdue(overdue);
+                    if overdue != Overdue::Idle {
+                        return;
+                    }
+                }
+            }
+            is_asked = true;
+            Pin::new(&mut http).graceful_shutdown();
+        }
+    }
+
+    /// The clients of a worker do not all connect anew in the same moment.
+    async fn time_to_leave(&self) {
+        self.drain.begun().await;
+        tokio::time::sleep(self.manners.linger.mul_f64(fastrand::f64())).await;
+    }
+
+    async fn answer_http2(
+        self: Arc<Self>,
+        exchange: Arc<Exchange>,
+        request: Request<Incoming>,
+    ) -> Result<http::Response<Answer<Busy>>, Infallible> {
+        let busy = exchange.begin(&request);
+        let answer = service::answer(self.router.clone(), &self.limits, request).await;
+        Ok(Answer::new(answer, &self.drain, busy))
+    }
+}
+
+/// A stream whose end waits until the peer has read the last answer.
+#[derive(Debug)]
+enum Gentle {
+    Open(Stream),
+    Closing(HalfClosed),
+    Closed,
+}
+
+impl Gentle {
+    fn open(&mut self) -> io::Result<Pin<&mut Stream>> {
+        match self {
+            Self::Open(stream) => Ok(Pin::new(stream)),
+            _ => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+}
+
+impl AsyncRead for Gentle {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.open()?.poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Gentle {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.open()?.poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.open()?.poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.open()?.poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Self::Open(_) = *self
+            && let Self::Open(stream) = std::mem::replace(&mut *self, Self::Closed)
+        {
+            *self = Self::Closing(stream.abandon());
+        }
+        match &mut *self {
+            Self::Closing(closing) => closing.poll_linger(context).map(Ok),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Time stands still unless a test lets it pass.
+
+use std::sync::Arc;
+
+use super::*;
+
+const LINGER: Duration = Duration::from_secs(2);
+
+fn request() -> Request<()> {
+    Request::new(())
+}
+
+/// Waits for the end of the linger time in a task of its own; returns how long it took.
+fn linger(exchange: &Arc<Exchange>, drain: &Drain) -> tokio::task::JoinHandle<Duration> {
+    let (exchange, drain) = (Arc::clone(exchange), drain.clone());
+    tokio::spawn(async move {
+        let start = tokio::time::Instant::now();
+        exchange.lingered(&drain, LINGER).await;
+        start.elapsed()
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_lingers_from_the_beginning_of_the_drain() {
+    let (exchange, drain) = (Arc::new(Exchange::new()), Drain::default());
+    let lingered = linger(&exchange, &drain);
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert!(!lingered.is_finished());
+    drain.begin();
+    assert_eq!(lingered.await.unwrap(), Duration::from_secs(102));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_connection_lingers_from_its_last_byte() {
+    let (exchange, drain) = (Arc::new(Exchange::new()), Drain::default());
+    let busy = exchange.begin(&request());
+    drain.begin();
+    let lingered = linger(&exchange, &drain);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    exchange.flushed();
+    assert!(exchange.current().is_some(), "an early flush is not the end of the answer");
+    drop(busy);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(!lingered.is_finished(), "the kernel does not have the answer yet");
+    exchange.flushed();
+    assert_eq!(lingered.await.unwrap(), Duration::from_secs(22));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_within_the_linger_time_starts_it_anew() {
+    let (exchange, drain) = (Arc::new(Exchange::new()), Drain::default());
+    drain.begin();
+    let lingered = linger(&exchange, &drain);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    answer(&exchange);
+    assert_eq!(lingered.await.unwrap(), Duration::from_secs(4));
+}
+
+/// What was overdue, and how long that took.
+async fn overdue(exchange: &Exchange) -> (Overdue, Duration) {
+    let start = tokio::time::Instant::now();
+    (exchange.overdue(&Limits::default()).await, start.elapsed())
+}
+
+fn answer(exchange: &Arc<Exchange>) {
+    exchange.received();
+    drop(exchange.begin(&request()));
+    exchange.flushed();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_says_nothing_is_overdue() {
+    assert_eq!(overdue(&Exchange::new()).await, (Overdue::FirstByte, Duration::from_secs(10)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_has_to_end_however_slowly_it_trickles() {
+    let exchange = Arc::new(Exchange::new());
+    let trickle = Arc::clone(&exchange);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            trickle.received();
+            trickle.starved();
+        }
+    });
+    assert_eq!(overdue(&exchange).await, (Overdue::Head, Duration::from_secs(13)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_head_of_a_second_request_has_to_end_as_soon() {
+    let exchange = Arc::new(Exchange::new());
+    answer(&exchange);
+    let begun = Arc::clone(&exchange);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        begun.received();
+        begun.starved();
+    });
+    assert_eq!(overdue(&exchange).await, (Overdue::Head, Duration::from_secs(30)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_time_runs_from_the_last_answer() {
+    let exchange = Arc::new(Exchange::new());
+    let busy = Arc::clone(&exchange);
+    tokio::spawn(async move {
+        for _ in 0..5 {
+            answer(&busy);
+            tokio::time::sleep(Duration::from_secs(50)).await;
+        }
+    });
+    assert_eq!(overdue(&exchange).await, (Overdue::Idle, Duration::from_secs(200 + 75)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_may_take_as_long_as_it_likes() {
+    let exchange = Arc::new(Exchange::new());
+    let _busy = exchange.begin(&request());
+    let late = tokio::time::timeout(Duration::from_secs(3600), overdue(&exchange)).await;
+    assert!(late.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_has_to_be_read() {
+    let exchange = Arc::new(Exchange::new());
+    let _busy = exchange.begin(&request());
+    exchange.stuck();
+    exchange.written();
+    exchange.stuck();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    exchange.stuck();
+    assert_eq!(overdue(&exchange).await, (Overdue::Write, Duration::from_secs(25)));
+}

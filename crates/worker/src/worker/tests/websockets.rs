@@ -1,0 +1,110 @@
+//! WebSockets are said goodbye to, and waited for.
+
+use axum::extract::WebSocketUpgrade;
+use axum::extract::ws;
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+use super::*;
+
+/// A router with an echo at `/ws`, and what the application reads there last.
+fn echo() -> (Router, mpsc::UnboundedReceiver<Option<ws::Message>>) {
+    let (last, lasts) = mpsc::unbounded_channel();
+    let handler = get(move |upgrade: WebSocketUpgrade| async move {
+        upgrade.on_upgrade(move |mut socket| async move {
+            loop {
+                match socket.next().await {
+                    Some(Ok(message @ ws::Message::Text(_))) => socket.send(message).await.unwrap(),
+                    Some(Ok(other)) => break last.send(Some(other)).unwrap(),
+                    Some(Err(_)) | None => break last.send(None).unwrap(),
+                }
+            }
+        })
+    });
+    (hello().route("/ws", handler), lasts)
+}
+
+async fn open(server: &Running) -> WebSocketStream<TcpStream> {
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    let (socket, _) = client_async("ws://test/ws", stream).await.unwrap();
+    socket
+}
+
+async fn say(socket: &mut WebSocketStream<TcpStream>, text: &str) {
+    socket.send(text.into()).await.unwrap();
+    assert_eq!(soon(socket.next()).await.unwrap().unwrap(), Message::text(text));
+}
+
+#[tokio::test]
+async fn the_peer_reads_close_1001_and_the_application_reads_its_answer() {
+    let (router, mut last) = echo();
+    let server = Running::start(worker(Duration::ZERO), router).await;
+    let mut socket = open(&server).await;
+    say(&mut socket, "hello").await;
+    say(&mut socket, &"long ".repeat(30_000)).await;
+    let forced = server.stop();
+    let goodbye = soon(socket.next()).await.unwrap().unwrap();
+    let Message::Close(Some(goodbye)) = goodbye else { panic!("{goodbye:?}") };
+    assert_eq!(goodbye.code, CloseCode::Away);
+    assert!(soon(socket.next()).await.is_none(), "nothing follows, and the end is clean");
+    assert!(matches!(soon(last.recv()).await.unwrap(), Some(ws::Message::Close(_))));
+    assert_eq!(soon(forced).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_answer_has_its_moment() {
+    let (router, mut last) = echo();
+    let server = Running::start(worker(Duration::ZERO).goodbye(Duration::from_millis(100)), router).await;
+    let mut socket = open(&server).await;
+    say(&mut socket, "hello").await;
+    let forced = server.stop();
+    assert!(soon(last.recv()).await.unwrap().is_none(), "the application reads the end of the stream");
+    assert_eq!(soon(forced).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn one_that_opens_while_the_worker_drains_is_said_goodbye_to_at_once() {
+    let (router, _last) = echo();
+    let server = Running::start(worker(Duration::from_secs(60)), router).await;
+    let mut connection = server.connect().await;
+    exchange(&mut connection).await;
+    let address = server.address;
+    let stream = TcpStream::connect(address).await.unwrap();
+    exchange(&mut server.connect().await).await;
+    let forced = server.stop();
+    let (mut socket, _) = client_async("ws://test/ws", stream).await.unwrap();
+    assert!(matches!(soon(socket.next()).await.unwrap().unwrap(), Message::Close(Some(_))));
+    while soon(socket.next()).await.is_some() {}
+    drop(connection);
+    assert_eq!(soon(forced).await.unwrap(), 0);
+}
+
+/// The application says its own goodbye, and ours does not come on top of it.
+#[tokio::test]
+async fn an_application_may_say_goodbye_itself() {
+    let worker = worker(Duration::ZERO);
+    let drain = worker.drain();
+    let handler = get(move |upgrade: WebSocketUpgrade| async move {
+        upgrade.on_upgrade(move |mut socket| async move {
+            socket.send("ready".into()).await.unwrap();
+            // Does not read meanwhile, so nobody but itself can say anything.
+            drain.begun().await;
+            let frame = ws::CloseFrame { code: 4000, reason: "moving".into() };
+            socket.send(ws::Message::Close(Some(frame))).await.unwrap();
+            while socket.next().await.is_some_and(|message| message.is_ok()) {}
+        })
+    });
+    let server = Running::start(worker, hello().route("/ws", handler)).await;
+    let mut socket = open(&server).await;
+    assert_eq!(soon(socket.next()).await.unwrap().unwrap(), Message::text("ready"));
+    let forced = server.stop();
+    let goodbye = soon(socket.next()).await.unwrap().unwrap();
+    let Message::Close(Some(goodbye)) = goodbye else { panic!("{goodbye:?}") };
+    assert_eq!((u16::from(goodbye.code), goodbye.reason.as_str()), (4000, "moving"));
+    assert!(soon(socket.next()).await.is_none());
+    assert_eq!(soon(forced).await.unwrap(), 0);
+}
