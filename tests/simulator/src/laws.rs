@@ -3,7 +3,8 @@
 //! - **I1** A worker that serves is taken only while enough others do: at least the wanted ones that nobody stopped
 //!   on purpose, less `max_unavailable`, as far as the orchestrator has been able to see. And of the workers that are
 //!   missing because of us never more are than `max_unavailable` and the extra workers allow, counted by systemd; an
-//!   extra worker that the world took away counts as there. With an extra worker, without `max_unavailable` and
+//!   extra worker that the world took away counts as there, and one that was down when it was looked at last, and taken,
+//!   is not missing because of us. With an extra worker, without `max_unavailable` and
 //!   without faults of the world that is: never fewer ready than wanted. On the way back one is taken in any case
 //!   when nothing is under way, or it would never end.
 //! - **I2** No more workers are under way than there are extra ones and ones that may be missing, and the first is
@@ -112,6 +113,11 @@ impl World {
             return;
         }
         let seen_active = self.orchestrator.read.get(&number).is_some_and(Unit::is_active);
+        if seen_active {
+            running.taken_idle.remove(&number);
+        } else {
+            running.taken_idle.insert(number);
+        }
         if state == StepState::Restarting && is_wanted && is_active && was_proved {
             self.violate("I7 once", || format!("{instance} is replaced again"));
         }
@@ -158,7 +164,9 @@ impl World {
         let ours =
             |step: &&&Step| service(step).missing == Missing::Ours && step.state() != StepState::Failed;
         let served = |step: &&&Step| running.entry.served.contains(&step.instance().number());
-        let missing = wanted.iter().filter(ours).filter(served).count();
+        // One that was down when it was looked at last costs nothing to take; that it had just come up nobody knew.
+        let was_seen = |step: &&&Step| !running.taken_idle.contains(&step.instance().number());
+        let missing = wanted.iter().filter(ours).filter(served).filter(was_seen).count();
         let is_at_fault = |step: &Step| match running.machine.cause() {
             Some(Cause::Fault(instance, _)) => *instance == step.instance(),
             _ => false,

@@ -24,6 +24,8 @@ pub(crate) struct Running {
     /// For the judge: the wanted workers that were taken while none had come through.
     pub(crate) trials: BTreeSet<u32>,
     pub(crate) taken: BTreeSet<u32>,
+    /// For the judge: those that were down, as far as anybody had seen, when they were taken last.
+    pub(crate) taken_idle: BTreeSet<u32>,
     /// For the judge: systemd refused or canceled a job, or gave no answer.
     pub(crate) is_unsure: bool,
 }
@@ -102,6 +104,7 @@ impl World {
             attempts: BTreeMap::new(),
             proved,
             trials: BTreeSet::new(),
+            taken_idle: BTreeSet::new(),
             taken: BTreeSet::new(),
             is_unsure: false,
         };
