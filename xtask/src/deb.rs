@@ -79,7 +79,7 @@ pub(crate) fn build(workspace: &Workspace, options: &Options) -> Result<PathBuf>
 fn build_programs(workspace: &Workspace, version: &str, root: &Path) -> Result<[PathBuf; 3]> {
     workspace
         .cargo()
-        .args(["build", "--release", "-p", "cli", "-p", "orchestrator", "-p", "app-cluster-worker", "--bins"])
+        .args(["build", "--release", "-p", "cli", "-p", "orchestrator", "-p", "reference-worker", "--bins"])
         .env("APP_CLUSTER_VERSION", version)
         .run()?;
     let programs = [

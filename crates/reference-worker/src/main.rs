@@ -6,6 +6,7 @@ mod log;
 mod routes;
 mod settings;
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -19,17 +20,26 @@ use crate::settings::{Invalid, Settings};
 ///
 /// GET / tells who answers. GET /healthz answers 200, and 503 while the worker drains.
 /// GET /sleep?ms=N answers after N milliseconds, at most 60000. POST /echo answers with the body.
+/// GET /poll answers when the worker drains, GET /events tells the time as server-sent events, and
+/// /ws is a WebSocket that says what it hears.
 #[derive(Debug, Parser)]
 #[command(version = identity::VERSION, after_help = settings::HELP)]
-struct Arguments {}
+struct Arguments {
+    /// For development only: without systemd, serve on this address
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+}
 
 fn main() -> ExitCode {
-    if let Err(told) = Arguments::try_parse() {
-        // Nobody is there to see a write that failed.
-        let _ = told.print();
-        return if told.use_stderr() { exit::CONFIG.into() } else { ExitCode::SUCCESS };
-    }
-    match run() {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(told) => {
+            // Nobody is there to see a write that failed.
+            let _ = told.print();
+            return if told.use_stderr() { exit::CONFIG.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    match run(arguments.listen) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::fatal(&error);
@@ -38,7 +48,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> anyhow::Result<()> {
+fn run(listen: Option<SocketAddr>) -> anyhow::Result<()> {
     let settings = Settings::from_environment()?;
     let identity = Identity::new(settings.instance);
     log::install(&identity);
@@ -52,7 +62,10 @@ fn run() -> anyhow::Result<()> {
         .context("failed to set up the runtime")?;
     runtime.block_on(async {
         faults::start(settings.start_fault).await?;
-        let worker = Worker::new().linger(settings.linger).drain_timeout(settings.drain);
+        let mut worker = Worker::new().linger(settings.linger).drain_timeout(settings.drain);
+        if let Some(address) = listen {
+            worker = worker.listen(address);
+        }
         let mut router = routes::router(&identity, worker.drain())?;
         if settings.faults {
             tracing::warn!("faults are on (APP_CLUSTER_FAULTS=1), every client can end this worker");

@@ -1,12 +1,15 @@
 //! What the reference worker answers.
 
-use std::time::Duration;
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use app_cluster_worker::Drain;
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::ws::{Message, WebSocketUpgrade};
 use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::StatusCode;
@@ -25,8 +28,11 @@ pub(crate) fn router(identity: &Identity, drain: Drain) -> anyhow::Result<Router
     let identity = Bytes::from(identity);
     Ok(Router::new()
         .route("/", get(move || async move { ([(CONTENT_TYPE, "application/json")], identity) }))
-        .route("/healthz", get(healthz).with_state(drain))
+        .route("/healthz", get(healthz).with_state(drain.clone()))
         .route("/sleep", get(sleep))
+        .route("/poll", get(poll).with_state(drain))
+        .route("/events", get(events))
+        .route("/ws", get(ws))
         .route("/echo", post(echo).layer(DefaultBodyLimit::max(LARGEST_ECHO))))
 }
 
@@ -50,6 +56,34 @@ async fn sleep(Query(nap): Query<Nap>) -> Response {
     }
     tokio::time::sleep(Duration::from_millis(nap.ms)).await;
     format!("slept {} ms\n", nap.ms).into_response()
+}
+
+/// Answers when something happens, and nothing ever does but the drain.
+async fn poll(State(drain): State<Drain>) -> &'static str {
+    let _ = tokio::time::timeout(Duration::from_millis(LONGEST_NAP_MS), drain.begun()).await;
+    "nothing has happened\n"
+}
+
+/// The time, ten times a second.
+async fn events() -> impl IntoResponse {
+    let began = Instant::now();
+    Sse::new(futures_util::stream::unfold(0_u64, move |number| async move {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let event = Event::default().id(number.to_string()).data(format!("{:?}", began.elapsed()));
+        Some((Ok::<_, Infallible>(event), number + 1))
+    }))
+}
+
+/// Says what it hears.
+async fn ws(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(async |mut socket| {
+        while let Some(Ok(message)) = socket.recv().await {
+            let is_heard = matches!(message, Message::Text(_) | Message::Binary(_));
+            if is_heard && socket.send(message).await.is_err() {
+                break;
+            }
+        }
+    })
 }
 
 async fn echo(body: Bytes) -> Bytes {

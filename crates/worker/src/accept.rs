@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 
 /// Takes one connection from the queue.
 ///
@@ -36,8 +35,8 @@ pub(crate) async fn accept(listener: &TcpListener) -> TcpStream {
 /// cannot feed its watchdog for want of a descriptor would be killed. Who comes then waits in the queue.
 pub(crate) fn slots() -> usize {
     let limit = getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok());
-    let most = |limit: usize| limit.saturating_sub((limit / 8).max(32)).clamp(1, Semaphore::MAX_PERMITS);
-    limit.map_or(Semaphore::MAX_PERMITS, most)
+    let most = |limit: usize| limit.saturating_sub((limit / 8).max(32)).max(1);
+    limit.map_or(usize::MAX, most)
 }
 
 /// Whether accept(2) reports what became of one connection, as opposed to a shortage here.

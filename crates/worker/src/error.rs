@@ -1,6 +1,7 @@
 //! Why a worker could not serve.
 
 use std::io;
+use std::net::SocketAddr;
 
 /// Why a worker could not serve. All of these happen before READY=1.
 #[derive(Debug, thiserror::Error)]
@@ -8,7 +9,7 @@ use std::io;
 pub enum Error {
     /// `LISTEN_FDS` is not set, or meant for another process (`LISTEN_PID`).
     #[error(
-        "no socket was passed by systemd: start this worker as a unit that has Sockets= set; it never opens a port by itself"
+        "no socket was passed by systemd: start this worker as a unit that has Sockets= set, where it never opens a port by itself; without systemd, for development only, start it with --listen 127.0.0.1:3000"
     )]
     NoSocket,
     /// Sockets were passed, but none of them has the wanted name in `LISTEN_FDNAMES`.
@@ -45,6 +46,20 @@ pub enum Error {
     Blocking {
         /// The socket's name.
         name: String,
+    },
+    /// What follows `--listen` is not an address.
+    #[error("--listen {value:?} is not an address and port, such as 127.0.0.1:3000 or [::1]:3000")]
+    Address {
+        /// What was found.
+        value: String,
+    },
+    /// The address for development cannot be had.
+    #[error("failed to listen on {address}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
     },
     /// The system refused something.
     #[error("failed to {operation}")]

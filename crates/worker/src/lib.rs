@@ -57,10 +57,15 @@ pub use worker::Worker;
 
 /// Serves `router` on the listener named `http` until SIGTERM, drains, and returns.
 ///
-/// Short for `Worker::new().serve(router)`.
+/// Short for `Worker::new().serve(router)`, and a program that consists of it can be tried without systemd:
+/// `cargo run -- --listen 127.0.0.1:3000` opens that port itself ([`Worker::listen`]).
 ///
 /// # Errors
 /// See [`Error`]; [`Error::is_configuration`] tells whether starting again could help.
 pub async fn serve(router: axum::Router) -> Result<(), Error> {
-    Worker::new().serve(router).await
+    let worker = match listener::development_address(std::env::args_os())? {
+        Some(address) => Worker::new().listen(address),
+        None => Worker::new(),
+    };
+    worker.serve(router).await
 }

@@ -1,20 +1,28 @@
 //! Takes the listener from systemd, by name (sd_listen_fds(3)).
 
 use std::env;
+use std::ffi::OsString;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
 use listenfd::ListenFd;
 use rustix::fs::OFlags;
 
 use crate::Error;
 
-/// Takes the listener called `name` from those that systemd passed.
-pub(crate) fn from_systemd(name: &str) -> Result<TcpListener, Error> {
+/// Takes the listener called `name` from those that systemd passed. Without any, and without systemd, a developer's
+/// `address` is bound.
+pub(crate) fn take(name: &str, address: Option<SocketAddr>) -> Result<TcpListener, Error> {
     let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
     let mut passed = ListenFd::from_env();
     if passed.len() == 0 {
-        return Err(Error::NoSocket);
+        return match address {
+            Some(address) if !is_supervised() => bind(address),
+            _ => Err(Error::NoSocket),
+        };
+    }
+    if let Some(address) = address {
+        tracing::warn!(%address, "systemd has passed a socket, the address {address} for development is not used");
     }
     let index = names.split(':').position(|passed| passed == name);
     let Some(index) = index.filter(|index| *index < passed.len()) else {
@@ -26,6 +34,42 @@ pub(crate) fn from_systemd(name: &str) -> Result<TcpListener, Error> {
         .ok_or(Error::NoSocket)?;
     check(name, &listener)?;
     Ok(listener)
+}
+
+/// Whether this is a service of systemd. One that opened a port of its own would serve beside its cluster, and nobody
+/// would notice.
+fn is_supervised() -> bool {
+    env::var_os("NOTIFY_SOCKET").is_some() || env::var_os("SYSTEMD_EXEC_PID").is_some()
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    let bound = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    let listener = bound.map_err(|source| Error::Bind { address, source })?;
+    tracing::warn!(
+        "DEVELOPMENT ONLY: this worker has opened {address} by itself. Nothing supervises it, no sibling shares \
+         its connections, and a restart loses requests"
+    );
+    Ok(listener)
+}
+
+/// The address after `--listen` among a program's arguments.
+pub(crate) fn development_address(
+    mut arguments: impl Iterator<Item = OsString>,
+) -> Result<Option<SocketAddr>, Error> {
+    let value = loop {
+        let Some(argument) = arguments.next() else { return Ok(None) };
+        let argument = argument.to_string_lossy();
+        if argument == "--listen" {
+            break arguments.next().unwrap_or_default().to_string_lossy().into_owned();
+        }
+        if let Some(value) = argument.strip_prefix("--listen=") {
+            break value.to_owned();
+        }
+    };
+    value.parse().map(Some).map_err(|_| Error::Address { value })
 }
 
 fn check(name: &str, listener: &TcpListener) -> Result<(), Error> {
@@ -42,4 +86,30 @@ fn check(name: &str, listener: &TcpListener) -> Result<(), Error> {
         return Err(Error::Blocking { name: name.to_owned() });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(arguments: &[&str]) -> Result<Option<SocketAddr>, String> {
+        let arguments = arguments.iter().map(OsString::from);
+        development_address(arguments).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_address_may_follow_or_be_joined() {
+        let address = Ok(Some(SocketAddr::from(([127, 0, 0, 1], 3000))));
+        assert_eq!(read(&["worker", "--listen", "127.0.0.1:3000"]), address);
+        assert_eq!(read(&["worker", "-v", "--listen=127.0.0.1:3000", "x"]), address);
+        assert_eq!(read(&["worker", "listen", "--listener=127.0.0.1:1"]), Ok(None));
+    }
+
+    #[test]
+    fn anything_else_is_told() {
+        for arguments in [&["worker", "--listen"][..], &["--listen=3000"], &["--listen", "localhost:80"]] {
+            let message = read(arguments).unwrap_err();
+            assert!(message.contains("an address and port"), "{message}");
+        }
+    }
 }

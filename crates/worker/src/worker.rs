@@ -1,6 +1,7 @@
 //! The life of a worker: take the listener, say READY=1, serve, drain.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,7 @@ use crate::{Drain, Error, accept, listener, notify};
 #[must_use = "a worker does nothing until it serves"]
 pub struct Worker {
     listener: String,
+    address: Option<SocketAddr>,
     linger: Duration,
     drain_timeout: Duration,
     goodbye: Duration,
@@ -50,6 +52,7 @@ impl Default for Worker {
     fn default() -> Self {
         Self {
             listener: "http".to_owned(),
+            address: None,
             linger: Duration::from_secs(2),
             drain_timeout: Duration::from_secs(30),
             goodbye: Duration::from_secs(5),
@@ -69,6 +72,13 @@ impl Worker {
     /// The name of the listener, `FileDescriptorName=` of the socket unit. Default: `http`.
     pub fn listener(mut self, name: impl Into<String>) -> Self {
         self.listener = name.into();
+        self
+    }
+
+    /// For development only: without systemd, serve on this address. The worker says so loudly. Within a unit it is
+    /// refused: no socket, no start.
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.address = Some(address);
         self
     }
 
@@ -155,8 +165,8 @@ impl Worker {
     ///
     /// # Errors
     /// See [`Error`]. Once the worker is ready there are none.
-    pub async fn serve(self, router: Router) -> Result<(), Error> {
-        let listener = listener::from_systemd(&self.listener)?;
+    pub async fn serve(mut self, router: Router) -> Result<(), Error> {
+        let listener = listener::take(&self.listener, self.address)?;
         let address = listener.local_addr().map_err(Error::system("read the socket's address"))?;
         let listener = TcpListener::from_std(listener).map_err(Error::system("watch the socket"))?;
         let mut terminate = signal(SignalKind::terminate()).map_err(Error::system("handle SIGTERM"))?;
@@ -167,6 +177,7 @@ impl Worker {
                 _ = interrupt.recv() => {}
             }
         };
+        self.max_connections = self.max_connections.min(accept::slots());
         let _watchdog = notify::feed_watchdog();
         notify::ready(address);
         tracing::info!(%address, "ready, accepting connections on {address}");
@@ -204,7 +215,7 @@ async fn accept_all(
     tasks: &TaskTracker,
     most: usize,
 ) {
-    let slots = Arc::new(Semaphore::new(accept::slots().min(most)));
+    let slots = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
     // The semaphore is never closed.
     while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
         let stream = accept::accept(listener).await;
