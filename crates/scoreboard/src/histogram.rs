@@ -1,0 +1,145 @@
+//! How long requests take: counted in buckets that are never wider than an eighth of what they hold.
+
+use std::time::Duration;
+
+/// How many buckets there are.
+pub(crate) const BUCKETS: usize = 210;
+
+/// Each doubling of the time is divided into so many buckets of equal width.
+const STEPS: u64 = 8;
+
+/// How often each latency was seen, to within 12.5 %, from 1 µs to 5 min.
+///
+/// The buckets are log-linear: 0 to 7 µs have one each, and from there on every doubling has eight. They count whole
+/// microseconds, of which parts are rounded up.
+///
+/// | bucket | µs | | bucket | µs |
+/// |---|---|-|---|---|
+/// | 0 … 15 | 0 … 15, one each | | 24 … 31 | 32 … 63, four each |
+/// | 16 … 23 | 16 … 31, two each | | 208 | 268,435,456 … 301,989,887 |
+/// | | | | 209 | all from 301,989,888 (5 min 2 s) on |
+///
+/// What is said about a latency is the upper end of its bucket: never less than the truth, and at most an eighth, or
+/// less than a microsecond, more.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Histogram {
+    counts: [u64; BUCKETS],
+    sum_us: u64,
+}
+
+impl Histogram {
+    /// Counts a latency.
+    pub fn record(&mut self, latency: Duration) {
+        let microseconds = microseconds(latency);
+        let count = &mut self.counts[bucket_of(microseconds)];
+        *count = count.saturating_add(1);
+        self.sum_us = self.sum_us.saturating_add(microseconds);
+    }
+
+    /// How many latencies were counted.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// All latencies together.
+    pub fn sum(&self) -> Duration {
+        Duration::from_micros(self.sum_us)
+    }
+
+    /// The mean, or `None` if there are none.
+    pub fn mean(&self) -> Option<Duration> {
+        self.sum_us.checked_div(self.count()).map(Duration::from_micros)
+    }
+
+    /// The latency that this share of all, from 0 to 1, did not exceed: 0.99 for the 99th percentile. `None` if there
+    /// are none, or `share` is not a number. From 5 min on it is 5 min 2 s, however long it was.
+    pub fn quantile(&self, share: f64) -> Option<Duration> {
+        let count = self.count();
+        if count == 0 || share.is_nan() {
+            return None;
+        }
+        // Exact up to 2^53 latencies; beyond that a few of them do not matter.
+        let rank = ((share.clamp(0.0, 1.0) * count as f64).ceil() as u64).clamp(1, count);
+        let mut below = 0_u64;
+        let bucket = self.counts.iter().position(|count| {
+            below = below.saturating_add(*count);
+            below >= rank
+        });
+        bucket.map(|bucket| Duration::from_micros(highest_in(bucket).unwrap_or(LAST_BEGINS)))
+    }
+
+    /// Adds what another one has counted.
+    pub fn merge(&mut self, other: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count = count.saturating_add(*more);
+        }
+        self.sum_us = self.sum_us.saturating_add(other.sum_us);
+    }
+
+    /// What was counted since `earlier`, an older copy of the same histogram. Of another process's it makes no sense:
+    /// compare the identities first. What would be negative is zero.
+    #[must_use = "the histogram itself is not changed"]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            counts: std::array::from_fn(|bucket| self.counts[bucket].saturating_sub(earlier.counts[bucket])),
+            sum_us: self.sum_us.saturating_sub(earlier.sum_us),
+        }
+    }
+
+    /// The buckets from the shortest to the longest: the longest latency that belongs to it, `None` for the last
+    /// one, and how many there were.
+    pub fn buckets(&self) -> impl Iterator<Item = (Option<Duration>, u64)> {
+        self.counts
+            .iter()
+            .enumerate()
+            .map(|(bucket, count)| (highest_in(bucket).map(Duration::from_micros), *count))
+    }
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self { counts: [0; BUCKETS], sum_us: 0 }
+    }
+}
+
+impl std::fmt::Debug for Histogram {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let seen = self.buckets().filter(|(_, count)| *count > 0);
+        f.debug_map().entries(seen).finish()
+    }
+}
+
+/// Where the last bucket begins, which has no end.
+const LAST_BEGINS: u64 = 9 << 25;
+
+/// Whole microseconds, rounded up. A latency is shorter than half a million years.
+pub(crate) fn microseconds(latency: Duration) -> u64 {
+    latency.as_secs().saturating_mul(1_000_000).saturating_add(latency.subsec_nanos().div_ceil(1000).into())
+}
+
+/// The bucket for that many microseconds.
+pub(crate) fn bucket_of(microseconds: u64) -> usize {
+    if microseconds < STEPS {
+        return microseconds as usize;
+    }
+    let doublings = u64::from(microseconds.ilog2() - STEPS.ilog2());
+    // From STEPS to 2 × STEPS - 1.
+    let step = microseconds >> doublings;
+    ((doublings * STEPS + step) as usize).min(BUCKETS - 1)
+}
+
+/// The highest number of microseconds that belongs to a bucket; the last one has none.
+fn highest_in(bucket: usize) -> Option<u64> {
+    if bucket >= BUCKETS - 1 {
+        return None;
+    }
+    let bucket = bucket as u64;
+    if bucket < STEPS {
+        return Some(bucket);
+    }
+    let (doublings, step) = (bucket / STEPS - 1, bucket % STEPS + STEPS);
+    Some(((step + 1) << doublings) - 1)
+}
+
+#[cfg(test)]
+mod tests;
