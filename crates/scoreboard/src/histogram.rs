@@ -28,6 +28,10 @@ pub struct Histogram {
 }
 
 impl Histogram {
+    pub(crate) fn from_words(counts: [u64; BUCKETS], sum_us: u64) -> Self {
+        Self { counts, sum_us }
+    }
+
     /// Counts a latency.
     pub fn record(&mut self, latency: Duration) {
         let microseconds = microseconds(latency);

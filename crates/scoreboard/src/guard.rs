@@ -1,0 +1,80 @@
+//! What has a beginning and an end, so that nobody can forget to count the end.
+
+use std::time::{Duration, Instant};
+
+use crate::layout::slot::{IN_FLIGHT, LATENCY, LATENCY_SUM, REQUESTS, RESPONSES, UNANSWERED};
+use crate::slot::{add, subtract_one};
+use crate::{Ended, Slot, histogram};
+
+/// An open connection; counted as closed when it is dropped.
+#[derive(Debug)]
+#[must_use = "a connection is counted as closed when this is dropped"]
+pub struct Connection {
+    slot: Slot,
+    ended: Ended,
+}
+
+impl Connection {
+    pub(crate) fn new(slot: Slot) -> Self {
+        Self { slot, ended: Ended::Finished }
+    }
+
+    /// The slot it is counted on.
+    pub fn slot(&self) -> &Slot {
+        &self.slot
+    }
+
+    /// It ends in another way than [`Ended::Finished`]. The kind is counted in the drain only.
+    pub fn end(mut self, ended: Ended) {
+        self.ended = ended;
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.slot.closed(self.ended);
+    }
+}
+
+/// A request in flight; counted as ended without a response when it is dropped before it was answered.
+#[derive(Debug)]
+#[must_use = "a request that is dropped at once was never answered"]
+pub struct Request {
+    slot: Slot,
+    begun: Instant,
+    is_answered: bool,
+}
+
+impl Request {
+    pub(crate) fn new(slot: Slot) -> Self {
+        add(slot.word(REQUESTS), 1);
+        add(slot.word(IN_FLIGHT), 1);
+        Self { slot, begun: Instant::now(), is_answered: false }
+    }
+
+    /// It was answered now, with this status.
+    pub fn answered(self, status: u16) {
+        let latency = self.begun.elapsed();
+        self.answered_in(status, latency);
+    }
+
+    /// It was answered with this status, and took that long. A status outside of 100 to 599 is counted as 5xx,
+    /// which is what a client has to make of it (RFC 9110 §15).
+    pub fn answered_in(mut self, status: u16, latency: Duration) {
+        let class = if (100..600).contains(&status) { status / 100 } else { 5 };
+        let microseconds = histogram::microseconds(latency);
+        add(self.slot.word(RESPONSES + usize::from(class) - 1), 1);
+        add(self.slot.word(LATENCY + histogram::bucket_of(microseconds)), 1);
+        add(self.slot.word(LATENCY_SUM), microseconds);
+        self.is_answered = true;
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            add(self.slot.word(UNANSWERED), 1);
+        }
+        subtract_one(self.slot.word(IN_FLIGHT));
+    }
+}
