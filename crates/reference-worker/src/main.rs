@@ -62,7 +62,8 @@ fn run(listen: Option<SocketAddr>) -> anyhow::Result<()> {
         .context("failed to set up the runtime")?;
     runtime.block_on(async {
         faults::start(settings.start_fault).await?;
-        let mut worker = Worker::new().linger(settings.linger).drain_timeout(settings.drain);
+        let mut worker =
+            Worker::new().accept(settings.accept).linger(settings.linger).drain_timeout(settings.drain);
         if let Some(address) = listen {
             worker = worker.listen(address);
         }

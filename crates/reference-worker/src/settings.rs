@@ -4,12 +4,16 @@ use std::env::{self, VarError};
 use std::str::FromStr;
 use std::time::Duration;
 
+use app_cluster_worker::Accept;
+
 use crate::faults::StartFault;
 
 /// What `--help` says about the environment.
 pub(crate) const HELP: &str = "\
 Environment:
   APP_CLUSTER_INSTANCE     this worker's number, as a unit sets it: Environment=APP_CLUSTER_INSTANCE=%i
+  APP_CLUSTER_SCOREBOARD   the board on which the workers count [default: that of the units]
+  APP_CLUSTER_ACCEPT       fair or plain: whether connections are shared evenly [default: fair]
   APP_CLUSTER_LINGER       how long idle connections stay open when the worker drains [default: 2s]
   APP_CLUSTER_DRAIN        how long the whole drain may take [default: 30s]
   APP_CLUSTER_FAULTS       1 serves /fault/..., by which every client can end this worker; for tests
@@ -19,6 +23,7 @@ Environment:
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) instance: Option<u32>,
+    pub(crate) accept: Accept,
     pub(crate) linger: Duration,
     pub(crate) drain: Duration,
     pub(crate) faults: bool,
@@ -52,6 +57,11 @@ impl Settings {
                 reason: format!("the whole drain may take only {drain:?} (APP_CLUSTER_DRAIN)"),
             });
         }
+        let accept = get("APP_CLUSTER_ACCEPT")?.parsed(|value| match value {
+            "fair" => Ok(Accept::Fair),
+            "plain" => Ok(Accept::Plain),
+            _ => Err("expected fair or plain"),
+        })?;
         let faults = get("APP_CLUSTER_FAULTS")?.parsed(|value| match value {
             "1" => Ok(true),
             "0" => Ok(false),
@@ -59,6 +69,7 @@ impl Settings {
         })?;
         Ok(Self {
             instance: get("APP_CLUSTER_INSTANCE")?.parsed(u32::from_str)?,
+            accept: accept.unwrap_or_default(),
             linger,
             drain,
             faults: faults.unwrap_or(false),
@@ -115,6 +126,7 @@ mod tests {
         for environment in [&[][..], &[("APP_CLUSTER_DRAIN", ""), ("APP_CLUSTER_INSTANCE", "")]] {
             let settings = read(environment).unwrap();
             assert_eq!(settings.instance, None);
+            assert_eq!(settings.accept, Accept::Fair);
             assert_eq!(settings.linger, Duration::from_secs(2));
             assert_eq!(settings.drain, Duration::from_secs(30));
             assert!(!settings.faults);
@@ -126,6 +138,7 @@ mod tests {
     fn every_variable_is_read() {
         let settings = read(&[
             ("APP_CLUSTER_INSTANCE", "3"),
+            ("APP_CLUSTER_ACCEPT", "plain"),
             ("APP_CLUSTER_LINGER", "500ms"),
             ("APP_CLUSTER_DRAIN", "1min 30s"),
             ("APP_CLUSTER_FAULTS", "1"),
@@ -133,6 +146,7 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(settings.instance, Some(3));
+        assert_eq!(settings.accept, Accept::Plain);
         assert_eq!(settings.linger, Duration::from_millis(500));
         assert_eq!(settings.drain, Duration::from_secs(90));
         assert!(settings.faults);
@@ -146,6 +160,7 @@ mod tests {
             ("APP_CLUSTER_LINGER", "2 parsecs"),
             ("APP_CLUSTER_LINGER", "31s"),
             ("APP_CLUSTER_DRAIN", "-1s"),
+            ("APP_CLUSTER_ACCEPT", "unfair"),
             ("APP_CLUSTER_FAULTS", "yes"),
             ("APP_CLUSTER_FAULT_START", "explode"),
         ] {

@@ -12,6 +12,8 @@ pub struct Instance(u16);
 impl Instance {
     /// The highest number that a board has room for.
     pub const MAX: u32 = SLOTS as u32;
+    /// `worker@1`.
+    pub const FIRST: Self = Self(1);
 
     /// The instance with this number, or `None` if a board has no room for it.
     pub fn new(number: u32) -> Option<Self> {

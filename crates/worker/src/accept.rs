@@ -1,32 +1,128 @@
-//! Takes connections from the shared queue.
+//! Takes connections from the queue that all workers share.
+//!
+//! - `share`: whose turn it is.
+//! - `queue`: how many connections wait.
+
+mod queue;
+mod share;
 
 use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
-use tokio::net::{TcpListener, TcpStream};
+use scoreboard::Slot;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Takes one connection from the queue.
-///
-/// When the process or the system has run out of descriptors or memory, the queue is left to the
-/// siblings for a moment: nothing in it is lost, and trying at once would only burn the CPU.
-pub(crate) async fn accept(listener: &TcpListener) -> TcpStream {
-    const PAUSE: Duration = Duration::from_millis(100);
-    let mut starved = false;
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => return stream,
-            Err(error) if is_of_the_connection(&error) => {
-                tracing::debug!(%error, "a connection ended before it was accepted");
+use self::queue::Queue;
+use self::share::{Share, Turn};
+
+/// How connections are shared among the workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Accept {
+    /// Evenly: each worker takes those that go to it when the queue is shared out to whoever has the fewest. A
+    /// worker that is dead, stopped or busy is waited for during some milliseconds, once.
+    #[default]
+    Fair,
+    /// Whoever comes first takes all that it can, as programs do that know nothing of each other.
+    Plain,
+}
+
+/// How long the queue is left to the siblings whose turn it is: as long as it takes to be woken up on a machine that is
+/// busy, and no longer than a client notices.
+const MOMENT: Duration = Duration::from_millis(2);
+/// How long it is left to them when this worker cannot take anything.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Takes connections, as many as may be open at once.
+#[derive(Debug)]
+pub(crate) struct Acceptor {
+    queue: Queue,
+    slot: Slot,
+    accept: Accept,
+    share: Share,
+    permits: Arc<Semaphore>,
+    is_starved: bool,
+}
+
+impl Acceptor {
+    /// `most` connections may be open at once.
+    pub(crate) fn new(listener: TcpListener, slot: Slot, accept: Accept, most: usize) -> io::Result<Self> {
+        Ok(Self {
+            queue: Queue::new(listener)?,
+            slot,
+            accept,
+            share: Share::default(),
+            permits: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
+            is_starved: false,
+        })
+    }
+
+    /// Takes the next connection. The permit has to be kept as long as it is open. There is always a next one.
+    pub(crate) async fn next(&mut self) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+        let permit = self.permit().await?;
+        loop {
+            let turn = self.turn().await;
+            if turn == Turn::Theirs {
+                tokio::time::sleep(MOMENT).await;
+                continue;
             }
-            Err(error) => {
-                if !starved {
-                    tracing::warn!(%error, "no connection can be accepted, they wait in the queue");
+            match self.queue.take().await {
+                Ok(stream) => {
+                    self.is_starved = false;
+                    return Some((stream, permit));
                 }
-                starved = true;
-                tokio::time::sleep(PAUSE).await;
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if is_of_the_connection(&error) => {
+                    tracing::debug!(%error, "a connection ended before it was accepted");
+                }
+                Err(error) => self.starve(&error).await,
             }
         }
+    }
+
+    /// Waits until one more may be open. Until then the siblings need not count on this worker.
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Some(permit);
+        }
+        self.slot.leave();
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        self.slot.ready();
+        permit.ok()
+    }
+
+    /// Waits for a connection, and says whose it is. Without a count there is nothing to share out.
+    async fn turn(&mut self) -> Turn {
+        if self.accept == Accept::Plain || self.slot.is_private() {
+            return Turn::Mine;
+        }
+        loop {
+            match self.queue.length().await {
+                Ok(0) => {}
+                Ok(queued) => {
+                    let me = (self.slot.instance(), self.slot.seat());
+                    let siblings = self.slot.siblings().map(|sibling| (sibling.instance, sibling.seat));
+                    return self.share.turn(queued, me, siblings);
+                }
+                Err(_) => return Turn::Mine,
+            }
+        }
+    }
+
+    /// When the process or the system has run out of descriptors or memory, the queue is left to the
+    /// siblings for a moment: nothing in it is lost, and trying at once would only burn the CPU.
+    async fn starve(&mut self, error: &io::Error) {
+        if !self.is_starved {
+            tracing::warn!(%error, "no connection can be accepted, they wait in the queue");
+        }
+        self.is_starved = true;
+        self.slot.leave();
+        tokio::time::sleep(PAUSE).await;
+        self.slot.ready();
     }
 }
 

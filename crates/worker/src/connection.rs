@@ -6,17 +6,22 @@ mod opening;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::response::Response;
+use http::Request;
+use hyper::body::Incoming;
+use scoreboard::{Connection, Ended, Slot, Timeout};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use self::opening::Opening;
 use crate::Drain;
-use crate::exchange::Exchange;
+use crate::exchange::{Busy, Exchange};
 use crate::half_closed::HalfClosed;
 use crate::limits::{Limits, Overdue};
+use crate::service;
 use crate::stream::Stream;
 
 /// What all connections of a worker have in common.
@@ -28,6 +33,7 @@ pub(crate) struct Connections {
     limits: Limits,
     manners: Manners,
     drain: Drain,
+    slot: Slot,
     cut: CancellationToken,
     forced: AtomicUsize,
 }
@@ -42,7 +48,7 @@ pub(crate) struct Manners {
 }
 
 impl Connections {
-    pub(crate) fn new(router: Router, drain: Drain, limits: Limits, manners: Manners) -> Self {
+    pub(crate) fn new(router: Router, drain: Drain, slot: Slot, limits: Limits, manners: Manners) -> Self {
         Self {
             http1: http1::builder(&limits),
             http2: http2::builder(&limits),
@@ -50,19 +56,29 @@ impl Connections {
             limits,
             manners,
             drain,
+            slot,
             cut: CancellationToken::new(),
             forced: AtomicUsize::new(0),
         }
     }
 
-    /// Serves one connection until it is closed, or cut.
-    pub(crate) async fn serve(self: Arc<Self>, stream: TcpStream) {
+    /// Serves one connection until it is closed, or cut. It counts from now on, not only when it is served: the
+    /// next one may be another worker's for that.
+    pub(crate) fn serve(self: Arc<Self>, stream: TcpStream) -> impl Future<Output = ()> + Send {
+        let counted = self.slot.accepted();
+        self.serve_counted(stream, counted)
+    }
+
+    async fn serve_counted(self: Arc<Self>, stream: TcpStream, counted: Connection) {
         let exchange = Arc::new(Exchange::new());
-        let stream = Stream::new(stream, Arc::clone(&exchange));
+        let stream = Stream::new(stream, Arc::clone(&exchange), self.slot.clone());
         let closed = tokio::select! {
             biased;
             closed = self.converse(stream, &exchange) => closed,
-            () = self.cut.cancelled() => return self.force(&exchange),
+            () = self.cut.cancelled() => {
+                counted.end(Ended::Forced);
+                return self.force(&exchange);
+            }
         };
         // Everything has been answered: to end this is no loss.
         if let Some(closed) = closed {
@@ -101,7 +117,21 @@ impl Connections {
         self.manners.linger.mul_f64(1.0 + fastrand::f64() / 4.0)
     }
 
+    /// Has the application answer.
+    async fn answer(&self, busy: &mut Busy, request: Request<Incoming>) -> Response {
+        let begun = Instant::now();
+        let answer = service::answer(self.router.clone(), &self.limits, &self.slot, request).await;
+        busy.answered(answer.status().as_u16(), begun.elapsed());
+        answer
+    }
+
     fn note_overdue(&self, overdue: Overdue) {
+        self.slot.timed_out(match overdue {
+            Overdue::FirstByte => Timeout::FirstByte,
+            Overdue::Head => Timeout::Head,
+            Overdue::Idle => Timeout::Idle,
+            Overdue::Write => Timeout::Write,
+        });
         tracing::debug!(?overdue, "a client did not do in time what it had to do, its connection is closed");
     }
 

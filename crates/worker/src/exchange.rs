@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::{Method, Request, Uri};
+use scoreboard::Slot;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -49,14 +50,28 @@ struct State {
     stuck_since: Option<Instant>,
 }
 
-/// There while a request has not been answered.
+/// There while a request has not been answered to the last byte.
 #[derive(Debug)]
-#[must_use = "the request counts as answered when this is dropped"]
-pub(crate) struct Busy(Arc<Exchange>);
+#[must_use = "the request counts as over when this is dropped"]
+pub(crate) struct Busy {
+    exchange: Arc<Exchange>,
+    request: Option<scoreboard::Request>,
+    answer: Option<(u16, Duration)>,
+}
+
+impl Busy {
+    /// The application has answered; what follows is up to the client as well.
+    pub(crate) fn answered(&mut self, status: u16, latency: Duration) {
+        self.answer = Some((status, latency));
+    }
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.state().open -= 1;
+        if let (Some(request), Some((status, latency))) = (self.request.take(), self.answer) {
+            request.answered_in(status, latency);
+        }
+        self.exchange.state().open -= 1;
     }
 }
 
@@ -127,14 +142,14 @@ impl Exchange {
 
     /// The head of a request has been read. What is returned is to be dropped when its answer has been
     /// handed over, to the last byte.
-    pub(crate) fn begin<B>(self: &Arc<Self>, request: &Request<B>) -> Busy {
+    pub(crate) fn begin<B>(self: &Arc<Self>, request: &Request<B>, slot: &Slot) -> Busy {
         let mut state = self.state();
         let since = Instant::now();
         state.current = Some(Current { method: request.method().clone(), uri: request.uri().clone(), since });
         state.open += 1;
         state.begun += 1;
         state.awaited = Awaited::Nothing;
-        Busy(Arc::clone(self))
+        Busy { exchange: Arc::clone(self), request: Some(slot.request_begun()), answer: None }
     }
 
     /// Everything handed over so far has been passed to the kernel.

@@ -45,12 +45,14 @@ mod half_closed;
 mod limits;
 mod listener;
 mod notify;
+mod place;
 mod service;
 mod stream;
 mod upload;
 mod websocket;
 mod worker;
 
+pub use accept::Accept;
 pub use drain::{Drain, Hold};
 pub use error::Error;
 pub use worker::Worker;

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use axum::body::Bytes;
 use rustix::net::{RecvFlags, Shutdown};
+use scoreboard::Slot;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -21,6 +22,7 @@ pub(crate) struct Stream {
     received: Bytes,
     tcp: TcpStream,
     exchange: Arc<Exchange>,
+    slot: Slot,
     /// Present once it is a WebSocket's.
     goodbye: Option<Box<Goodbye>>,
 }
@@ -32,8 +34,8 @@ impl Drop for Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(tcp: TcpStream, exchange: Arc<Exchange>) -> Self {
-        Self { received: Bytes::new(), tcp, exchange, goodbye: None }
+    pub(crate) fn new(tcp: TcpStream, exchange: Arc<Exchange>, slot: Slot) -> Self {
+        Self { received: Bytes::new(), tcp, exchange, slot, goodbye: None }
     }
 
     /// What has been received and nobody has read yet.
@@ -55,7 +57,7 @@ impl Stream {
             }
         };
         if length > 0 {
-            self.exchange.received();
+            self.note_received(length);
             self.exchange.starved();
         }
         self.received = buffer.into();
@@ -79,7 +81,7 @@ impl Stream {
         // Not try_read: tokio would answer from what it knew when it last asked epoll.
         match rustix::net::recv(&self.tcp, &mut buffer, RecvFlags::DONTWAIT) {
             Ok((length @ 1.., _)) => {
-                self.exchange.received();
+                self.note_received(length);
                 self.received = Bytes::copy_from_slice(&buffer[..length]);
                 Err(self)
             }
@@ -113,7 +115,18 @@ impl Stream {
     }
 
     fn note_progress(&self, sent: &Poll<io::Result<usize>>) {
-        if sent.is_pending() { self.exchange.stuck() } else { self.exchange.written() }
+        match sent {
+            Poll::Pending => self.exchange.stuck(),
+            Poll::Ready(sent) => {
+                self.slot.sent(*sent.as_ref().unwrap_or(&0) as u64);
+                self.exchange.written();
+            }
+        }
+    }
+
+    fn note_received(&self, length: usize) {
+        self.slot.received(length as u64);
+        self.exchange.received();
     }
 
     /// Sends what the application of a WebSocket wants to send, or discards it after the goodbye.
@@ -165,8 +178,10 @@ impl AsyncRead for Stream {
         let read = Pin::new(&mut self.tcp).poll_read(context, buffer);
         match read {
             Poll::Pending => self.exchange.starved(),
-            Poll::Ready(Ok(())) if buffer.filled().len() > before => self.exchange.received(),
-            Poll::Ready(_) => {}
+            Poll::Ready(_) => match buffer.filled().len() - before {
+                0 => {}
+                length => self.note_received(length),
+            },
         }
         read
     }

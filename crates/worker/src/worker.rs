@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use tokio::net::TcpListener;
+use scoreboard::Slot;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use crate::accept::Acceptor;
 use crate::connection::{Connections, Manners};
 use crate::limits::Limits;
-use crate::{Drain, Error, accept, listener, notify};
+use crate::{Accept, Drain, Error, accept, listener, notify, place};
 
 /// A worker and its settings.
 ///
@@ -45,6 +45,7 @@ pub struct Worker {
     goodbye: Duration,
     limits: Limits,
     max_connections: usize,
+    accept: Accept,
     drain: Drain,
 }
 
@@ -58,6 +59,7 @@ impl Default for Worker {
             goodbye: Duration::from_secs(5),
             limits: Limits::default(),
             max_connections: usize::MAX,
+            accept: Accept::default(),
             drain: Drain::default(),
         }
     }
@@ -155,6 +157,12 @@ impl Worker {
         self
     }
 
+    /// How connections are shared with the siblings. Default: [`Accept::Fair`].
+    pub fn accept(mut self, accept: Accept) -> Self {
+        self.accept = accept;
+        self
+    }
+
     /// Tells handlers and background tasks when this worker drains, and lets them hold its end.
     pub fn drain(&self) -> Drain {
         self.drain.clone()
@@ -165,10 +173,9 @@ impl Worker {
     ///
     /// # Errors
     /// See [`Error`]. Once the worker is ready there are none.
-    pub async fn serve(mut self, router: Router) -> Result<(), Error> {
+    pub async fn serve(self, router: Router) -> Result<(), Error> {
         let listener = listener::take(&self.listener, self.address)?;
         let address = listener.local_addr().map_err(Error::system("read the socket's address"))?;
-        let listener = TcpListener::from_std(listener).map_err(Error::system("watch the socket"))?;
         let mut terminate = signal(SignalKind::terminate()).map_err(Error::system("handle SIGTERM"))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::system("handle SIGINT"))?;
         let stop = async move {
@@ -177,27 +184,39 @@ impl Worker {
                 _ = interrupt.recv() => {}
             }
         };
-        self.max_connections = self.max_connections.min(accept::slots());
+        let slot = place::claim();
+        let most = self.max_connections.min(accept::slots());
+        let acceptor = Acceptor::new(listener, slot.clone(), self.accept, most);
+        let acceptor = acceptor.map_err(Error::system("watch the socket"))?;
         let _watchdog = notify::feed_watchdog();
+        slot.ready();
         notify::ready(address);
         tracing::info!(%address, "ready, accepting connections on {address}");
-        self.run(listener, router, stop).await;
+        self.run(acceptor, slot, router, stop).await;
         Ok(())
     }
 
     /// Serves until `stop`, then drains. Returns how many connections had to be closed by force.
-    async fn run(self, listener: TcpListener, router: Router, stop: impl Future<Output = ()>) -> usize {
+    async fn run(
+        self,
+        mut acceptor: Acceptor,
+        slot: Slot,
+        router: Router,
+        stop: impl Future<Output = ()>,
+    ) -> usize {
         let manners = Manners { linger: self.linger, goodbye: self.goodbye };
-        let connections = Arc::new(Connections::new(router, self.drain.clone(), self.limits, manners));
+        let connections = Connections::new(router, self.drain.clone(), slot.clone(), self.limits, manners);
+        let connections = Arc::new(connections);
         let tasks = TaskTracker::new();
         tokio::select! {
             biased;
             () = stop => {}
-            () = accept_all(&listener, &connections, &tasks, self.max_connections) => {}
+            () = accept_all(&mut acceptor, &connections, &tasks) => {}
         }
         // Connections that nobody has accepted belong to the siblings.
-        drop(listener);
+        drop(acceptor);
         let begun = Instant::now();
+        slot.draining();
         self.drain.begin();
         tracing::info!(connections = tasks.len(), "draining {}", notify::count(tasks.len(), "connection"));
         if !self.drain.wind_down(&tasks, self.drain_timeout).await {
@@ -209,20 +228,12 @@ impl Worker {
     }
 }
 
-async fn accept_all(
-    listener: &TcpListener,
-    connections: &Arc<Connections>,
-    tasks: &TaskTracker,
-    most: usize,
-) {
-    let slots = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
-    // The semaphore is never closed.
-    while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
-        let stream = accept::accept(listener).await;
+async fn accept_all(acceptor: &mut Acceptor, connections: &Arc<Connections>, tasks: &TaskTracker) {
+    while let Some((stream, permit)) = acceptor.next().await {
         let connection = Arc::clone(connections).serve(stream);
         tasks.spawn(async move {
             connection.await;
-            drop(slot);
+            drop(permit);
         });
     }
 }

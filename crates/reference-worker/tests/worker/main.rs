@@ -6,4 +6,5 @@ mod descriptors;
 mod drain;
 mod faults;
 mod process;
+mod spread;
 mod start;

@@ -125,6 +125,10 @@ impl Worker {
         rustix::process::kill_process(self.pid(), Signal::TERM).unwrap();
     }
 
+    pub(crate) fn kill(&self) {
+        rustix::process::kill_process(self.pid(), Signal::KILL).unwrap();
+    }
+
     fn pid(&self) -> Pid {
         self.child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())).unwrap()
     }

@@ -17,7 +17,6 @@ use crate::answer::Answer;
 use crate::exchange::{Busy, Exchange};
 use crate::half_closed::HalfClosed;
 use crate::limits::{Limits, Overdue};
-use crate::service;
 use crate::stream::Stream;
 use crate::websocket::Goodbye;
 
@@ -105,8 +104,8 @@ impl Connections {
         exchange: &Arc<Exchange>,
         request: Request<Incoming>,
     ) -> Result<http::Response<Answer<Busy>>, Infallible> {
-        let busy = exchange.begin(&request);
-        let mut answer = service::answer(self.router.clone(), &self.limits, request).await;
+        let mut busy = exchange.begin(&request, &self.slot);
+        let mut answer = self.answer(&mut busy, request).await;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             exchange.upgrade(self.goodbye(&answer));
         } else if self.drain.has_begun() || answer.status() == StatusCode::REQUEST_TIMEOUT {

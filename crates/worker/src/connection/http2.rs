@@ -19,7 +19,6 @@ use crate::answer::Answer;
 use crate::exchange::{Busy, Exchange};
 use crate::half_closed::HalfClosed;
 use crate::limits::{Limits, Overdue};
-use crate::service;
 use crate::stream::Stream;
 
 pub(super) fn builder(limits: &Limits) -> Builder<TokioExecutor> {
@@ -73,8 +72,8 @@ impl Connections {
         exchange: Arc<Exchange>,
         request: Request<Incoming>,
     ) -> Result<http::Response<Answer<Busy>>, Infallible> {
-        let busy = exchange.begin(&request);
-        let answer = service::answer(self.router.clone(), &self.limits, request).await;
+        let mut busy = exchange.begin(&request, &self.slot);
+        let answer = self.answer(&mut busy, request).await;
         Ok(Answer::new(answer, &self.drain, busy))
     }
 }

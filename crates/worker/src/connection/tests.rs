@@ -32,7 +32,8 @@ impl Bench {
         let (stream, _) = listener.accept().await.unwrap();
         let drain = Drain::default();
         let router = Router::new().route("/", get(|| async { "hello" }));
-        let connections = Arc::new(Connections::new(router, drain.clone(), Limits::default(), MANNERS));
+        let slot = Slot::private(scoreboard::Instance::FIRST, "");
+        let connections = Arc::new(Connections::new(router, drain.clone(), slot, Limits::default(), MANNERS));
         Self { serving: Box::pin(connections.serve(stream)), drain, client }
     }
 

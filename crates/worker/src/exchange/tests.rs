@@ -6,6 +6,10 @@ use super::*;
 
 const LINGER: Duration = Duration::from_secs(2);
 
+fn slot() -> Slot {
+    Slot::private(scoreboard::Instance::FIRST, "")
+}
+
 fn request() -> Request<()> {
     Request::new(())
 }
@@ -33,7 +37,7 @@ async fn an_idle_connection_lingers_from_the_beginning_of_the_drain() {
 #[tokio::test(start_paused = true)]
 async fn a_busy_connection_lingers_from_its_last_byte() {
     let (exchange, drain) = (Arc::new(Exchange::new()), Drain::default());
-    let busy = exchange.begin(&request());
+    let busy = exchange.begin(&request(), &slot());
     drain.begin();
     let lingered = linger(&exchange, &drain);
     tokio::time::sleep(Duration::from_secs(10)).await;
@@ -64,7 +68,7 @@ async fn overdue(exchange: &Exchange) -> (Overdue, Duration) {
 
 fn answer(exchange: &Arc<Exchange>) {
     exchange.received();
-    drop(exchange.begin(&request()));
+    drop(exchange.begin(&request(), &slot()));
     exchange.flushed();
 }
 
@@ -116,7 +120,7 @@ async fn idle_time_runs_from_the_last_answer() {
 #[tokio::test(start_paused = true)]
 async fn a_handler_may_take_as_long_as_it_likes() {
     let exchange = Arc::new(Exchange::new());
-    let _busy = exchange.begin(&request());
+    let _busy = exchange.begin(&request(), &slot());
     let late = tokio::time::timeout(Duration::from_secs(3600), overdue(&exchange)).await;
     assert!(late.is_err());
 }
@@ -124,7 +128,7 @@ async fn a_handler_may_take_as_long_as_it_likes() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_has_to_be_read() {
     let exchange = Arc::new(Exchange::new());
-    let _busy = exchange.begin(&request());
+    let _busy = exchange.begin(&request(), &slot());
     exchange.stuck();
     exchange.written();
     exchange.stuck();

@@ -10,6 +10,7 @@ use axum::body::{Body, Bytes};
 use axum::routing::get;
 use client::{Connection, Failure};
 use futures_util::stream;
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -31,11 +32,15 @@ struct Running {
 
 impl Running {
     async fn start(worker: Worker, router: Router) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
+        let slot = Slot::private(scoreboard::Instance::FIRST, "");
+        let most = worker.max_connections.min(accept::slots());
+        let acceptor = Acceptor::new(listener, slot.clone(), worker.accept, most).unwrap();
         let (stop, stopped) = oneshot::channel();
         let stopped = async { stopped.await.unwrap() };
-        let forced = tokio::spawn(worker.run(listener, router, stopped));
+        let forced = tokio::spawn(worker.run(acceptor, slot, router, stopped));
         Self { address, stop, forced }
     }
 

@@ -1,0 +1,172 @@
+//! Workers that look one after the other, in any order.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Some workers before one queue.
+struct Stage {
+    seats: Vec<Seat>,
+    shares: Vec<Share>,
+    queued: u64,
+    now: u64,
+}
+
+fn instance(index: usize) -> Instance {
+    Instance::new(u32::try_from(index).unwrap() + 1).unwrap()
+}
+
+impl Stage {
+    fn new(connections: &[u64]) -> Self {
+        let seat = |connections| Seat { is_accepting: true, connections, last_accept: Duration::ZERO };
+        Self {
+            seats: connections.iter().map(|connections| seat(*connections)).collect(),
+            shares: connections.iter().map(|_| Share::default()).collect(),
+            queued: 0,
+            now: 0,
+        }
+    }
+
+    fn turn(&mut self, index: usize) -> Turn {
+        let seats = &self.seats;
+        let others = (0..seats.len()).filter(|other| *other != index).map(|o| (instance(o), seats[o]));
+        self.shares[index].turn(self.queued, (instance(index), seats[index]), others)
+    }
+
+    /// This worker looks once, and takes one if it is its turn.
+    fn look(&mut self, index: usize) -> Option<Turn> {
+        if self.queued == 0 {
+            return None;
+        }
+        let turn = self.turn(index);
+        if turn == Turn::Mine {
+            self.queued -= 1;
+            self.now += 1;
+            self.seats[index].connections += 1;
+            self.seats[index].last_accept = Duration::from_millis(self.now);
+        }
+        Some(turn)
+    }
+
+    /// This worker takes what is its own, until it has to wait.
+    fn take(&mut self, index: usize) {
+        while self.look(index) == Some(Turn::Mine) {}
+    }
+
+    fn connections(&self) -> Vec<u64> {
+        self.seats.iter().map(|seat| seat.connections).collect()
+    }
+}
+
+#[test]
+fn a_burst_is_shared_although_one_comes_first() {
+    let mut stage = Stage::new(&[0; 4]);
+    stage.queued = 64;
+    (0..4).for_each(|index| stage.take(index));
+    assert_eq!((stage.connections(), stage.queued), (vec![16; 4], 0));
+}
+
+#[test]
+fn who_has_fewer_gets_more() {
+    let mut stage = Stage::new(&[10, 0, 4, 10]);
+    stage.queued = 12;
+    [0, 3, 2, 1].into_iter().for_each(|index| stage.take(index));
+    assert_eq!((stage.connections(), stage.queued), (vec![10, 8, 8, 10], 0));
+}
+
+#[test]
+fn single_connections_go_round() {
+    let mut stage = Stage::new(&[0; 4]);
+    for _ in 0..25 {
+        stage.queued = 4;
+        for index in [3, 1, 2, 0] {
+            assert_eq!(stage.look(index), Some(Turn::Mine));
+            // Closed again at once.
+            stage.seats[index].connections -= 1;
+        }
+    }
+    let before = stage.seats.clone();
+    for round in 0..8 {
+        stage.queued = 1;
+        let takers: Vec<_> = (0..4).filter(|index| stage.look(*index) == Some(Turn::Mine)).collect();
+        takers.iter().for_each(|index| stage.seats[*index].connections -= 1);
+        assert_eq!(takers, [[3, 1, 2, 0][round % 4]], "round {round}, {before:?}");
+    }
+}
+
+/// Number 2 never looks. It is waited for four moments, of which each costs one connection, and then no more.
+#[test]
+fn nobody_waits_long_for_a_dead_sibling() {
+    let mut stage = Stage::new(&[0, 0]);
+    stage.queued = 100;
+    let mut waits = 0;
+    while let Some(turn) = stage.look(0) {
+        waits += u32::from(turn == Turn::Theirs);
+    }
+    assert_eq!((stage.connections(), waits), (vec![100, 0], MOMENTS));
+    stage.queued = 100;
+    while let Some(turn) = stage.look(0) {
+        assert_eq!(turn, Turn::Mine, "nor for its next connections");
+    }
+}
+
+#[test]
+fn a_sibling_that_comes_back_is_counted_on_again() {
+    let mut stage = Stage::new(&[0, 0]);
+    stage.queued = 100;
+    while stage.look(0).is_some() {}
+    stage.seats[1] = Seat { last_accept: Duration::from_secs(1), ..Seat::default() };
+    stage.queued = 10;
+    assert_eq!(stage.look(0), Some(Turn::Theirs));
+    stage.take(1);
+    assert_eq!((stage.connections(), stage.queued), (vec![100, 10], 0));
+}
+
+/// While a slow sibling works its way through what is its own, it is left to it.
+#[test]
+fn a_slow_sibling_that_moves_is_waited_for() {
+    let mut stage = Stage::new(&[50, 0]);
+    stage.queued = 40;
+    for _ in 0..40 {
+        assert_eq!(stage.look(0), Some(Turn::Theirs));
+        assert_eq!(stage.look(1), Some(Turn::Mine));
+    }
+}
+
+proptest! {
+    /// When each worker has looked twice, in any order, the queue is empty, and nobody who got one has two more than another.
+    #[test]
+    fn all_together_empty_the_queue_evenly_in_two_rounds(
+        (connections, order) in prop::collection::vec(0..20_u64, 1..6).prop_flat_map(|connections| {
+            let order: Vec<_> = (0..connections.len()).collect();
+            (Just(connections), Just(order).prop_shuffle())
+        }),
+        queued in 0..200_u64,
+    ) {
+        let mut stage = Stage::new(&connections);
+        stage.queued = queued;
+        order.iter().chain(&order).for_each(|index| stage.take(*index));
+        prop_assert_eq!(stage.queued, 0);
+        let after = stage.connections();
+        let got = after.iter().zip(&connections).filter(|(after, before)| after > before);
+        let most = got.map(|(after, _)| *after).max().unwrap_or(0);
+        let least = after.iter().min().copied().unwrap_or(0);
+        prop_assert!(most <= least + 1, "{:?} became {:?}", connections, after);
+    }
+
+    /// Whoever is left empties the queue alone, and waits a few moments only for each of the others.
+    #[test]
+    fn one_alone_empties_it_soon(
+        connections in prop::collection::vec(0..20_u64, 1..6),
+        queued in 1..200_u64,
+    ) {
+        let mut stage = Stage::new(&connections);
+        stage.queued = queued;
+        let mut waits = 0;
+        while let Some(turn) = stage.look(0) {
+            waits += u32::from(turn == Turn::Theirs);
+        }
+        let others = u32::try_from(connections.len() - 1).unwrap();
+        prop_assert!(waits <= MOMENTS * others, "{} moments", waits);
+    }
+}

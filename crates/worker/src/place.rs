@@ -1,0 +1,38 @@
+//! This worker's place on the cluster's board.
+
+use std::env;
+use std::path::Path;
+
+use scoreboard::{Board, DEFAULT_PATH, Instance, Slot};
+
+/// Says which instance this worker is: `Environment=APP_CLUSTER_INSTANCE=%i` in the unit.
+const INSTANCE: &str = "APP_CLUSTER_INSTANCE";
+/// Says where the board is, for workers outside of units.
+const BOARD: &str = "APP_CLUSTER_SCOREBOARD";
+
+/// Claims the slot of this instance. A worker without a number, or without a board, counts for itself and takes
+/// connections as they come.
+pub(crate) fn claim() -> Slot {
+    let program = env::current_exe().unwrap_or_default();
+    let release = release(&program);
+    let instance = env::var(INSTANCE).ok().and_then(|number| Instance::new(number.parse().ok()?));
+    let Some(instance) = instance else { return Slot::private(Instance::FIRST, release) };
+    let path = env::var_os(BOARD).unwrap_or_else(|| DEFAULT_PATH.into());
+    match Board::open(path).and_then(|board| board.claim(instance, release)) {
+        Ok(slot) => slot,
+        Err(error) => {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(
+                error,
+                "this worker counts for itself, and its share of the connections may be uneven"
+            );
+            Slot::private(instance, release)
+        }
+    }
+}
+
+/// The release that a program belongs to: `1.2.0` for `…/releases/1.2.0/worker`. The kernel tells where the link led
+/// when the process began, not where it leads now.
+fn release(program: &Path) -> &str {
+    program.parent().and_then(|directory| directory.file_name()?.to_str()).unwrap_or_default()
+}
