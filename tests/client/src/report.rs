@@ -10,6 +10,8 @@ use crate::Failure;
 /// What a load found out. As JSON it is what the program `client --json` prints.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
+    /// When it began, in microseconds of the monotonic clock, which all processes share (clock_gettime(2)).
+    pub began_us: u64,
     /// For how long, in milliseconds.
     pub took_ms: u64,
     /// How many connections were established.
@@ -55,6 +57,8 @@ pub struct Answers {
     pub release: String,
     /// How often it answered.
     pub count: u64,
+    /// When it answered first, in microseconds since the load began.
+    pub first_us: u64,
 }
 
 /// One lost request.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use rustix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 
 use crate::{Answers, Example, Failure, Latency, Report};
@@ -17,6 +18,7 @@ const MINUTE_US: u64 = 60_000_000;
 #[derive(Debug)]
 pub(crate) struct Tally {
     began: Instant,
+    began_us: u64,
     connections: u64,
     sent: u64,
     ok: u64,
@@ -39,6 +41,7 @@ impl Tally {
     pub(crate) fn new() -> Self {
         Self {
             began: Instant::now(),
+            began_us: monotonic_us(),
             connections: 0,
             sent: 0,
             ok: 0,
@@ -64,8 +67,9 @@ impl Tally {
         self.latency.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
 
+    /// Newcomers come to the end of the list.
     pub(crate) fn answered_by(&mut self, who: &Identity<'_>) {
-        // The newest are the busiest, and at the end.
+        // The newest are the busiest.
         let known = self.answers.iter_mut().rev().find(|answers| {
             answers.pid == who.pid && answers.instance == who.instance && answers.release == who.release
         });
@@ -76,6 +80,7 @@ impl Tally {
                 pid: who.pid,
                 release: who.release.to_owned(),
                 count: 1,
+                first_us: self.took_us(),
             }),
         }
     }
@@ -84,7 +89,7 @@ impl Tally {
         self.sent += u64::from(!failure.is_connect());
         *self.failures.entry(failure).or_default() += 1;
         if self.examples.len() < EXAMPLES {
-            self.examples.push(Example { at_ms: self.took_ms(), failure, last_pid, answered });
+            self.examples.push(Example { at_ms: self.took_us() / 1000, failure, last_pid, answered });
         }
     }
 
@@ -96,7 +101,8 @@ impl Tally {
             max_us: self.latency.max(),
         };
         Report {
-            took_ms: self.took_ms(),
+            began_us: self.began_us,
+            took_ms: self.took_us() / 1000,
             connections: self.connections,
             sent: self.sent,
             ok: self.ok,
@@ -108,7 +114,12 @@ impl Tally {
         }
     }
 
-    fn took_ms(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    fn took_us(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
+}
+
+fn monotonic_us() -> u64 {
+    let now = Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default();
+    u64::try_from(now.as_micros()).unwrap_or(u64::MAX)
 }

@@ -41,13 +41,13 @@ struct Arguments {
     /// End after this many requests
     #[arg(long)]
     requests: Option<u64>,
-    /// Requests per second, evenly spread
-    #[arg(long)]
+    /// Requests per second, evenly spread; latency counts from when one is due
+    #[arg(long, value_parser = parse_rate)]
     rate: Option<f64>,
     /// Seconds until an answer counts as lost
     #[arg(long, default_value_t = 10.0)]
     timeout: f64,
-    /// Tell on stderr every so many milliseconds how far it is
+    /// Tell on stderr every so many milliseconds how far it is, and which processes answer since then
     #[arg(long)]
     progress: Option<u64>,
     /// Print the report as JSON
@@ -74,6 +74,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<Report> {
     let mut end = std::pin::pin!(end);
 
     let mut running = load(arguments).start();
+    let mut known = 0;
     loop {
         tokio::select! {
             () = running.done() => break,
@@ -82,7 +83,8 @@ async fn run(arguments: &Arguments) -> anyhow::Result<Report> {
             _ = interrupt.recv() => break,
             _ = turn.tick(), if arguments.progress.is_some() => {
                 let report = running.report();
-                eprintln!("{} ok, {} lost", report.ok, report.failed());
+                eprintln!("{}", progress(&report, known));
+                known = report.answers.len();
             }
         }
     }
@@ -107,6 +109,17 @@ fn load(arguments: &Arguments) -> Load {
     load
 }
 
+/// `4711 ok, 0 lost, new: 812 813`, where the first `known` processes are not new.
+fn progress(report: &Report, known: usize) -> String {
+    let mut line = format!("{} ok, {} lost", report.ok, report.failed());
+    let newcomers = report.answers.iter().skip(known);
+    for (index, newcomer) in newcomers.enumerate() {
+        line += if index == 0 { ", new: " } else { " " };
+        line += &newcomer.pid.to_string();
+    }
+    line
+}
+
 fn print(report: &Report, json: bool) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if json {
@@ -116,6 +129,11 @@ fn print(report: &Report, json: bool) -> anyhow::Result<()> {
         write!(out, "{report}")?;
     }
     Ok(())
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate: &f64| rate.is_normal() && *rate >= 0.001);
+    rate.ok_or_else(|| "expected requests per second, like 500 or 0.5".to_owned())
 }
 
 fn parse_gap(text: &str) -> Result<RangeInclusive<Duration>, String> {
