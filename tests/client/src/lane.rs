@@ -22,14 +22,12 @@ pub(crate) struct Lane {
     /// Where the body begins in the buffer.
     body: usize,
     number: usize,
-    requests: u64,
-    due: Option<Instant>,
+    requests: usize,
 }
 
 impl Lane {
     pub(crate) fn new(shared: Arc<Shared>, number: usize) -> Self {
         let stopped = shared.stopped.clone();
-        let due = shared.load.rate.map(|_| Instant::now());
         Self {
             shared,
             stopped,
@@ -40,14 +38,10 @@ impl Lane {
             body: 0,
             number,
             requests: 0,
-            due,
         }
     }
 
     pub(crate) async fn run(mut self) {
-        // Evenly spread from the first request on.
-        let offset = self.number as f64 / self.shared.load.connections as f64;
-        self.delay(offset);
         loop {
             self.pause().await;
             if !self.shared.take_turn() {
@@ -61,35 +55,36 @@ impl Lane {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             }
-            self.delay(1.0);
         }
     }
 
-    /// Puts the next request off by so many turns of this lane.
-    fn delay(&mut self, turns: f64) {
-        if let (Some(due), Some(rate)) = (&mut self.due, self.shared.load.rate) {
-            *due += Duration::from_secs_f64(turns * self.shared.load.connections as f64 / rate);
-        }
+    /// The next turn of this lane, at a fixed rate.
+    fn turn(&self) -> usize {
+        self.number + self.requests * self.shared.load.connections
     }
 
     async fn pause(&mut self) {
-        let gap = &self.shared.load.gap;
-        let until = match self.due {
-            Some(due) => due,
-            None if self.requests == 0 || gap.end().is_zero() => return,
-            None => {
-                let micros = fastrand::u64(gap.start().as_micros() as u64..=gap.end().as_micros() as u64);
-                Instant::now() + Duration::from_micros(micros)
+        let Shared { load, pace, .. } = &*self.shared;
+        let (least, most) = (load.gap.start().as_micros() as u64, load.gap.end().as_micros() as u64);
+        if pace.is_none() && (self.requests == 0 || most == 0) {
+            return;
+        }
+        let turn = self.turn();
+        let wake = async {
+            match pace {
+                Some(pace) => pace.turn(turn).await,
+                None => tokio::time::sleep(Duration::from_micros(fastrand::u64(least..=most))).await,
             }
         };
         tokio::select! {
-            () = tokio::time::sleep_until(until) => {}
+            () = wake => {}
             _ = self.stopped.wait_for(|stopped| *stopped) => {}
         }
     }
 
     async fn request(&mut self) -> Result<(), Failure> {
-        let begun = self.due.unwrap_or_else(Instant::now);
+        let due = self.shared.pace.as_ref().map(|pace| pace.due(self.turn()));
+        let begun = due.unwrap_or_else(Instant::now);
         self.requests += 1;
         self.compose();
         let timeout = self.shared.load.timeout;

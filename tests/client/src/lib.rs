@@ -26,6 +26,7 @@ mod connection;
 mod failure;
 mod lane;
 mod load;
+mod pace;
 mod report;
 mod tally;
 

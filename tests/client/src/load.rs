@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::Report;
 use crate::lane::Lane;
+use crate::pace::Pace;
 use crate::tally::Tally;
 
 /// What load to make. By default: one keep-alive connection, `GET /`, without a pause and without end.
@@ -23,7 +24,7 @@ pub struct Load {
     pub(crate) gap: RangeInclusive<Duration>,
     pub(crate) request: Request,
     limit: u64,
-    pub(crate) rate: Option<f64>,
+    rate: Option<f64>,
     pub(crate) timeout: Duration,
 }
 
@@ -85,7 +86,8 @@ impl Load {
         self
     }
 
-    /// So many requests a second over all connections, evenly spread; fewer if the server is slow.
+    /// So many requests a second over all connections, evenly spread; fewer if the server is slow. However late one
+    /// is sent because another one before it took long, its latency counts from when it was due.
     pub fn rate(mut self, per_second: f64) -> Self {
         self.rate = Some(per_second);
         self
@@ -103,6 +105,7 @@ impl Load {
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::new(Shared {
             left: AtomicU64::new(self.limit),
+            pace: self.rate.map(|per_second| Pace::start(per_second, self.connections)),
             load: self,
             tally: Mutex::new(Tally::new()),
             stopped,
@@ -160,6 +163,8 @@ pub(crate) struct Shared {
     left: AtomicU64,
     tally: Mutex<Tally>,
     pub(crate) stopped: watch::Receiver<bool>,
+    /// When requests are due, at a fixed rate.
+    pub(crate) pace: Option<Arc<Pace>>,
 }
 
 impl Shared {

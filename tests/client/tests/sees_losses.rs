@@ -244,3 +244,20 @@ async fn a_report_can_be_read_back() {
     assert!(json.contains(r#""failures":{"status-503":5}"#), "{json}");
     assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
 }
+
+#[tokio::test]
+async fn at_a_fixed_rate_latency_counts_from_when_a_request_was_due() {
+    // The first request keeps the connection busy while the others become due.
+    let address = server(|mut stream| async move {
+        request(&mut stream).await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        stream.write_all(HELLO).await.unwrap();
+        while request(&mut stream).await.is_some() {
+            stream.write_all(HELLO).await.unwrap();
+        }
+    });
+    let report = run(Load::new(address.await).rate(50.0)).await;
+    assert!(report.is_clean(), "{report}");
+    // Due after 0, 20, 40, 60 and 80 ms, and none of them answered before 400 ms.
+    assert!(report.latency.p50_us >= 350_000, "{report}");
+}
