@@ -55,6 +55,15 @@ impl Lane {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             }
+            if self.shared.load.hold {
+                break;
+            }
+        }
+        if self.shared.load.hold {
+            tokio::select! {
+                _ = self.shared.all_answered.wait() => {}
+                _ = self.stopped.wait_for(|stopped| *stopped) => {}
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Barrier, watch};
 use tokio::task::JoinSet;
 
 use crate::Report;
@@ -21,6 +21,7 @@ pub struct Load {
     pub(crate) address: SocketAddr,
     pub(crate) connections: usize,
     pub(crate) one_request: bool,
+    pub(crate) hold: bool,
     pub(crate) gap: RangeInclusive<Duration>,
     pub(crate) request: Request,
     limit: u64,
@@ -42,6 +43,7 @@ impl Load {
             address,
             connections: 1,
             one_request: false,
+            hold: false,
             gap: Duration::ZERO..=Duration::ZERO,
             request: Request::Get("/".to_owned()),
             limit: u64::MAX,
@@ -65,6 +67,12 @@ impl Load {
     /// A new connection for every request, which says `Connection: close`.
     pub fn one_request(mut self) -> Self {
         self.one_request = true;
+        self
+    }
+
+    /// A single request on each connection, and none is closed before the last one is answered or lost.
+    pub fn hold(mut self) -> Self {
+        self.hold = true;
         self
     }
 
@@ -106,6 +114,7 @@ impl Load {
         let shared = Arc::new(Shared {
             left: AtomicU64::new(self.limit),
             pace: self.rate.map(|per_second| Pace::start(per_second, self.connections)),
+            all_answered: Barrier::new(self.connections),
             load: self,
             tally: Mutex::new(Tally::new()),
             stopped,
@@ -165,6 +174,8 @@ pub(crate) struct Shared {
     pub(crate) stopped: watch::Receiver<bool>,
     /// When requests are due, at a fixed rate.
     pub(crate) pace: Option<Arc<Pace>>,
+    /// Where lanes wait for each other before they close what they [hold](Load::hold).
+    pub(crate) all_answered: Barrier,
 }
 
 impl Shared {

@@ -261,3 +261,35 @@ async fn at_a_fixed_rate_latency_counts_from_when_a_request_was_due() {
     // Due after 0, 20, 40, 60 and 80 ms, and none of them answered before 400 ms.
     assert!(report.latency.p50_us >= 350_000, "{report}");
 }
+
+#[tokio::test]
+async fn held_connections_are_all_open_at_once() {
+    let (opened, mut open) = tokio::sync::watch::channel(0);
+    let address = server(move |mut stream| {
+        let opened = opened.clone();
+        async move {
+            request(&mut stream).await;
+            stream.write_all(HELLO).await.unwrap();
+            opened.send_modify(|open| *open += 1);
+            // A client that closes before the others have been answered would be seen here.
+            if request(&mut stream).await.is_none() {
+                opened.send_modify(|open| *open -= 1);
+            }
+        }
+    });
+    let all = async {
+        open.wait_for(|open| *open == 20).await.unwrap();
+    };
+    let load = Load::new(address.await).connections(20).rate(200.0).hold();
+    let (report, ()) = tokio::join!(load.run_for(Duration::from_secs(30)), all);
+    assert!(report.is_clean(), "{report}");
+    assert_eq!((report.sent, report.connections), (20, 20), "{report}");
+}
+
+#[tokio::test]
+async fn who_holds_a_lost_request_does_not_wait_for_ever() {
+    let report = Load::new(answers(b"").await).connections(3).hold().run_for(Duration::from_secs(30)).await;
+    assert_eq!(report.count(Failure::EofBeforeAnswer), 3, "{report}");
+    let stopped = Load::new(answers(HELLO).await).connections(3).requests(2).hold();
+    assert_eq!(stopped.run_for(Duration::from_secs(30)).await.ok, 2);
+}

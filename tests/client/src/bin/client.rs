@@ -29,6 +29,9 @@ struct Arguments {
     /// Open a new connection for every request
     #[arg(long)]
     one_request: bool,
+    /// A single request on each connection; none is closed before the last one is answered
+    #[arg(long, conflicts_with = "one_request")]
+    hold: bool,
     /// GET this path
     #[arg(long, default_value = "/", conflicts_with = "post")]
     path: String,
@@ -99,6 +102,9 @@ fn load(arguments: &Arguments) -> Load {
     load = if arguments.post { load.echo() } else { load.get(&arguments.path) };
     if arguments.one_request {
         load = load.one_request();
+    }
+    if arguments.hold {
+        load = load.hold();
     }
     if let Some(requests) = arguments.requests {
         load = load.requests(requests);
