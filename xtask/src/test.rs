@@ -25,7 +25,7 @@ const MEASURING: [&str; 2] = ["killed_worker_is_replaced", "orchestrator_is_ligh
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     host::install(&workspace.shell, host::TO_BUILD)?;
     host::install(&workspace.shell, host::TO_TEST)?;
-    simulate::quick()?;
+    simulate::quick(workspace)?;
     if options.quick {
         return test(workspace, &["--workspace", "--exclude=machine", "--exclude=promises"]);
     }

@@ -1,6 +1,6 @@
 //! What the orchestrator hears of the workers, and what it sees when it looks.
 
-use rollout::unit::{Instance, Unit};
+use rollout::unit::{Instance, JobResult, Unit};
 use rollout::{Event, StepState};
 
 use super::LOOK_AFTER;
@@ -16,6 +16,9 @@ impl World {
             Signal::PropertiesChanged(worker) => self.look(worker),
             Signal::JobRemoved { id, worker, result, was_operators_stop } => {
                 if self.orchestrator.jobs.remove(&id).is_some() {
+                    if let Some(running) = &mut self.orchestrator.running {
+                        running.is_unsure |= result == JobResult::Canceled;
+                    }
                     self.told(worker, |instance, unit| Event::JobFinished { instance, result, unit });
                 } else if was_operators_stop && self.systemd.service(worker).is_inactive() {
                     self.hold(worker);
