@@ -114,8 +114,9 @@ impl Lane {
 
     /// Sends the request, on a new connection if there is none or the server has closed it.
     async fn send(&mut self, timeout: Duration) -> Result<(), Failure> {
+        let slowly = self.shared.load.slowly;
         if let Some(connection) = &mut self.connection {
-            let sent = tokio::time::timeout(timeout, connection.send(&self.buffer)).await;
+            let sent = tokio::time::timeout(timeout, send(connection, &self.buffer, slowly)).await;
             match sent.map_err(|_| Failure::Timeout)? {
                 Ok(()) => return Ok(()),
                 Err(Unsent::Failed(failure)) => return Err(failure),
@@ -128,7 +129,7 @@ impl Lane {
         let opened = tokio::time::timeout(timeout, Connection::open(self.shared.load.address)).await;
         let connection = self.connection.insert(opened.map_err(|_| Failure::ConnectTimeout)??);
         self.shared.tally().connected();
-        let sent = tokio::time::timeout(timeout, connection.send(&self.buffer)).await;
+        let sent = tokio::time::timeout(timeout, send(connection, &self.buffer, slowly)).await;
         match sent.map_err(|_| Failure::Timeout)? {
             Ok(()) => Ok(()),
             Err(Unsent::Failed(failure)) => Err(failure),
@@ -191,4 +192,19 @@ impl Lane {
         let finished = tokio::time::timeout(Duration::from_secs(1), connection.finish()).await;
         finished.unwrap_or(Ok(()))
     }
+}
+
+/// Sends a request, at once or in four pieces.
+async fn send(connection: &mut Connection, request: &[u8], slowly: bool) -> Result<(), Unsent> {
+    if !slowly {
+        return connection.send(request).await;
+    }
+    let mut pieces = request.chunks(request.len().div_ceil(4));
+    connection.send(pieces.next().unwrap_or_default()).await?;
+    for piece in pieces {
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..=50))).await;
+        // Something has left already: if the rest cannot, what is received says why.
+        let _ = connection.send(piece).await;
+    }
+    Ok(())
 }

@@ -27,6 +27,7 @@ mod failure;
 mod lane;
 mod load;
 mod pace;
+mod protocol;
 mod report;
 mod tally;
 

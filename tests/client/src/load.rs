@@ -10,8 +10,8 @@ use tokio::sync::{Barrier, watch};
 use tokio::task::JoinSet;
 
 use crate::Report;
-use crate::lane::Lane;
 use crate::pace::Pace;
+use crate::protocol::{self, Protocol};
 use crate::tally::Tally;
 
 /// What load to make. By default: one keep-alive connection, `GET /`, without a pause and without end.
@@ -27,6 +27,8 @@ pub struct Load {
     limit: u64,
     rate: Option<f64>,
     pub(crate) timeout: Duration,
+    protocol: Protocol,
+    pub(crate) slowly: bool,
 }
 
 /// What is requested.
@@ -49,6 +51,8 @@ impl Load {
             limit: u64::MAX,
             rate: None,
             timeout: Duration::from_secs(10),
+            protocol: Protocol::default(),
+            slowly: false,
         }
     }
 
@@ -88,6 +92,36 @@ impl Load {
         self
     }
 
+    /// Like [`echo`](Self::echo), but the body is sent in four pieces with pauses of up to 50 ms between them.
+    pub fn echo_slowly(mut self) -> Self {
+        self.slowly = true;
+        self.echo()
+    }
+
+    /// So many requests on each connection before the first answer is read.
+    pub fn pipeline(mut self, length: usize) -> Self {
+        self.protocol = Protocol::Pipeline(length);
+        self
+    }
+
+    /// HTTP/2 by prior knowledge, with so many requests at once on each connection.
+    pub fn http2(mut self, streams: usize) -> Self {
+        self.protocol = Protocol::Http2(streams);
+        self
+    }
+
+    /// Server-sent events from `/events`; each one counts as an answer.
+    pub fn events(mut self) -> Self {
+        self.protocol = Protocol::Events;
+        self
+    }
+
+    /// WebSockets at `/ws`; each message that comes back counts as an answer.
+    pub fn websockets(mut self) -> Self {
+        self.protocol = Protocol::WebSocket;
+        self
+    }
+
     /// Ends after so many requests over all connections.
     pub fn requests(mut self, requests: u64) -> Self {
         self.limit = requests;
@@ -121,7 +155,7 @@ impl Load {
         });
         let mut lanes = JoinSet::new();
         for number in 0..shared.load.connections {
-            lanes.spawn(Lane::new(Arc::clone(&shared), number).run());
+            lanes.spawn(protocol::run(shared.load.protocol, Arc::clone(&shared), number));
         }
         Running { shared, lanes, stop }
     }

@@ -14,8 +14,22 @@ pub enum Mode {
     KeepAlive,
     /// 50 connections that are kept alive, each idle for up to 20 ms between two requests.
     WithGaps,
+    /// The same, idle for up to 200 ms.
+    WithLongGaps,
     /// 50 clients that open a new connection for each request.
     OneRequest,
+    /// 20 connections on which eight requests are sent before the first answer is read.
+    Pipelined,
+    /// 20 connections that POST bodies of up to 4 KB, idle for up to 20 ms.
+    Bodies,
+    /// 50 connections whose bodies come in four pieces with pauses of up to 50 ms.
+    SlowUploads,
+    /// Four HTTP/2 connections with 32 requests at once on each.
+    Http2,
+    /// 20 streams of server-sent events.
+    Events,
+    /// 20 WebSockets, each idle for up to 20 ms between two messages.
+    WebSockets,
     /// 20 connections, each idle for up to 20 ms: enough to notice, and most of the processor is free.
     Calm,
     /// Eight clients that open a new connection for each request, a hundred in a second, and wait for
@@ -26,13 +40,26 @@ pub enum Mode {
 impl Mode {
     /// The loads under which nothing may be lost, ever.
     pub const HARD: [Self; 3] = [Self::KeepAlive, Self::WithGaps, Self::OneRequest];
+    /// What else clients do, and nothing may be lost either.
+    pub const OTHERS: [Self; 7] = [
+        Self::WithLongGaps,
+        Self::Pipelined,
+        Self::Bodies,
+        Self::SlowUploads,
+        Self::Http2,
+        Self::Events,
+        Self::WebSockets,
+    ];
 
     /// How many connections there are at once.
     #[must_use]
     pub fn connections(self) -> u64 {
         match self {
-            Self::KeepAlive | Self::WithGaps | Self::OneRequest => 50,
-            Self::Calm => 20,
+            Self::KeepAlive | Self::WithGaps | Self::WithLongGaps | Self::OneRequest | Self::SlowUploads => {
+                50
+            }
+            Self::Calm | Self::Pipelined | Self::Bodies | Self::Events | Self::WebSockets => 20,
+            Self::Http2 => 4,
             Self::Patient => 8,
         }
     }
@@ -41,7 +68,14 @@ impl Mode {
         match self {
             Self::KeepAlive => &["--gap", "0"],
             Self::WithGaps | Self::Calm => &["--gap", "0-20"],
+            Self::WithLongGaps => &["--gap", "0-200"],
             Self::OneRequest => &["--one-request"],
+            Self::Pipelined => &["--speak", "pipeline"],
+            Self::Bodies => &["--post", "--gap", "0-20"],
+            Self::SlowUploads => &["--post-slowly"],
+            Self::Http2 => &["--speak", "http2"],
+            Self::Events => &["--speak", "events"],
+            Self::WebSockets => &["--speak", "websockets", "--gap", "0-20"],
             Self::Patient => &["--one-request", "--gap", "40-120", "--timeout", "600"],
         }
     }

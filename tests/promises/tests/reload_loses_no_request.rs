@@ -6,6 +6,7 @@ use promises::{Cluster, Mode, Suite, ci_or_full, wait_for};
 
 promises::in_every_suite!(
     whatever_the_clients_do,
+    in_every_protocol,
     and_returns_when_all_are_replaced_and_ready,
     also_when_a_signal_asks_for_it,
 );
@@ -31,6 +32,24 @@ fn whatever_the_clients_do(suite: Suite) {
     println!("{suite}: {answered} requests altogether, 0 lost");
     assert!(answered >= 3 * requests_of_each_mode);
     cluster.assert_socket_is_whole();
+}
+
+fn in_every_protocol(suite: Suite) {
+    let reloads = ci_or_full(2, 20);
+    let cluster = Cluster::installed(suite);
+    for mode in Mode::OTHERS {
+        let mut load = cluster.load(mode);
+        for _ in 0..reloads {
+            load.until_more(200);
+            let before = cluster.pids();
+            cluster.reload();
+            assert_all_replaced(&before, &cluster.pids());
+        }
+        let report = load.loses_nothing();
+        println!("{suite}, {mode:?}: {} answers over {reloads} reloads, 0 lost", report.ok);
+        // Nobody stays with a worker that is gone.
+        assert!(report.connections >= mode.connections() * reloads, "{report}");
+    }
 }
 
 fn and_returns_when_all_are_replaced_and_ready(suite: Suite) {

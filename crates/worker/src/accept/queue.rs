@@ -18,6 +18,9 @@ pub(crate) struct Queue(AsyncFd<TcpListener>);
 impl Queue {
     /// The queue of this listener, which must be non-blocking.
     pub(crate) fn new(listener: TcpListener) -> io::Result<Self> {
+        // Connections inherit it (NoDelay= in the socket unit sets the same): the second of two answers must not wait
+        // for the peer's delayed acknowledgement of the first.
+        rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
         // SAFETY: the descriptor is the listener's own, which nobody can take out again.
         Ok(Self(unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) }?))
     }

@@ -38,6 +38,12 @@ struct Arguments {
     /// POST unique bodies to /echo and compare
     #[arg(long)]
     post: bool,
+    /// POST such bodies in pieces, with pauses between them
+    #[arg(long, conflicts_with = "post")]
+    post_slowly: bool,
+    /// What to speak instead of one HTTP/1.1 request after another
+    #[arg(long, value_enum, conflicts_with_all = ["path", "post", "post_slowly", "one_request"])]
+    speak: Option<Speak>,
     /// End after this many seconds
     #[arg(long)]
     seconds: Option<f64>,
@@ -56,6 +62,18 @@ struct Arguments {
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Speak {
+    /// Eight HTTP/1.1 requests before the first answer is read
+    Pipeline,
+    /// HTTP/2, 32 requests at once on each connection
+    Http2,
+    /// Server-sent events
+    Events,
+    /// WebSockets
+    Websockets,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -100,12 +118,22 @@ fn load(arguments: &Arguments) -> Load {
         .gap(arguments.gap.clone())
         .timeout(Duration::from_secs_f64(arguments.timeout));
     load = if arguments.post { load.echo() } else { load.get(&arguments.path) };
+    if arguments.post_slowly {
+        load = load.echo_slowly();
+    }
     if arguments.one_request {
         load = load.one_request();
     }
     if arguments.hold {
         load = load.hold();
     }
+    load = match arguments.speak {
+        None => load,
+        Some(Speak::Pipeline) => load.pipeline(8),
+        Some(Speak::Http2) => load.http2(32),
+        Some(Speak::Events) => load.events(),
+        Some(Speak::Websockets) => load.websockets(),
+    };
     if let Some(requests) = arguments.requests {
         load = load.requests(requests);
     }

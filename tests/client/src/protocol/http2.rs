@@ -1,0 +1,85 @@
+//! HTTP/2 by prior knowledge, with many streams on each connection.
+
+use std::error::Error;
+use std::io;
+
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Bytes;
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::time::Instant;
+
+use super::{connect, in_time, note, pause};
+use crate::Failure;
+use crate::load::Shared;
+
+type Sender = SendRequest<Empty<Bytes>>;
+
+/// One connection after another.
+pub(super) async fn run(shared: &Shared, streams: usize) {
+    while !*shared.stopped.borrow() {
+        match open(shared).await {
+            Err(failure) => note(shared, failure, 0).await,
+            Ok(sender) => {
+                let lanes = (0..streams).map(|_| talk(shared, sender.clone()));
+                let lanes: Vec<_> = lanes.collect();
+                drop(sender);
+                let mut is_over = false;
+                for ended in futures_util::future::join_all(lanes).await {
+                    match ended {
+                        Ok(ended) => is_over |= ended,
+                        Err(failure) => note(shared, failure, 0).await,
+                    }
+                }
+                if is_over {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn open(shared: &Shared) -> Result<Sender, Failure> {
+    let stream = connect(shared).await?;
+    let shaken =
+        in_time(shared, Failure::ConnectTimeout, handshake(TokioExecutor::new(), TokioIo::new(stream)));
+    let (sender, connection) = shaken.await?.map_err(|_| Failure::ConnectReset)?;
+    // How it ends is seen by the requests.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+/// One request after another, until the server takes no more on this connection (`false`) or there is none left to be
+/// sent (`true`).
+async fn talk(shared: &Shared, mut sender: Sender) -> Result<bool, Failure> {
+    loop {
+        // An error here is the server's word that it takes no more: nothing has been sent.
+        if in_time(shared, Failure::Timeout, sender.ready()).await?.is_err() {
+            return Ok(false);
+        }
+        if !shared.take_turn() {
+            return Ok(true);
+        }
+        let begun = Instant::now();
+        let request = hyper::Request::get("http://app-cluster/").body(Empty::new()).unwrap_or_default();
+        let answer = match in_time(shared, Failure::Timeout, sender.send_request(request)).await? {
+            Ok(answer) => answer,
+            // The word came between the two.
+            Err(error) if error.is_canceled() => return Ok(false),
+            Err(error) => return Err(lost(&error, Failure::EofBeforeAnswer, Failure::ResetBeforeAnswer)),
+        };
+        if answer.status() != 200 {
+            return Err(Failure::Status(answer.status().as_u16()));
+        }
+        let body = in_time(shared, Failure::Timeout, answer.into_body().collect()).await?;
+        body.map_err(|error| lost(&error, Failure::Truncated, Failure::ResetInAnswer))?;
+        shared.tally().answered(begun.elapsed());
+        pause(shared).await;
+    }
+}
+
+fn lost(error: &hyper::Error, closed: Failure, reset: Failure) -> Failure {
+    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    let is_reset = source.is_some_and(|source| source.kind() == io::ErrorKind::ConnectionReset);
+    if is_reset { reset } else { closed }
+}
