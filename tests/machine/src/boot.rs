@@ -1,6 +1,7 @@
 //! How a machine comes up.
 
 use std::{
+    path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
@@ -28,13 +29,21 @@ pub struct Boot {
     suite: Suite,
     network: Network,
     lasting: bool,
+    packages: Vec<&'static str>,
+    directories: Vec<(PathBuf, &'static str)>,
 }
 
 impl Boot {
     /// A machine of this suite with a private network.
     #[must_use]
     pub fn new(suite: Suite) -> Self {
-        Self { suite, network: Network::Private, lasting: false }
+        Self {
+            suite,
+            network: Network::Private,
+            lasting: false,
+            packages: Vec::new(),
+            directories: Vec::new(),
+        }
     }
 
     /// Chooses the network.
@@ -49,6 +58,19 @@ impl Boot {
         Self { lasting: true, ..self }
     }
 
+    /// Has these Debian packages too. Its tree is another one, made when it is first asked for.
+    #[must_use]
+    pub fn packages(self, packages: &[&'static str]) -> Self {
+        Self { packages: packages.to_vec(), ..self }
+    }
+
+    /// Shows a directory of the host at this path inside, to be read only.
+    #[must_use]
+    pub fn directory(mut self, host: &Path, inside: &'static str) -> Self {
+        self.directories.push((host.to_owned(), inside));
+        self
+    }
+
     /// Boots the machine and waits until its systemd has nothing left to do.
     ///
     /// # Errors
@@ -57,7 +79,7 @@ impl Boot {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("app-cluster-{}-{}-{number}", self.suite, process::id());
-        let tree = self.suite.tree()?;
+        let tree = self.suite.tree_with(&self.packages)?;
         let mut arguments = vec![
             format!("--hostname={}", self.suite),
             "--link-journal=no".to_owned(),
@@ -68,6 +90,9 @@ impl Boot {
         ];
         if self.network == Network::Private {
             arguments.push("--private-network".to_owned());
+        }
+        for (host, inside) in &self.directories {
+            arguments.push(format!("--bind-ro={}:{inside}", host.display()));
         }
         let supervisor = if self.lasting {
             Supervisor::start_lasting(&name, &tree, &arguments)?

@@ -51,16 +51,22 @@ impl Suite {
     /// # Errors
     /// Without root, `mmdebstrap`, or a Debian mirror, when it has to be made.
     pub fn tree(self) -> Result<PathBuf> {
+        self.tree_with(&[])
+    }
+
+    /// The root tree with these packages too, apart from the one without.
+    pub(crate) fn tree_with(self, packages: &[&str]) -> Result<PathBuf> {
         let directory = target_directory()?.join("machines");
         fs::create_dir_all(&directory).with_context(|| format!("failed to make {}", directory.display()))?;
         let lock = File::create(directory.join("lock")).context("failed to make the lock of the trees")?;
         lock.lock().context("failed to take the lock of the trees")?;
 
-        let tree = directory.join(format!("{self}-{:016x}", self.recipe()));
+        let name = [&[self.name()], packages].concat().join("+");
+        let tree = directory.join(format!("{name}-{:016x}", self.recipe()));
         if !tree.exists() {
-            self.remove_leftovers(&directory)?;
-            let partial = directory.join(format!("{self}-partial"));
-            self.bootstrap(&partial)?;
+            remove_leftovers(&directory, &name)?;
+            let partial = directory.join(format!("{name}-partial"));
+            self.bootstrap(&partial, packages)?;
             fs::rename(&partial, &tree).with_context(|| format!("failed to name {}", tree.display()))?;
         }
         Ok(tree)
@@ -73,23 +79,11 @@ impl Suite {
         hasher.finish()
     }
 
-    /// Removes the trees of older recipes and those that were given up half way.
-    fn remove_leftovers(self, directory: &Path) -> Result<()> {
-        for entry in fs::read_dir(directory)? {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(&format!("{self}-")) {
-                let path = entry.path();
-                fs::remove_dir_all(&path).with_context(|| format!("failed to remove {}", path.display()))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn bootstrap(self, tree: &Path) -> Result<()> {
+    fn bootstrap(self, tree: &Path, packages: &[&str]) -> Result<()> {
         eprintln!("machine: making the Debian tree {} (once)", tree.display());
         let output = Command::new("mmdebstrap")
             .args(["--variant=minbase", "--skip=output/dev"])
-            .arg(format!("--include={PACKAGES}"))
+            .arg(format!("--include={}", [&[PACKAGES], packages].concat().join(",")))
             .arg(format!("--customize-hook=MASKED='{MASKED}'; {}", include_str!("tree.sh")))
             .args([self.name().as_ref(), tree.as_os_str()])
             .stdin(Stdio::null())
@@ -106,6 +100,18 @@ impl fmt::Display for Suite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// Removes the trees with this name that are of older recipes and those that were given up half way.
+fn remove_leftovers(directory: &Path, name: &str) -> Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(&format!("{name}-")) {
+            let path = entry.path();
+            fs::remove_dir_all(&path).with_context(|| format!("failed to remove {}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Cargo's target directory that this program was built in: the one that holds `CACHEDIR.TAG`.

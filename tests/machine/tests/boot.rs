@@ -56,6 +56,16 @@ fn remembers_over_a_reboot(suite: Suite) {
     assert!(!suite.tree().unwrap().join("etc/remembered").exists());
 }
 
+#[test]
+fn shows_directories_of_the_host_to_be_read_only() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("greeting"), "hello\n").unwrap();
+    let machine = Boot::new(Suite::Bookworm).directory(directory.path(), "/opt/shown").start().unwrap();
+
+    assert_eq!(machine.run(["cat", "/opt/shown/greeting"]).stdout(), "hello");
+    machine.run(["touch", "/opt/shown/left-behind"]).assert_failure().assert_says("Read-only");
+}
+
 /// A test that is killed cannot tidy up: the machine has to notice by itself.
 #[test]
 fn ends_with_the_process_that_wanted_it() {
