@@ -1,0 +1,33 @@
+// Answers who it is, like the reference worker: a plain HTTP server, one process of a cluster.
+'use strict';
+
+const http = require('node:http');
+
+const body = JSON.stringify({
+  instance: Number(process.env.NODE_APP_INSTANCE),
+  pid: process.pid,
+  version: '1.0.0',
+  release: 'node',
+});
+
+const server = http.createServer((request, response) => {
+  response.setHeader('Content-Type', 'application/json');
+  response.end(body);
+});
+
+// close() leaves connections alone on which requests come without a pause. PM2 kills after so long, in milliseconds.
+const DRAIN = 1600;
+
+function drain() {
+  server.close(() => process.exit());
+  // What close() does by itself from Node 19 on.
+  server.closeIdleConnections();
+  setTimeout(() => process.exit(), DRAIN);
+}
+
+// The first comes from PM2, the second from a cluster's primary.
+process.on('SIGINT', drain);
+process.on('SIGTERM', drain);
+
+// PM2 waits for the message (wait_ready).
+server.listen(8080, '127.0.0.1', () => process.send('ready'));
