@@ -71,8 +71,12 @@ fn kill(machine: &Machine, client: &Path) -> Result<()> {
 
 /// Starts the load and waits until it flows.
 pub(crate) fn load(machine: &Machine, client: &Path) -> Result<Running> {
-    let connections = CONNECTIONS.to_string();
-    let arguments = ["--connections", &connections, "--gap", "0-20", "--progress", "50", "--json"];
+    start(machine, client, &["--connections", &CONNECTIONS.to_string(), "--gap", "0-20"])
+}
+
+/// The same with other arguments of the client.
+pub(crate) fn start(machine: &Machine, client: &Path, arguments: &[&str]) -> Result<Running> {
+    let arguments = [arguments, &["--progress", "50", "--json"]].concat();
     let mut load = machine.spawn_in_network(client, arguments);
     poll("the load", DEADLINE, || {
         let text = load.text_so_far();
