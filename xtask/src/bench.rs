@@ -6,6 +6,7 @@ mod cluster;
 mod cpu;
 mod document;
 mod many_workers;
+mod peers;
 mod soak;
 mod stamps;
 mod table;
@@ -15,9 +16,9 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
-use machine::Suite;
+use machine::{Boot, Suite};
 
-use self::{cluster::Cluster, document::Section};
+use self::{cluster::Cluster, document::Section, peers::Kit};
 use crate::{deb, demo, host, workspace::Workspace};
 
 #[derive(Debug, Clone, clap::Args)]
@@ -31,7 +32,7 @@ pub(crate) struct Options {
     /// How long the soak is
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(40..))]
     rollouts: u32,
-    /// A trial: 100 rollouts, one round of everything else, and what was found is only printed
+    /// A trial: 100 rollouts in the soak, one round of everything else, and what was found is only printed
     #[arg(long, conflicts_with = "rollouts")]
     quick: bool,
 }
@@ -42,6 +43,8 @@ enum Part {
     Soak,
     /// 10 and 100 workers: what a rollout costs for each of them
     ManyWorkers,
+    /// Side by side with what else is used to replace workers
+    Peers,
 }
 
 /// What a part found out.
@@ -57,12 +60,20 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     host::install(&workspace.shell, host::TO_BOOT)?;
     let package = deb::build(workspace, &deb::Options::default())?;
     let client = demo::client(workspace)?;
+    let parts = options.parts();
+    let kit = Kit::of(workspace);
+    if parts.contains(&Part::Peers) {
+        kit.fetch(workspace)?;
+    }
     host::ensure_root()?;
 
     let mut broken = Vec::new();
-    for part in options.parts() {
-        let cluster = Cluster::boot(options.suite, &package)?;
-        let findings = options.measure(part, &cluster, &client)?;
+    for part in parts {
+        eprintln!("xtask: booting {}, installing {}", options.suite, package.display());
+        let boot = Boot::new(options.suite);
+        let boot = if part == Part::Peers { kit.pack(boot) } else { boot };
+        let cluster = Cluster::boot(boot, &package)?;
+        let findings = options.measure(part, &cluster, &client, &kit)?;
         let section = Section::new(workspace, &cluster, part.title(), &findings.text)?;
         if options.quick {
             println!("{section}");
@@ -80,10 +91,11 @@ impl Options {
         if self.parts.is_empty() { Part::value_variants().to_vec() } else { self.parts.clone() }
     }
 
-    fn measure(&self, part: Part, cluster: &Cluster, client: &Path) -> Result<Findings> {
+    fn measure(&self, part: Part, cluster: &Cluster, client: &Path, kit: &Kit) -> Result<Findings> {
         match part {
             Part::Soak => soak::run(cluster, client, if self.quick { 100 } else { self.rollouts }),
             Part::ManyWorkers => many_workers::run(cluster, self.quick),
+            Part::Peers => peers::run(cluster, client, kit, self.quick),
         }
     }
 }
@@ -93,6 +105,7 @@ impl Part {
         match self {
             Self::Soak => "Soak",
             Self::ManyWorkers => "Many workers",
+            Self::Peers => "Peers",
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use machine::{Boot, Machine, Suite, poll};
+use machine::{Boot, Machine, poll};
 
 /// The orchestrator's unit.
 pub(super) const SERVICE: &str = "app-cluster.service";
@@ -22,9 +22,8 @@ pub(super) struct Cluster {
 
 impl Cluster {
     /// Boots a machine and installs the package with apt, to begin with two workers.
-    pub(super) fn boot(suite: Suite, package: &Path) -> Result<Self> {
-        eprintln!("xtask: booting {suite}, installing {}", package.display());
-        let cluster = Self { machine: Boot::new(suite).start()? };
+    pub(super) fn boot(boot: Boot, package: &Path) -> Result<Self> {
+        let cluster = Self { machine: boot.start()? };
         cluster.configure(2, Duration::ZERO);
         cluster.machine.install(package).into_success()?;
         cluster.until_ready(2)?;

@@ -1,0 +1,45 @@
+//! app-cluster side by side with what else replaces the workers of a service: the same answer, the same address, the
+//! same machine, one after another and over again, so that whatever drifts meets all of them alike.
+//!
+//! `kit` is what the machine needs for it, `peer` who they are, `serving` one that runs, `visit` what is measured of each in one go, `measured`
+//! what has come together, `report` how it is told.
+
+mod crash;
+mod kit;
+mod load;
+mod measured;
+mod peer;
+mod plain;
+mod report;
+mod serving;
+mod spread;
+mod visit;
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, Result};
+
+pub(super) use self::kit::Kit;
+use self::{measured::Measured, peer::PEERS, serving::WORKERS, visit::Plan};
+use super::{Findings, cluster::Cluster};
+
+pub(super) fn run(cluster: &Cluster, client: &Path, kit: &Kit, quick: bool) -> Result<Findings> {
+    let plan = if quick { Plan::QUICK } else { Plan::FULL };
+    kit.unpack(cluster)?;
+    cluster.resize(u32::try_from(WORKERS)?, Duration::ZERO)?;
+    // What serves on the address in the meantime is what is measured.
+    cluster.machine.systemctl(["stop", "app-cluster.target"]).into_success()?;
+
+    let mut measured: Vec<Measured> = PEERS.iter().map(|_| Measured::default()).collect();
+    for round in 0..plan.rounds {
+        for turn in 0..PEERS.len() {
+            // Everybody comes after everybody else once.
+            let who = (round + turn) % PEERS.len();
+            let peer = &PEERS[who];
+            eprintln!("xtask: round {} of {}: {}", round + 1, plan.rounds, peer.name);
+            visit::visit(cluster, client, peer, &plan, &mut measured[who])
+                .with_context(|| format!("failed to measure {}", peer.name))?;
+        }
+    }
+    report::findings(&plan, &measured, &kit.versions(cluster)?)
+}

@@ -1,0 +1,81 @@
+//! The strict client beside a peer.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use client::{Failure, Report};
+use machine::{Machine, Running};
+
+use crate::demo;
+
+/// How many connections are open at once, whatever they do.
+const CONNECTIONS: &str = "32";
+
+/// What is not answered in that time counts as lost.
+const TIMEOUT: &str = "2";
+
+/// The ways in which clients behave while workers are replaced, and the arguments for that.
+pub(super) const MODES: [(&str, &[&str]); 4] = [
+    ("no pause", &[]),
+    ("pause 0–20 ms", &["--gap", "0-20"]),
+    ("pause 0–200 ms", &["--gap", "0-200"]),
+    ("one request each", &["--one-request"]),
+];
+
+/// The client and the machine whose network it is in.
+pub(super) struct Client<'a> {
+    pub(super) machine: &'a Machine,
+    pub(super) program: &'a Path,
+}
+
+impl Client<'_> {
+    /// Starts load and waits until it flows.
+    pub(super) fn start(&self, arguments: &[&str]) -> Result<Running> {
+        demo::start(self.machine, self.program, &with_defaults(arguments))
+    }
+
+    /// Runs to the client's own end.
+    pub(super) fn run(&self, arguments: &[&str]) -> Result<Report> {
+        let arguments = [&with_defaults(arguments)[..], &["--json"]].concat();
+        report(self.machine.spawn_in_network(self.program, &arguments).wait())
+    }
+}
+
+/// Ends load, and tells what became of it.
+pub(super) fn stop(load: Running) -> Result<Report> {
+    report(load.stop())
+}
+
+/// Processes that have begun to answer, as the progress of a load names them.
+pub(super) fn newcomers(progress: &str) -> impl Iterator<Item = u32> {
+    let lists = progress.lines().filter_map(|line| line.split_once(", new: ")).map(|(_, pids)| pids);
+    lists.flat_map(str::split_whitespace).filter_map(|pid| pid.parse().ok())
+}
+
+fn report(output: machine::Output) -> Result<Report> {
+    let report = demo::report(output)?;
+    // Not the peer's fault, so it must not be counted as that.
+    ensure!(report.count(Failure::ConnectOther) == 0, "the client could not open connections:\n{report}");
+    Ok(report)
+}
+
+fn with_defaults<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    let mut all = arguments.to_vec();
+    for (name, value) in [("--connections", CONNECTIONS), ("--timeout", TIMEOUT)] {
+        if !all.contains(&name) {
+            all.extend([name, value]);
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn newcomers_are_found_in_any_line() {
+        let progress = "0 ok, 0 lost\n12 ok, 0 lost, new: 41 42\n20 ok, 0 lost\n31 ok, 1 lost, new: 50\n";
+        assert_eq!(newcomers(progress).collect::<Vec<_>>(), [41, 42, 50]);
+    }
+}

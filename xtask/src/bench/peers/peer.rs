@@ -1,0 +1,81 @@
+//! Who is measured, and how each of them is started, looked at and rolled.
+
+use crate::bench::cluster::SERVICE;
+
+/// One way to replace workers.
+pub(super) struct Peer {
+    /// The head of its column.
+    pub(super) name: &'static str,
+    /// Starts and stops all of it.
+    pub(super) unit: &'static str,
+    pub(super) workers: Workers,
+    /// The unit whose main process supervises the workers, where there is one.
+    pub(super) supervisor: Option<&'static str>,
+    /// Replaces all workers, as a line of sh.
+    pub(super) rollout: &'static str,
+    /// Shows people how things stand, as a line of sh.
+    pub(super) status: Option<&'static str>,
+    /// How it is set up.
+    pub(super) settings: &'static str,
+}
+
+/// Which processes the workers are.
+pub(super) enum Workers {
+    /// The main processes of the instances of a unit. Then the rollout has ended when its command has.
+    Units(&'static str),
+    /// The supervisor's children. Then it has ended when all of them are new.
+    Children,
+}
+
+/// All of them, ourselves first: everything is compared to that.
+pub(super) const PEERS: [Peer; 5] = [
+    Peer {
+        name: "app-cluster",
+        unit: "app-cluster.target",
+        workers: Workers::Units("worker@*.service"),
+        supervisor: Some(SERVICE),
+        rollout: "systemctl reload app-cluster",
+        status: Some("app-cluster status"),
+        settings: "the package with its reference worker; `settle = \"0ms\"`, since others do not wait either (the default \
+            is 2 s for each worker); `systemctl reload app-cluster`",
+    },
+    Peer {
+        name: "plain axum",
+        unit: "plain.target",
+        workers: Workers::Units("plain@*.service"),
+        supervisor: None,
+        rollout: "for n in 1 2 3 4; do systemctl restart plain@$n || exit; done",
+        status: Some("systemctl status 'plain@*'"),
+        settings: "`axum::serve` `with_graceful_shutdown` on tokio's current_thread runtime in the package's own units, \
+            without the watchdog; `systemctl restart plain@N`, one after another",
+    },
+    Peer {
+        name: "PM2",
+        unit: "pm2.service",
+        workers: Workers::Children,
+        supervisor: Some("pm2.service"),
+        rollout: "PM2_HOME=/var/lib/pm2 /opt/npm/node_modules/.bin/pm2 reload peer",
+        status: Some("PM2_HOME=/var/lib/pm2 /opt/npm/node_modules/.bin/pm2 list"),
+        settings: "cluster mode, `wait_ready`, 10 s for that, else its defaults; at SIGINT the server calls `close()` and \
+            `closeIdleConnections()`; `pm2 reload`, which takes two at a time and kills after 1.6 s",
+    },
+    Peer {
+        name: "Node cluster",
+        unit: "node-cluster.service",
+        workers: Workers::Children,
+        supervisor: Some("node-cluster.service"),
+        rollout: "systemctl reload node-cluster",
+        status: None,
+        settings: "the usual loop at SIGUSR2: fork, when the new one listens SIGTERM to an old one, next; the same server as \
+            under PM2, which ends itself after 1.6 s",
+    },
+    Peer {
+        name: "gunicorn",
+        unit: "gunicorn.service",
+        workers: Workers::Children,
+        supervisor: Some("gunicorn.service"),
+        rollout: "systemctl reload gunicorn",
+        status: None,
+        settings: "gthread with 4 threads, else its defaults, in the unit of its documentation; HUP",
+    },
+];

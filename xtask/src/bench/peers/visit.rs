@@ -1,0 +1,135 @@
+//! All that is measured of one peer in one go.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use client::Report;
+use machine::poll;
+
+use super::{
+    crash::crash,
+    load::{self, Client, MODES, newcomers},
+    measured::Measured,
+    peer::Peer,
+    serving::{DEADLINE, Serving, WORKERS},
+    spread::{BURST, SPACED, Spread},
+};
+use crate::bench::cluster::Cluster;
+
+/// How much is measured.
+pub(super) struct Plan {
+    /// How often each peer is visited.
+    pub(super) rounds: usize,
+    /// How many rollouts there are in each mode, in each round, and of idle workers; and how often the status is asked.
+    pub(super) rollouts: u32,
+    /// How many workers are killed in each round.
+    pub(super) crashes: usize,
+    /// For how long throughput, and latency, is measured, in seconds.
+    pub(super) seconds: &'static str,
+    /// For at least how long rollouts follow one another while latency is measured.
+    pub(super) rolling: Duration,
+}
+
+/// Requests a second when latency is measured: a fraction of what the slowest peer can do. The report names it.
+pub(super) const RATE: &str = "1000";
+
+impl Plan {
+    pub(super) const QUICK: Self =
+        Self { rounds: 1, rollouts: 5, crashes: 3, seconds: "1", rolling: Duration::from_secs(2) };
+    pub(super) const FULL: Self =
+        Self { rounds: 5, rollouts: 4, crashes: 4, seconds: "4", rolling: Duration::from_secs(8) };
+}
+
+/// Starts a peer, measures it, and stops it.
+pub(super) fn visit(
+    cluster: &Cluster,
+    client: &Path,
+    peer: &Peer,
+    plan: &Plan,
+    measured: &mut Measured,
+) -> Result<()> {
+    let client = Client { machine: &cluster.machine, program: client };
+    let serving = Serving::start(cluster, peer)?;
+    warm_up(&client, plan)?;
+    at_rest(&serving, &client, plan, measured)?;
+    rollouts(&serving, &client, plan, measured)?;
+    for place in 0..plan.crashes {
+        measured.crashes.push(crash(&serving, &client, place)?);
+    }
+    serving.until_complete()?;
+    serving.stop()
+}
+
+/// Until every worker has answered, and who compiles while it runs has compiled.
+fn warm_up(client: &Client<'_>, plan: &Plan) -> Result<()> {
+    let load = client.start(&["--one-request"])?;
+    poll("an answer of each worker", DEADLINE, || {
+        let progress = load.text_so_far();
+        ensure!(newcomers(&progress).count() == WORKERS, "{progress}");
+        Ok(())
+    })?;
+    load::stop(load)?;
+    client.run(&["--seconds", plan.seconds])?;
+    Ok(())
+}
+
+/// While nobody is replaced.
+fn at_rest(serving: &Serving<'_>, client: &Client<'_>, plan: &Plan, measured: &mut Measured) -> Result<()> {
+    let seconds = ["--seconds", plan.seconds];
+    for (rates, mode) in measured.throughput.iter_mut().zip([&[][..], &["--one-request"]]) {
+        let report = client.run(&[&seconds, mode].concat())?;
+        rates.push(per_second(&report));
+        measured.lost_at_rest += report.failed();
+    }
+    let report = client.run(&[&seconds[..], &["--rate", RATE]].concat())?;
+    measured.at_rest.add(&report);
+    measured.lost_at_rest += report.failed();
+    measured.bursts.push(Spread::of(client, BURST)?);
+    measured.spaced.push(Spread::of(client, SPACED)?);
+    let (supervisor, workers) = serving.memory()?;
+    measured.supervisor.extend(supervisor);
+    measured.worker.extend(workers);
+    if let Some(status) = serving.peer.status {
+        for _ in 0..plan.rollouts {
+            measured.status.push(time(serving.cluster, status)?);
+        }
+    }
+    Ok(())
+}
+
+/// While workers are replaced.
+fn rollouts(serving: &Serving<'_>, client: &Client<'_>, plan: &Plan, measured: &mut Measured) -> Result<()> {
+    for _ in 0..plan.rollouts {
+        measured.rollouts.push(serving.rollout()?);
+    }
+    for (losses, (_, mode)) in measured.losses.iter_mut().zip(MODES) {
+        let load = client.start(mode)?;
+        for _ in 0..plan.rollouts {
+            serving.rollout()?;
+        }
+        losses.add(&load::stop(load)?, plan.rollouts);
+    }
+    let load = client.start(&["--rate", RATE])?;
+    let begun = Instant::now();
+    while begun.elapsed() < plan.rolling {
+        serving.rollout()?;
+    }
+    measured.rolling.add(&load::stop(load)?);
+    Ok(())
+}
+
+fn per_second(report: &Report) -> f64 {
+    report.ok as f64 * 1e3 / report.took_ms.max(1) as f64
+}
+
+/// How long a command takes, without the way into the machine.
+fn time(cluster: &Cluster, command: &str) -> Result<Duration> {
+    let script = format!("TIMEFORMAT=%3R; time {{ {command}; }} >/dev/null 2>&1");
+    let output = cluster.machine.run(["bash", "-c", &script]);
+    let seconds = output.stderr().parse().ok().filter(|_| output.status().success());
+    let seconds = seconds.with_context(|| format!("failed to time a command:\n{output}"))?;
+    Duration::try_from_secs_f64(seconds).context("a command took no time")
+}
