@@ -7,6 +7,7 @@
 //! - [`mod@unit`]: systemd's words for a unit, parsed once.
 //! - [`plan`]: which workers a rollout replaces and in which order.
 //! - [`machine`]: one rollout, step by step, with its state diagram; [`event`] is what goes in and comes out.
+//! - [`numbers`]: whether a new worker answers as the old ones do.
 //! - [`keep`]: what to start and stop while nothing is rolled.
 //! - [`backoff`]: how long to wait before a worker that keeps ending is started again.
 
@@ -14,6 +15,7 @@ pub mod backoff;
 pub mod event;
 pub mod keep;
 pub mod machine;
+pub mod numbers;
 pub mod plan;
 pub mod step;
 pub mod unit;
