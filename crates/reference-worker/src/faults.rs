@@ -9,14 +9,21 @@
 //! | `/fault/hang` | the thread that serves is blocked for ever; the watchdog starves |
 //! | `/fault/exit` | the process ends with status 0, as if its work were done |
 //!
-//! `APP_CLUSTER_FAULT_START` makes the start itself go wrong, see [`StartFault`].
+//! `APP_CLUSTER_FAULT_START` makes the start itself go wrong, see [`StartFault`]; `APP_CLUSTER_FAULT_ERRORS` and
+//! `APP_CLUSTER_FAULT_SLOW` make the answers bad of a worker that is fine otherwise, see [`AnswerFaults`].
 
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::MethodFilter;
 use axum::routing::{MethodRouter, on};
+use http::StatusCode;
 
 /// What goes wrong when the worker starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +53,63 @@ impl FromStr for StartFault {
             _ => Err("expected fail, hang, exit0 or crash-after=TIME".to_owned()),
         }
     }
+}
+
+/// What is wrong with the answers. By default nothing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct AnswerFaults {
+    /// How many of a hundred requests are answered with 500, evenly spread.
+    pub(crate) errors: Percentage,
+    /// How long each request waits before anything else happens.
+    pub(crate) pause: Duration,
+}
+
+/// A share, from 0 to 100 of a hundred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Percentage(u32);
+
+impl FromStr for Percentage {
+    type Err = &'static str;
+
+    /// `0.2` is 20 of a hundred.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+        share
+            .map(|share| Self((share * 100.0).round() as u32))
+            .ok_or("expected a share from 0 to 1, like 0.2")
+    }
+}
+
+impl Percentage {
+    /// Whether the request with this number is one of them.
+    fn has(self, number: u32) -> bool {
+        let until = |number: u32| number * self.0 / 100;
+        let number = number % 100;
+        until(number) < until(number + 1)
+    }
+}
+
+impl AnswerFaults {
+    /// The same answers with these faults.
+    pub(crate) fn spoil(self, router: Router) -> Router {
+        if self == Self::default() {
+            return router;
+        }
+        tracing::warn!("{} % of the answers are errors, and all come {:?} late", self.errors.0, self.pause);
+        router.layer(from_fn_with_state((self, Arc::new(AtomicU32::new(0))), answer))
+    }
+}
+
+async fn answer(
+    State((faults, requests)): State<(AnswerFaults, Arc<AtomicU32>)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    tokio::time::sleep(faults.pause).await;
+    if faults.errors.has(requests.fetch_add(1, Ordering::Relaxed)) {
+        return (StatusCode::INTERNAL_SERVER_ERROR, "APP_CLUSTER_FAULT_ERRORS\n").into_response();
+    }
+    next.run(request).await
 }
 
 /// Lets the start go wrong.
@@ -105,4 +169,22 @@ async fn hang() {
 
 async fn exit() {
     std::process::exit(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_spread_evenly() {
+        let errors = |share: &str| {
+            let share: Percentage = share.parse().unwrap();
+            (0..1000).filter(|number| share.has(*number)).collect::<Vec<_>>()
+        };
+        assert_eq!(errors("0.2")[..4], [4, 9, 14, 19]);
+        assert_eq!(
+            ["0", "0.01", "0.2", "0.99", "1"].map(|share| errors(share).len()),
+            [0, 10, 200, 990, 1000]
+        );
+    }
 }

@@ -72,7 +72,7 @@ fn run(listen: Option<SocketAddr>) -> anyhow::Result<()> {
             tracing::warn!("faults are on (APP_CLUSTER_FAULTS=1), every client can end this worker");
             router = router.merge(faults::router());
         }
-        Ok(worker.serve(router).await?)
+        Ok(worker.serve(settings.answer_faults.spoil(router)).await?)
     })
 }
 

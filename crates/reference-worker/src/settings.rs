@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use app_cluster_worker::Accept;
 
-use crate::faults::StartFault;
+use crate::faults::{AnswerFaults, Percentage, StartFault};
 
 /// What `--help` says about the environment.
 pub(crate) const HELP: &str = "\
@@ -17,7 +17,9 @@ Environment:
   APP_CLUSTER_LINGER       how long idle connections stay open when the worker drains [default: 2s]
   APP_CLUSTER_DRAIN        how long the whole drain may take [default: 30s]
   APP_CLUSTER_FAULTS       1 serves /fault/..., by which every client can end this worker; for tests
-  APP_CLUSTER_FAULT_START  fail, hang, exit0 or crash-after=TIME; for tests";
+  APP_CLUSTER_FAULT_START  fail, hang, exit0 or crash-after=TIME; for tests
+  APP_CLUSTER_FAULT_ERRORS the share of requests that are answered with 500, like 0.2; for tests
+  APP_CLUSTER_FAULT_SLOW   how long each request waits before it is answered; for tests";
 
 /// What the environment asks for.
 #[derive(Debug)]
@@ -28,6 +30,7 @@ pub(crate) struct Settings {
     pub(crate) drain: Duration,
     pub(crate) faults: bool,
     pub(crate) start_fault: Option<StartFault>,
+    pub(crate) answer_faults: AnswerFaults,
 }
 
 /// A variable whose value cannot be used.
@@ -67,6 +70,8 @@ impl Settings {
             "0" => Ok(false),
             _ => Err("expected 0 or 1"),
         })?;
+        let errors = get("APP_CLUSTER_FAULT_ERRORS")?.parsed(Percentage::from_str)?.unwrap_or_default();
+        let pause = get("APP_CLUSTER_FAULT_SLOW")?.parsed(humantime::parse_duration)?.unwrap_or_default();
         Ok(Self {
             instance: get("APP_CLUSTER_INSTANCE")?.parsed(u32::from_str)?,
             accept: accept.unwrap_or_default(),
@@ -74,6 +79,7 @@ impl Settings {
             drain,
             faults: faults.unwrap_or(false),
             start_fault: get("APP_CLUSTER_FAULT_START")?.parsed(StartFault::from_str)?,
+            answer_faults: AnswerFaults { errors, pause },
         })
     }
 }
@@ -131,6 +137,7 @@ mod tests {
             assert_eq!(settings.drain, Duration::from_secs(30));
             assert!(!settings.faults);
             assert!(settings.start_fault.is_none());
+            assert_eq!(settings.answer_faults, AnswerFaults::default());
         }
     }
 
@@ -143,6 +150,8 @@ mod tests {
             ("APP_CLUSTER_DRAIN", "1min 30s"),
             ("APP_CLUSTER_FAULTS", "1"),
             ("APP_CLUSTER_FAULT_START", "crash-after=50ms"),
+            ("APP_CLUSTER_FAULT_ERRORS", "0.2"),
+            ("APP_CLUSTER_FAULT_SLOW", "90ms"),
         ])
         .unwrap();
         assert_eq!(settings.instance, Some(3));
@@ -151,6 +160,8 @@ mod tests {
         assert_eq!(settings.drain, Duration::from_secs(90));
         assert!(settings.faults);
         assert_eq!(settings.start_fault, Some(StartFault::CrashAfter(Duration::from_millis(50))));
+        let answer_faults = AnswerFaults { errors: "0.2".parse().unwrap(), pause: Duration::from_millis(90) };
+        assert_eq!(settings.answer_faults, answer_faults);
     }
 
     #[test]
@@ -163,6 +174,9 @@ mod tests {
             ("APP_CLUSTER_ACCEPT", "unfair"),
             ("APP_CLUSTER_FAULTS", "yes"),
             ("APP_CLUSTER_FAULT_START", "explode"),
+            ("APP_CLUSTER_FAULT_ERRORS", "20 %"),
+            ("APP_CLUSTER_FAULT_ERRORS", "1.2"),
+            ("APP_CLUSTER_FAULT_SLOW", "very"),
         ] {
             let message = read(&[(name, value)]).unwrap_err();
             assert!(message.starts_with(&format!("{name}=\"{value}\" cannot be used: ")), "{message}");

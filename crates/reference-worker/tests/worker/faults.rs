@@ -2,7 +2,7 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -85,4 +85,20 @@ async fn a_start_that_hangs_is_never_ready() {
     };
     soon(hangs).await;
     assert_eq!(worker.untold(), "");
+}
+
+#[tokio::test]
+async fn answers_are_as_bad_as_asked() {
+    let socket = Socket::listen();
+    let pause = Duration::from_millis(50);
+    let faults = [("APP_CLUSTER_FAULT_ERRORS", "0.2"), ("APP_CLUSTER_FAULT_SLOW", "50ms")];
+    let _worker = socket.worker(&faults).await;
+    let mut connection = socket.connect().await;
+    let mut statuses = Vec::new();
+    for _ in 0..10 {
+        let began = Instant::now();
+        statuses.push(crate::process::exchange(&mut connection, &get("/")).await.status);
+        assert!(began.elapsed() >= pause);
+    }
+    assert_eq!(statuses, [200, 200, 200, 200, 500, 200, 200, 200, 200, 500]);
 }
