@@ -1,5 +1,6 @@
 //! A fragment: what one file says.
 
+pub(crate) mod limit;
 mod spelling;
 pub(crate) mod values;
 
@@ -123,7 +124,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_the_parser_panic(
-            text in ".*|(workers|rollout.(surge|deadline|on_failure|watch)) = .*|[\\[\\]a-z=\". \n0-9-]*"
+            text in ".*|(workers|rollout.(surge|deadline|on_failure|watch|max_error_ratio)) = .*|[\\[\\]a-z=\". \n0-9-]*"
         ) {
             let _ = Fragment::parse(Path::new("x.toml"), &text);
         }

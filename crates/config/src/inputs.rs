@@ -27,8 +27,12 @@ impl Inputs {
         if settings.rollout.surge == 0 && !settings.origins.contains_key("rollout.max_unavailable") {
             settings.rollout.max_unavailable = 1;
         }
-        let conflicts =
-            [no_replacement(&settings), no_room_for_the_surge(&settings), shrinking_pauses(&settings)];
+        let conflicts = [
+            no_replacement(&settings),
+            no_room_for_the_surge(&settings),
+            no_time_to_compare(&settings),
+            shrinking_pauses(&settings),
+        ];
         let problems: Vec<_> =
             conflicts.into_iter().flatten().filter_map(|conflict| conflict.problem(&settings)).collect();
         if problems.is_empty() { Ok(settings) } else { Err(problems) }
@@ -79,6 +83,20 @@ fn no_room_for_the_surge(settings: &Settings) -> Option<Conflict> {
         workers + surge,
     );
     Some(Conflict { key, message, help })
+}
+
+fn no_time_to_compare(settings: &Settings) -> Option<Conflict> {
+    let rollout = &settings.rollout;
+    let key = match (rollout.max_error_ratio, rollout.max_latency_ratio) {
+        (Some(_), _) => "rollout.max_error_ratio",
+        (None, Some(_)) => "rollout.max_latency_ratio",
+        (None, None) => return None,
+    };
+    rollout.settle.is_zero().then(|| Conflict {
+        key,
+        message: format!("nothing can be compared with {}", value(settings, "rollout.settle")),
+        help: "write settle = \"10s\", or \"off\" here".to_owned(),
+    })
 }
 
 fn shrinking_pauses(settings: &Settings) -> Option<Conflict> {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use crate::fragment::limit::Limit;
 use crate::fragment::values::{Auto, Failure, Kind, Number, Rejected, Span};
-use crate::settings::{Count, Settings};
+use crate::settings::{Count, Ratio, Settings};
 
 /// One key.
 #[derive(Clone, Copy)]
@@ -61,11 +62,14 @@ const H: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// In the order of the manual.
-pub(crate) static KEYS: [Key; 14] = keys! {
+pub(crate) static KEYS: [Key; 17] = keys! {
     workers = Auto(Number(1..=Count::MAX));
     rollout.surge = Number(0..=100);
     rollout.max_unavailable = Number(0..=Count::MAX);
     rollout.settle = Span(Duration::ZERO..=10 * MIN);
+    rollout.max_error_ratio = Limit(Ratio::ZERO..=Ratio::ONE);
+    rollout.max_latency_ratio = Limit(Ratio::ONE..=Ratio::from_millionths(1_000_000_000));
+    rollout.min_requests = Number(1..=1_000_000);
     rollout.worker_deadline = Auto(Span(S..=DAY));
     rollout.deadline = Auto(Span(S..=7 * DAY));
     rollout.on_failure = Failure;

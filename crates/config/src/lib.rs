@@ -24,8 +24,8 @@ use inputs::Inputs;
 
 pub use problem::{Error, Position, Problem};
 pub use settings::{
-    BackoffSettings, Count, Deadline, Effective, OnFailure, Origin, ParseWorkersError, ReleaseSettings,
-    RolloutSettings, Settings, Workers,
+    BackoffSettings, Count, Deadline, Effective, OnFailure, Origin, ParseWorkersError, Ratio,
+    ReleaseSettings, RolloutSettings, Settings, Workers,
 };
 
 /// Where configuration is looked for, below the root, highest precedence first.

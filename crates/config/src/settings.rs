@@ -1,5 +1,6 @@
 //! Settings: what the program works with. Every value is valid and every key has one.
 
+mod ratio;
 mod workers;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use crate::keys::KEYS;
 use crate::problem::Position;
 
+pub use ratio::Ratio;
 pub use workers::{Count, ParseWorkersError, Workers};
 
 /// The whole configuration.
@@ -39,6 +41,15 @@ pub struct RolloutSettings {
     /// `settle`: how long a new worker has to stay ready before the next is replaced, at most 10 min; 2 s
     /// unless set.
     pub settle: Duration,
+    /// `max_error_ratio`: by how much a new worker's share of 5xx answers may exceed that of the old ones while it
+    /// settles, 0 to 1. Off unless set.
+    pub max_error_ratio: Option<Ratio>,
+    /// `max_latency_ratio`: how many times as long as for the old workers 99 of 100 requests may take a new one while
+    /// it settles, 1 to 1000. Off unless set.
+    pub max_latency_ratio: Option<Ratio>,
+    /// `min_requests`: how many requests the new worker, and the old ones together, have to answer while it settles
+    /// for either limit to be looked at, 1 to 1,000,000; 100 unless set.
+    pub min_requests: u32,
     /// `worker_deadline`: replacing one worker (drain, start, settle) takes no longer, 1 s to 1 day.
     ///
     /// [`Deadline::Auto`], which it is unless set, stands for what the unit's own `TimeoutStopSec=`,
@@ -62,6 +73,9 @@ impl Default for RolloutSettings {
             surge: 1,
             max_unavailable: 0,
             settle: Duration::from_secs(2),
+            max_error_ratio: None,
+            max_latency_ratio: None,
+            min_requests: 100,
             worker_deadline: Deadline::Auto,
             deadline: Deadline::Auto,
             on_failure: OnFailure::Rollback,

@@ -182,7 +182,7 @@ impl Kind for Failure {
 }
 
 /// The number; the greatest there is for one beyond it.
-fn whole(integer: &DeInteger<'_>) -> i128 {
+pub(super) fn whole(integer: &DeInteger<'_>) -> i128 {
     i128::from_str_radix(integer.as_str(), integer.radix()).unwrap_or(i128::MAX)
 }
 
