@@ -5,6 +5,7 @@
 
 mod adopt;
 mod ask;
+mod compare;
 mod finish;
 mod flap;
 mod observe;

@@ -3,6 +3,7 @@
 //! It is on no path that matters. The workers and their socket belong to systemd; when this process dies they
 //! go on serving, and the next one learns everything it needs from systemd and two small files.
 
+mod board;
 mod cluster;
 mod disk;
 mod driver;

@@ -21,6 +21,8 @@ pub(crate) struct Names {
     pub(crate) runtime_dir: PathBuf,
     /// The release that the package brings.
     pub(crate) packaged: PathBuf,
+    /// The board on which the workers count.
+    pub(crate) scoreboard: PathBuf,
 }
 
 impl Names {
@@ -35,6 +37,7 @@ impl Names {
             state_dir: directory("STATE_DIRECTORY", "/var/lib", cluster),
             runtime_dir: directory("RUNTIME_DIRECTORY", "/run", cluster),
             packaged: PathBuf::from("/usr/lib").join(cluster).join("release"),
+            scoreboard: PathBuf::from(scoreboard::DEFAULT_PATH),
         }
     }
 

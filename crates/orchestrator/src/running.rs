@@ -7,6 +7,7 @@ use rollout::{Attempt, Cause, Instance, Outcome, Rollout, StepState};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::board::Reading;
 use crate::history::Kind;
 use crate::names::Names;
 use crate::releases::ReleaseId;
@@ -76,6 +77,9 @@ pub(crate) struct Running {
     timers: JoinSet<()>,
     clock: Clock,
     tries: BTreeMap<Instance, Try>,
+    /// What was counted when a worker began to settle, while it settles and is compared with others; or why that is
+    /// not known.
+    pub(crate) begun_with: BTreeMap<Instance, Result<Reading, String>>,
 }
 
 impl Running {
@@ -108,6 +112,7 @@ impl Running {
             timers: JoinSet::new(),
             clock: Clock::Runs(Instant::now() + deadline),
             tries: BTreeMap::new(),
+            begun_with: BTreeMap::new(),
         }
     }
 
@@ -125,6 +130,7 @@ impl Running {
         let earlier = self.tries.get(&instance).filter(|_| self.machine.cause().is_some());
         let began = earlier.map_or_else(SystemTime::now, |earlier| earlier.began);
         let deadline_usec = epoch_usec(SystemTime::now() + self.prepared.step_timeout);
+        self.begun_with.remove(&instance);
         self.tries.insert(instance, Try { attempt, began, deadline_usec });
         Some(self.prepared.step_timeout)
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::numbers::{Compared, Excess, Limits, Undecided};
 use crate::unit::{ActiveState, Instance, JobResult, Unit};
 
 /// How a rollout is to be done.
@@ -10,6 +11,8 @@ use crate::unit::{ActiveState, Instance, JobResult, Unit};
 pub struct Policy {
     /// How long a new worker has to stay active before it counts as replaced.
     pub settle: Duration,
+    /// By how much a new worker may answer worse than the old ones meanwhile.
+    pub limits: Limits,
     /// How many of the wanted workers may be missing at any moment.
     pub max_unavailable: u32,
     /// What follows a failure.
@@ -67,6 +70,9 @@ pub enum Event {
         instance: Instance,
         /// The unit as it is now.
         unit: Unit,
+        /// What it and the old workers have answered since it became ready, of those that
+        /// [`Rollout::to_compare`](crate::Rollout::to_compare) named then and names now; or why that is not known.
+        compared: Result<Compared, String>,
     },
     /// Somebody stopped this worker on purpose.
     Held(Instance),
@@ -97,6 +103,8 @@ pub enum Action {
     Stop(Instance, Attempt),
     /// Report [`Event::Settled`] after this time.
     Settle(Instance, Duration),
+    /// Tell people that there is a limit and that this worker could not be compared with the old ones.
+    TellUndecided(Instance, Undecided),
     /// Make the old release current again, and then look at every worker ([`Event::Looked`]): none is put back
     /// before that.
     RestoreRelease,
@@ -156,6 +164,8 @@ pub enum Fault {
     SameProcess,
     /// It became ready and ended or was restarted within the settle time.
     Unsettled,
+    /// It stayed ready for the settle time and answered too much worse than the old workers.
+    Numbers(Excess),
     /// It was replaced, and crashed afterwards, as did most of those replaced with it.
     Crashed,
     /// It was not replaced within its deadline.
@@ -172,6 +182,7 @@ impl fmt::Display for Fault {
             Self::NotActive(state) => write!(f, "is {state} although its restart was done"),
             Self::SameProcess => f.write_str("still runs its old process although its restart was done"),
             Self::Unsettled => f.write_str("became ready and did not stay so for the settle time"),
+            Self::Numbers(excess) => write!(f, "{excess}"),
             Self::Crashed => {
                 f.write_str("crashed after it was replaced, as did most of the workers replaced so far")
             }

@@ -24,6 +24,7 @@
 //! only while enough others do, not counting those that have yet to settle.
 
 mod choose;
+mod compare;
 mod observe;
 mod turn;
 
@@ -53,6 +54,8 @@ pub struct Rollout {
     is_paused: bool,
     cause: Option<Cause>,
     turns: u32,
+    /// A worker was compared with the old ones, or it was told that one could not be.
+    is_comparing_told: bool,
 }
 
 impl Rollout {
@@ -76,7 +79,7 @@ impl Rollout {
 
     fn new(plan: &[Planned], policy: Policy, phase: Phase) -> Self {
         let steps = plan.iter().map(Step::new).collect();
-        Self { policy, steps, phase, is_paused: false, cause: None, turns: 0 }
+        Self { policy, steps, phase, is_paused: false, cause: None, turns: 0, is_comparing_told: false }
     }
 
     /// Every worker's part, in the order of the plan.
@@ -131,7 +134,9 @@ impl Rollout {
                 self.at(instance, |rollout, at| rollout.job_finished(at, result, unit))
             }
             Event::Looked { instance, unit } => self.at(instance, |rollout, at| rollout.looked(at, unit)),
-            Event::Settled { instance, unit } => self.at(instance, |rollout, at| rollout.settled(at, unit)),
+            Event::Settled { instance, unit, compared } => {
+                self.at(instance, |rollout, at| rollout.settled(at, unit, compared))
+            }
             Event::Held(instance) => self.at(instance, Self::held),
             Event::StepDeadline { instance, attempt } => {
                 self.at(instance, |rollout, at| rollout.step_deadline(at, attempt))

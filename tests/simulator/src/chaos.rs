@@ -52,6 +52,8 @@ classes! {
     DiesAfterReady = "a release crashes after it was ready",
     ExitsZero = "a release ends with status 0 after it was ready",
     Stalls = "a release stops feeding its watchdog",
+    Errors = "a release answers with errors",
+    Uncounted = "nobody knows what workers have answered",
     Unstartable = "a release ends with a status that systemd does not restart",
     Flaky = "a release that works most of the time does not",
 }

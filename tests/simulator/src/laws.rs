@@ -19,9 +19,11 @@
 //!   `Failed` on the way back some worker really is not whole.
 //! - **I9** No job for a worker that has no part in the rollout.
 //! - **I10** Nobody comes through who has not been ready for the settle time, feeding its watchdog.
+//! - **I11** Where there are limits, nobody comes through who was seen to answer with errors while an old one did not, and
+//!   nobody else fails for what it answers.
 
 use rollout::unit::{Instance, Unit};
-use rollout::{Action, Attempt, Cause, Outcome, Rollout, Step, StepState};
+use rollout::{Action, Attempt, Cause, Fault, Outcome, Rollout, Step, StepState};
 
 use crate::systemd::Missing;
 use crate::world::World;
@@ -31,6 +33,7 @@ impl World {
     pub(crate) fn watch(&mut self, before: &Rollout, actions: &[Action]) {
         self.note_skipped();
         self.note_proved(before);
+        self.watch_numbers(before);
         let Some(running) = &mut self.orchestrator.running else { return };
         for action in actions {
             if let Action::Restart(instance, _) = action
@@ -85,6 +88,26 @@ impl World {
         }
         if let Some(seen) = unproved {
             self.violate("I10 settled", || seen);
+        }
+    }
+
+    fn watch_numbers(&mut self, before: &Rollout) {
+        let Some(running) = &self.orchestrator.running else { return };
+        let is_limited = running.policy.limits.is_set();
+        let came_through = |step: &&Step| {
+            let was = before.step(step.instance()).map(Step::state);
+            step.state() == StepState::Done && was == Some(StepState::Settling)
+        };
+        let stays = |step: &&Step| step.is_surge() && running.machine.cause().is_some();
+        let mut done = running.machine.steps().iter().filter(came_through).filter(|step| !stays(step));
+        let wrong = done.find(|step| is_limited && running.wrong.contains(&step.instance()));
+        let blamed = match (before.cause(), running.machine.cause()) {
+            (None, Some(Cause::Fault(instance, Fault::Numbers(_)))) => Some(*instance),
+            _ => None,
+        };
+        let blamed = blamed.filter(|instance| !is_limited || !running.wrong.contains(instance));
+        if let Some(instance) = wrong.map(Step::instance).or(blamed) {
+            self.violate("I11 numbers", || format!("{instance} was judged wrongly"));
         }
     }
 

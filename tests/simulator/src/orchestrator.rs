@@ -5,11 +5,13 @@
 //! - `rolling`: how a rollout begins, is gone on with, and ends.
 //! - `hear`: what it hears and sees becomes events.
 //! - `perform`: the machine's actions are done.
+//! - `numbers`: what workers answer while one of them settles.
 //! - `keep`: between rollouts and during them, whoever is to run does.
 
 mod hear;
 mod keep;
 mod ledger;
+mod numbers;
 mod perform;
 mod request;
 mod rolling;
@@ -52,7 +54,7 @@ impl World {
             Item::Look { life: of, worker } if of == life => self.look_until_over(worker),
             Item::Tick { life: of } if of == life => self.tick(),
             Item::Settled { life: of, rollout, worker } if of == life && self.rolls(rollout) => {
-                self.told(worker, |instance, unit| Event::Settled { instance, unit });
+                self.settled(worker);
             }
             Item::StepDeadline { life: of, rollout, worker, attempt }
                 if of == life && self.rolls(rollout) =>

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail};
 use config::Deadline;
+use rollout::numbers::{Limits, Millionths};
 use rollout::plan::{Planned, plan};
 use rollout::{ActiveState, Instance, OnFailure, Policy, Rollout};
 
@@ -245,6 +246,7 @@ impl Driver {
         let settings = &self.settings.rollout;
         Policy {
             settle: settings.settle,
+            limits: limits(settings, prepared.kind),
             max_unavailable: settings.max_unavailable,
             on_failure: match settings.on_failure {
                 config::OnFailure::Rollback => OnFailure::Rollback,
@@ -265,6 +267,20 @@ impl Driver {
                 step_timeout.checked_mul(steps).unwrap_or(LONGEST_STEP)
             }
         }
+    }
+}
+
+/// What a new worker is held to beside the old ones. Whoever goes back does so because of the release that would be the
+/// measure.
+fn limits(settings: &config::RolloutSettings, kind: Kind) -> Limits {
+    let millionths = |ratio: config::Ratio| Millionths(ratio.millionths());
+    match kind {
+        Kind::Rollback | Kind::Undo => Limits::NONE,
+        Kind::Package | Kind::Deploy | Kind::Reload => Limits {
+            max_error_ratio: settings.max_error_ratio.map(millionths),
+            max_latency_ratio: settings.max_latency_ratio.map(millionths),
+            min_requests: settings.min_requests,
+        },
     }
 }
 

@@ -45,7 +45,9 @@ impl Driver {
                     fault::point("settling");
                     let rollout = self.rolling.as_ref().map_or(0, |running| running.record.id);
                     self.after_in_rollout(settle, Timer::Settled { rollout, instance });
+                    self.begin_comparing(instance);
                 }
+                Action::TellUndecided(instance, why) => self.tell_undecided(instance, &why),
                 Action::RestoreRelease => {
                     self.restore_release();
                     self.is_looking_at_all = true;
@@ -121,7 +123,9 @@ impl Driver {
         fault::point("settled");
         let Some(worker) = self.cluster.workers.get(&instance) else { return };
         let unit = worker.info.unit();
-        self.roll_on(Event::Settled { instance, unit }).await;
+        let compared = self.compared(instance);
+        self.roll_on(Event::Settled { instance, unit, compared }).await;
+        self.end_comparing(instance);
     }
 
     pub(super) async fn step_deadline(&mut self, rollout: u64, instance: Instance, attempt: Attempt) {
@@ -238,6 +242,6 @@ fn is_of_the_process(fault: &Fault) -> bool {
     match fault {
         Fault::Job(result) => matches!(result, JobResult::Failed | JobResult::Timeout),
         Fault::NotActive(_) | Fault::Unsettled | Fault::Crashed => true,
-        Fault::Refused(_) | Fault::SameProcess | Fault::TooLong => false,
+        Fault::Refused(_) | Fault::SameProcess | Fault::Numbers(_) | Fault::TooLong => false,
     }
 }

@@ -75,6 +75,26 @@ fn a_worker_that_fails_ends_the_rollout_and_the_others_stay_untouched() {
 }
 
 #[test]
+fn workers_that_do_not_count_are_compared_with_nobody_and_that_is_told_once() {
+    let session = Session::with_cluster();
+    session.wait_for_status("3 of 3 ready");
+    let limits = "mkdir /run/app-cluster/conf.d; \
+                  echo 'rollout.max_error_ratio = 0.05' >/run/app-cluster/conf.d/50-limits.toml";
+    session.run(&["sh", "-c", limits]).expect("the limit is set");
+    session.systemctl(&["kill", "--signal=HUP", "app-cluster.service"]).expect("SIGHUP is sent");
+    session.wait_until("the end of the rollout", || {
+        let log = session.log();
+        if log.contains("done: 3 of 3 replaced") { Ok(()) } else { Err(log) }
+    });
+    let log = session.log();
+    let told: Vec<_> = log.lines().filter(|line| line.contains("was not compared")).collect();
+    assert!(
+        matches!(told[..], [told] if told.contains("worker@4 ") && told.contains("board.v1: No such file")),
+        "{log}"
+    );
+}
+
+#[test]
 fn stopping_the_orchestrator_stops_the_workers_and_restarting_it_does_not() {
     let session = Session::with_cluster();
     session.wait_for_status("3 of 3 ready");

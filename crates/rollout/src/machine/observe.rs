@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Phase, Rollout, ignore};
 use crate::event::{Action, Fault};
+use crate::numbers::Compared;
 use crate::step::StepState;
 use crate::unit::{ActiveState, JobResult, Unit};
 
@@ -155,7 +156,12 @@ impl Rollout {
         vec![step.settle(self.policy.settle)]
     }
 
-    pub(super) fn settled(&mut self, at: usize, unit: Unit) -> Vec<Action> {
+    pub(super) fn settled(
+        &mut self,
+        at: usize,
+        unit: Unit,
+        compared: Result<Compared, String>,
+    ) -> Vec<Action> {
         self.steps[at].settles = self.steps[at].settles.saturating_sub(1);
         if self.steps[at].state != StepState::Settling || self.steps[at].settles > 0 {
             return self.looked(at, unit);
@@ -169,10 +175,15 @@ impl Rollout {
             let pause = (self.policy.settle / 4).max(SHORTEST_LOOK);
             return vec![self.steps[at].settle(pause)];
         }
+        let mut actions = match self.compare(at, compared) {
+            Ok(told) => Vec::from_iter(told),
+            Err(excess) => return self.failed(at, Fault::Numbers(excess)),
+        };
         self.turns += 1;
         self.steps[at].turn = self.turns;
         self.steps[at].state = StepState::Done;
-        self.advance()
+        actions.extend(self.advance());
+        actions
     }
 
     /// Whether it still is the process that was seen before.

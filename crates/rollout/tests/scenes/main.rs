@@ -2,6 +2,7 @@
 //!
 //! - `order`: who is taken, and when.
 //! - `proof`: what proves that a worker has come through.
+//! - `numbers`: one that comes through and answers worse than the old ones.
 //! - `failure`: what ends the way forward.
 //! - `way_back`: the way back to the old release.
 //! - `people`: they interfere.
@@ -12,6 +13,7 @@
 
 mod failure;
 mod lost;
+mod numbers;
 mod order;
 mod people;
 mod proof;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rollout::numbers::{Compared, Limits};
 use rollout::plan::{Candidate, Planned, plan};
 use rollout::unit::{ActiveState, Instance, InvocationId, JobResult, Unit};
 use rollout::{Action, Attempt, Cause, Event, Fault, OnFailure, Outcome, Policy, Rollout, StepState};
@@ -9,6 +10,7 @@ use rollout::{Action, Attempt, Cause, Event, Fault, OnFailure, Outcome, Policy, 
 pub(crate) const SETTLE: Duration = Duration::from_secs(1);
 pub(crate) const POLICY: Policy = Policy {
     settle: SETTLE,
+    limits: Limits::NONE,
     max_unavailable: 0,
     on_failure: OnFailure::Rollback,
     has_previous: true,
@@ -23,6 +25,7 @@ pub(crate) enum Ask {
     Restart(u32),
     Stop(u32),
     Settle(u32),
+    TellUndecided(u32),
     RestoreRelease,
     Finish(Outcome),
     Ignore,
@@ -89,6 +92,7 @@ impl Scene {
             Action::Restart(instance, _) => Ask::Restart(instance.number()),
             Action::Stop(instance, _) => Ask::Stop(instance.number()),
             Action::Settle(instance, _) => Ask::Settle(instance.number()),
+            Action::TellUndecided(instance, _) => Ask::TellUndecided(instance.number()),
             Action::RestoreRelease => Ask::RestoreRelease,
             Action::Finish(outcome) => Ask::Finish(outcome.clone()),
             Action::Ignore(_) => Ask::Ignore,
@@ -119,7 +123,17 @@ impl Scene {
     }
 
     pub(crate) fn settled(&mut self, number: u32, unit: Unit) -> Vec<Ask> {
-        self.event(Event::Settled { instance: instance(number), unit })
+        self.settled_with(number, unit, Err("nobody counts".to_owned()))
+    }
+
+    /// The settle time is over, and that is what was counted.
+    pub(crate) fn settled_with(
+        &mut self,
+        number: u32,
+        unit: Unit,
+        compared: Result<Compared, String>,
+    ) -> Vec<Ask> {
+        self.event(Event::Settled { instance: instance(number), unit, compared })
     }
 
     /// A worker comes through; what follows.

@@ -73,6 +73,14 @@ impl World {
         }
     }
 
+    pub(super) fn settled(&mut self, worker: u32) {
+        let unit = self.read(worker);
+        let Some(instance) = Instance::new(worker) else { return };
+        let compared = self.compared(instance);
+        self.event(Event::Settled { instance, unit, compared });
+        self.end_comparing(instance);
+    }
+
     pub(super) fn told(&mut self, worker: u32, event: impl FnOnce(Instance, Unit) -> Event) {
         let unit = self.read(worker);
         if let Some(instance) = Instance::new(worker) {

@@ -45,6 +45,7 @@ impl World {
                 Action::Settle(instance, settle) => {
                     let worker = instance.number();
                     self.at(millis(settle), Item::Settled { life, rollout, worker });
+                    self.begin_comparing(instance);
                     None
                 }
                 Action::RestoreRelease => {
@@ -55,7 +56,7 @@ impl World {
                     None
                 }
                 Action::Finish(outcome) => return self.finish(&outcome),
-                Action::Ignore(_) => None,
+                Action::TellUndecided(..) | Action::Ignore(_) => None,
             };
             if let Some(event) = event
                 && let Some(running) = &mut self.orchestrator.running
@@ -74,6 +75,9 @@ impl World {
 
     fn step(&mut self, instance: Instance, attempt: Attempt, verb: Verb) -> Option<Event> {
         let (life, worker) = (self.orchestrator.life, instance.number());
+        if let Some(running) = &mut self.orchestrator.running {
+            running.begun_with.remove(&instance);
+        }
         let rollout = self.orchestrator.running.as_ref().map_or(0, |running| running.id);
         self.at(LOOK_AFTER, Item::Look { life, worker });
         let deadline = self.settings.step_deadline;

@@ -26,6 +26,10 @@ pub(crate) struct Running {
     pub(crate) taken: BTreeSet<u32>,
     /// For the judge: those that were down, as far as anybody had seen, when they were taken last.
     pub(crate) taken_idle: BTreeSet<u32>,
+    /// Whose answers are counted since a worker began to settle, and the processes that they had then.
+    pub(crate) begun_with: BTreeMap<Instance, Vec<(Instance, u64)>>,
+    /// For the judge: those of which it was seen last that they answer with errors and an old one does not.
+    pub(crate) wrong: BTreeSet<Instance>,
     /// For the judge: systemd refused or canceled a job, or gave no answer.
     pub(crate) is_unsure: bool,
 }
@@ -106,6 +110,8 @@ impl World {
             trials: BTreeSet::new(),
             taken_idle: BTreeSet::new(),
             taken: BTreeSet::new(),
+            begun_with: BTreeMap::new(),
+            wrong: BTreeSet::new(),
             is_unsure: false,
         };
         self.orchestrator.running = Some(running);

@@ -92,6 +92,7 @@ impl Systemd {
         service.stalled = None;
         self.change(worker, Phase::Starting);
         let fault = self.releases[link].fault(env);
+        self.service_mut(worker).errs = fault == Some(Class::Errors);
         let start = env.rng.between(5, 400);
         let Some(fault) = fault else {
             self.later(worker, start, Moment::Ready);

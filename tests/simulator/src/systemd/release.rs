@@ -13,12 +13,13 @@ pub(crate) enum Quality {
 }
 
 /// The ways in which a release is bad.
-pub(crate) const BAD: [Class; 6] = [
+pub(crate) const BAD: [Class; 7] = [
     Class::NeverReady,
     Class::Hangs,
     Class::DiesAfterReady,
     Class::ExitsZero,
     Class::Stalls,
+    Class::Errors,
     Class::Unstartable,
 ];
 

@@ -42,6 +42,8 @@ pub(crate) struct Service {
     pub(crate) started: u64,
     pub(super) ready: u64,
     pub(super) stalled: Option<u64>,
+    /// The process answers with errors, and is fine otherwise.
+    pub(crate) errs: bool,
     pub(crate) missing: Missing,
 }
 
@@ -58,6 +60,7 @@ impl Service {
             started: 0,
             ready: 0,
             stalled: None,
+            errs: false,
             missing: Missing::World,
         }
     }

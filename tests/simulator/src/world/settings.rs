@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
+use rollout::numbers::{Limits, Millionths};
 use rollout::{OnFailure, Policy};
 
 use crate::chaos::{Chaos, Class};
 use crate::rng::Rng;
+
+/// Where they are set.
+const LIMITS: Limits =
+    Limits { max_error_ratio: Some(Millionths(50_000)), max_latency_ratio: None, min_requests: 100 };
 
 /// The settings of the cluster, the same for all rollouts of a schedule.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +32,7 @@ impl Settings {
         let canary = chaos.strikes(rng, Class::Canary).then(|| rng.worker(workers));
         let policy = Policy {
             settle: Duration::from_millis(rng.pick(&[200, 1_000])),
+            limits: rng.pick(&[Limits::NONE, LIMITS, LIMITS]),
             max_unavailable,
             on_failure: if halts { OnFailure::Halt } else { OnFailure::Rollback },
             has_previous: true,
