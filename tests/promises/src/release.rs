@@ -24,6 +24,10 @@ pub enum Flaw {
     StallsAfterReady,
     /// Its worker fails as the instance 2, and is fine as any other.
     FailsAsTheSecond,
+    /// Its worker answers one of five requests with 500.
+    AnswersWithErrors,
+    /// Its worker takes a fifth of a second for each answer.
+    AnswersSlowly,
 }
 
 impl Flaw {
@@ -46,6 +50,8 @@ impl Flaw {
                  send($notify, 'READY=1', 0, pack_sockaddr_un($ENV{{NOTIFY_SOCKET}})) or die;\n\
                  print STDERR \"{reason}\\n\";\nsleep;\n"
             ),
+            Self::AnswersWithErrors => format!("#!/bin/sh\nAPP_CLUSTER_FAULT_ERRORS=0.2 exec {good}\n"),
+            Self::AnswersSlowly => format!("#!/bin/sh\nAPP_CLUSTER_FAULT_SLOW=200ms exec {good}\n"),
             Self::FailsAsTheSecond => format!(
                 "#!/bin/sh\n[ \"$APP_CLUSTER_INSTANCE\" != 2 ] || {{ echo '{reason}' >&2; exit 1; }}\nexec {good}\n"
             ),
