@@ -120,11 +120,15 @@ async fn a_websocket_may_go_away() {
     assert!(report.is_clean() && report.ok > 1, "{report}");
 }
 
-#[tokio::test]
-async fn an_http2_connection_that_is_closed_loses_what_was_sent_on_it() {
-    let address = server(|mut stream| async move {
-        // An empty SETTINGS frame, and nothing more.
-        stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+/// An empty SETTINGS frame.
+const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+/// GOAWAY without an error: no request has been looked at.
+const GOAWAY: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// A server of HTTP/2 that says this when a request has come, and closes.
+async fn http2(last: &'static [u8]) -> SocketAddr {
+    server(move |mut stream| async move {
+        stream.write_all(SETTINGS).await.unwrap();
         let mut received = Vec::new();
         // The frame that begins a request (RFC 9113 §6.2): type 1 after three bytes of length.
         while !received.windows(5).any(|bytes| bytes[3] == 1 && bytes[4] & 0x4 != 0) {
@@ -132,11 +136,22 @@ async fn an_http2_connection_that_is_closed_loses_what_was_sent_on_it() {
                 return;
             }
         }
+        stream.write_all(last).await.unwrap();
     })
-    .await;
-    let report = run(Load::new(address).http2(1)).await;
+    .await
+}
+
+#[tokio::test]
+async fn an_http2_connection_that_is_closed_loses_what_was_sent_on_it() {
+    let report = run(Load::new(http2(b"").await).http2(1)).await;
     let cut = report.count(Failure::EofBeforeAnswer) + report.count(Failure::ResetBeforeAnswer);
     assert!(cut > 0 && cut == report.failed(), "{report}");
+}
+
+#[tokio::test]
+async fn an_http2_request_that_was_refused_in_so_many_words_is_not_lost() {
+    let report = run(Load::new(http2(GOAWAY).await).http2(1)).await;
+    assert!(report.connections > 1 && report.failed() == 0, "{report}");
 }
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";

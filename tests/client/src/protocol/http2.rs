@@ -65,7 +65,7 @@ async fn talk(shared: &Shared, mut sender: Sender) -> Result<bool, Failure> {
         let answer = match in_time(shared, Failure::Timeout, sender.send_request(request)).await? {
             Ok(answer) => answer,
             // The word came between the two.
-            Err(error) if error.is_canceled() => return Ok(false),
+            Err(error) if error.is_canceled() || is_refused(&error) => return Ok(false),
             Err(error) => return Err(lost(&error, Failure::EofBeforeAnswer, Failure::ResetBeforeAnswer)),
         };
         if answer.status() != 200 {
@@ -78,8 +78,19 @@ async fn talk(shared: &Shared, mut sender: Sender) -> Result<bool, Failure> {
     }
 }
 
+/// Whether the server has said of this very request that it has not looked at it, for its GOAWAY names an earlier
+/// one as the last (RFC 9113 §6.8). That happens when a request is on its way while the first GOAWAY is.
+fn is_refused(error: &hyper::Error) -> bool {
+    let of_server = |error: &&h2::Error| error.is_go_away() && error.is_remote();
+    of_http2(error).filter(of_server).is_some_and(|error| error.reason() == Some(h2::Reason::NO_ERROR))
+}
+
 fn lost(error: &hyper::Error, closed: Failure, reset: Failure) -> Failure {
-    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    let source = of_http2(error).and_then(h2::Error::get_io);
     let is_reset = source.is_some_and(|source| source.kind() == io::ErrorKind::ConnectionReset);
     if is_reset { reset } else { closed }
+}
+
+fn of_http2(error: &hyper::Error) -> Option<&h2::Error> {
+    error.source().and_then(|source| source.downcast_ref())
 }
