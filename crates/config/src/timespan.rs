@@ -102,11 +102,11 @@ fn scale(number: &str, size: u128) -> Result<u128, Option<ParseError>> {
     }
     let too_long = Some(ParseError::TooLong);
     let whole: u128 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| too_long.clone())? };
-    let mut total = whole.checked_mul(size).ok_or(too_long)?;
+    let mut total = whole.checked_mul(size).ok_or(too_long.clone())?;
     let mut place = size;
     for digit in fraction.bytes() {
         place /= 10;
-        total += u128::from(digit - b'0') * place;
+        total = total.checked_add(u128::from(digit - b'0') * place).ok_or(too_long.clone())?;
     }
     Ok(total)
 }
@@ -164,6 +164,8 @@ mod tests {
         assert_eq!(parse("infinity"), Err(ParseError::Unit("infinity".into())));
         assert_eq!(parse("99999999999y"), Err(ParseError::TooLong));
         assert_eq!(parse(&"9".repeat(60)), Err(ParseError::TooLong));
+        let almost = u128::MAX / SECOND;
+        assert_eq!(parse(&format!("{almost}.9s")), Err(ParseError::TooLong), "too long by its fraction");
     }
 
     #[test]
