@@ -1,6 +1,6 @@
 //! What is wrong with the configuration, where, and what to write instead.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -55,6 +55,7 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let f = &mut OneLine(f);
         write!(f, "{}:", self.file.display())?;
         if let Some(Position { line, column }) = self.position {
             write!(f, "{line}:{column}:")?;
@@ -67,6 +68,20 @@ impl fmt::Display for Problem {
             Some(help) => write!(f, "; {help}"),
             None => Ok(()),
         }
+    }
+}
+
+/// Writes control characters as Rust does. A key may have them (`"a\nb" = 1`), and so may the name of a file; a terminal
+/// would obey them.
+struct OneLine<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl fmt::Write for OneLine<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for part in text.split_inclusive(char::is_control) {
+            let plain = part.trim_end_matches(char::is_control);
+            write!(self.0, "{plain}{}", part[plain.len()..].escape_default())?;
+        }
+        Ok(())
     }
 }
 
@@ -110,5 +125,7 @@ mod tests {
         let problem =
             problem.at(Position { line: 3, column: 1 }).with_key("workers").with_help("write workers = 4");
         assert_eq!(problem.to_string(), "/etc/x.toml:3:1: workers: is a directory; write workers = 4");
+        let problem = Problem::of_file(Path::new("ü\n.toml"), "unknown key").with_key("a\u{1b}\r\nb");
+        assert_eq!(problem.to_string(), r"ü\n.toml: a\u{1b}\r\nb: unknown key");
     }
 }
