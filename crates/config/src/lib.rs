@@ -41,16 +41,30 @@ pub const DIRECTORIES: [&str; 4] =
 /// [`Error`] holds every problem of every file that takes part, also of a value that a later file
 /// overrides. No file at all is not an error: all settings have defaults.
 pub fn load(root: &Path) -> Result<Settings, Error> {
-    let (files, mut problems) = files(root);
+    let (files, problems) = files(root);
+    // A masked file says nothing.
+    let read = |file: PathBuf| drop_in::read(&file).map(|text| (file, text.unwrap_or_default()));
+    settle(files.into_iter().map(read), problems)
+}
+
+/// The same of texts that come from elsewhere, each with the file that problems are to name. A later one overrides.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn parse<'a>(texts: impl IntoIterator<Item = (&'a Path, &'a str)>) -> Result<Settings, Error> {
+    settle(texts.into_iter().map(|(file, text)| Ok((file.to_owned(), text.to_owned()))), Vec::new())
+}
+
+fn settle(
+    texts: impl Iterator<Item = Result<(PathBuf, String), Problem>>,
+    mut problems: Vec<Problem>,
+) -> Result<Settings, Error> {
     let mut inputs = Inputs::default();
-    for file in files {
-        match drop_in::read(&file) {
-            Ok(Some(source)) => match Fragment::parse(&file, &source) {
-                Ok(fragment) => inputs.merge(fragment),
-                Err(found) => problems.extend(found),
-            },
-            Ok(None) => {}
-            Err(problem) => problems.push(problem),
+    for text in texts {
+        match text.map_err(|problem| vec![problem]).and_then(|(file, text)| Fragment::parse(&file, &text)) {
+            Ok(fragment) => inputs.merge(fragment),
+            Err(found) => problems.extend(found),
         }
     }
     // How values go together can be said when all of them are known.

@@ -9,12 +9,8 @@ fn packaged(path: &str) -> io::Result<String> {
 }
 
 /// What is said of `text` as the only file there is.
-fn load(text: &str) -> io::Result<Result<config::Settings, config::Error>> {
-    let root = tempfile::tempdir()?;
-    let directory = root.path().join("etc/app-cluster");
-    fs::create_dir_all(&directory)?;
-    fs::write(directory.join("app-cluster.toml"), text)?;
-    Ok(config::load(root.path()))
+fn load(text: &str) -> Result<config::Settings, config::Error> {
+    config::parse([(Path::new("app-cluster.toml"), text)])
 }
 
 #[test]
@@ -25,13 +21,13 @@ fn the_packaged_file_shows_every_key_with_its_default() {
     let uncommented: Vec<_> =
         text.lines().map(|line| if is_key(&line) { &line[1..] } else { line }).collect();
 
-    let (shown, defaults) = (load(&uncommented.join("\n")).unwrap().unwrap(), config::Settings::default());
+    let (shown, defaults) = (load(&uncommented.join("\n")).unwrap(), config::Settings::default());
     for (shown, default) in shown.effective().iter().zip(defaults.effective()) {
         assert!(shown.origin.is_some(), "{} is not in the file", shown.key);
         assert_eq!(shown.value, default.value, "{}", shown.key);
     }
 
-    assert_eq!(load(&text).unwrap(), Ok(defaults));
+    assert_eq!(load(&text), Ok(defaults));
 }
 
 #[test]
@@ -59,7 +55,7 @@ fn the_examples_of_the_manual_are_valid() {
         examples.split(".nf\n").skip(1).filter_map(|text| text.split_once(".fi")).collect();
     assert!(!examples.is_empty());
     for (example, _) in examples {
-        let settings = load(&example.replace('\\', "")).unwrap().unwrap_or_else(|error| panic!("{error}"));
+        let settings = load(&example.replace('\\', "")).unwrap_or_else(|error| panic!("{error}"));
         assert!(settings.effective().iter().any(|key| key.origin.is_some()), "{example}");
     }
 }
