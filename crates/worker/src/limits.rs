@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// As long as anybody waits. A clock cannot be set much further ahead: adding more to an instant is a panic.
+pub(crate) const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
 /// What a client may cost. All of it is set with [`Worker`](crate::Worker), which documents each.
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {

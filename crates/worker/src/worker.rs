@@ -12,10 +12,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::accept::Acceptor;
 use crate::connection::{Connections, Manners};
-use crate::limits::Limits;
+use crate::limits::{FOREVER, Limits};
 use crate::{Accept, Drain, Error, accept, listener, notify, place};
 
-/// A worker and its settings.
+/// A worker and its settings. Times may be as long as [`Duration`] has them: more than 30 years are taken for 30.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -87,53 +87,53 @@ impl Worker {
     /// How long an idle connection stays open when the worker drains. A client that sends its next
     /// request within that time is answered. Default: 2 s.
     pub fn linger(mut self, linger: Duration) -> Self {
-        self.linger = linger;
+        self.linger = linger.min(FOREVER);
         self
     }
 
     /// How long the whole drain may take before what is left is closed by force. Default: 30 s.
     /// `TimeoutStopSec=` of the unit should be longer, so that the worker gets to count and log it.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
-        self.drain_timeout = timeout;
+        self.drain_timeout = timeout.min(FOREVER);
         self
     }
 
     /// How long the client of a WebSocket may take to answer the Close 1001 that a draining worker sends between
     /// two frames of the application. Default: 5 s.
     pub fn goodbye(mut self, goodbye: Duration) -> Self {
-        self.goodbye = goodbye;
+        self.goodbye = goodbye.min(FOREVER);
         self
     }
 
     /// How long a new connection may keep silent. Default: 10 s.
     pub fn first_byte_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.first_byte = timeout;
+        self.limits.first_byte = timeout.min(FOREVER);
         self
     }
 
     /// How long the head of an HTTP/1.1 request may take, from its first byte to its last. Default: 10 s.
     pub fn head_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.head = timeout;
+        self.limits.head = timeout.min(FOREVER);
         self
     }
 
     /// How long a connection is kept between an answer and the next request. Longer than a proxy in front keeps it
     /// (60 s with nginx and HAProxy), so that it is the proxy that closes. Default: 75 s.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.idle = timeout;
+        self.limits.idle = timeout.min(FOREVER);
         self
     }
 
     /// How long a client may keep a handler waiting for the next piece of a body. Then the request is answered
     /// with 408. Default: 30 s.
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.body = timeout;
+        self.limits.body = timeout.min(FOREVER);
         self
     }
 
     /// How long a client may take no byte of an answer. Then its connection is closed. Default: 30 s.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.write = timeout;
+        self.limits.write = timeout.min(FOREVER);
         self
     }
 

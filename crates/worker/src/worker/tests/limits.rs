@@ -130,3 +130,19 @@ async fn a_background_task_is_waited_for() {
     assert_eq!(soon(forced).await.unwrap(), 0);
     assert!(is_over.is_finished());
 }
+
+#[tokio::test]
+async fn no_time_is_too_long() {
+    let worker = Worker::new().linger(Duration::MAX).drain_timeout(Duration::MAX).goodbye(Duration::MAX);
+    let worker = worker.first_byte_timeout(Duration::MAX).head_timeout(Duration::MAX);
+    let worker = worker.idle_timeout(Duration::MAX).body_timeout(Duration::MAX).write_timeout(Duration::MAX);
+    let server = Running::start(worker, echo()).await;
+    let mut connection = server.connect().await;
+    connection.send(b"POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\n").await.unwrap();
+    connection.send(b"hello").await.unwrap();
+    assert_eq!(soon(connection.receive()).await.unwrap().status, 200);
+    let forced = server.stop();
+    connection.send(GET).await.unwrap();
+    expect_last_answer(connection).await;
+    assert_eq!(soon(forced).await.unwrap(), 0);
+}
