@@ -59,15 +59,10 @@ pub use worker::Worker;
 
 /// Serves `router` on the listener named `http` until SIGTERM, drains, and returns.
 ///
-/// Short for `Worker::new().serve(router)`, and a program that consists of it can be tried without systemd:
-/// `cargo run -- --listen 127.0.0.1:3000` opens that port itself ([`Worker::listen`]).
+/// Short for `Worker::from_arguments()?.serve(router)`: a program that consists of it can be tried without systemd.
 ///
 /// # Errors
 /// See [`Error`]; [`Error::is_configuration`] tells whether starting again could help.
 pub async fn serve(router: axum::Router) -> Result<(), Error> {
-    let worker = match listener::development_address(std::env::args_os())? {
-        Some(address) => Worker::new().listen(address),
-        None => Worker::new(),
-    };
-    worker.serve(router).await
+    Worker::from_arguments()?.serve(router).await
 }

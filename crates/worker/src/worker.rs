@@ -71,6 +71,16 @@ impl Worker {
         Self::default()
     }
 
+    /// The same for a program that can be tried without systemd: `cargo run -- --listen 127.0.0.1:3000` opens that port
+    /// itself ([`listen`](Self::listen)). Other arguments are left alone.
+    ///
+    /// # Errors
+    /// [`Error::Address`]: what follows `--listen` is none.
+    pub fn from_arguments() -> Result<Self, Error> {
+        let address = listener::development_address(std::env::args_os())?;
+        Ok(Self { address, ..Self::default() })
+    }
+
     /// The name of the listener, `FileDescriptorName=` of the socket unit. Default: `http`.
     pub fn listener(mut self, name: impl Into<String>) -> Self {
         self.listener = name.into();
