@@ -27,7 +27,7 @@ use http::StatusCode;
 
 /// What goes wrong when the worker starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StartFault {
+pub enum StartFault {
     /// `fail`: an error before READY=1, exit status 1.
     Fail,
     /// `hang`: READY=1 never comes.
@@ -113,7 +113,10 @@ async fn answer(
 }
 
 /// Lets the start go wrong.
-pub(crate) async fn start(fault: Option<StartFault>) -> anyhow::Result<()> {
+///
+/// # Errors
+/// The one of [`StartFault::Fail`].
+pub async fn start(fault: Option<StartFault>) -> anyhow::Result<()> {
     match fault {
         None => Ok(()),
         Some(StartFault::Fail) => anyhow::bail!("failed to start: APP_CLUSTER_FAULT_START=fail"),
@@ -136,7 +139,7 @@ pub(crate) async fn start(fault: Option<StartFault>) -> anyhow::Result<()> {
 }
 
 /// The routes under `/fault/`.
-pub(crate) fn router() -> Router {
+pub fn router() -> Router {
     Router::new()
         .route("/fault/crash", either(crash))
         .route("/fault/panic", either(panic))

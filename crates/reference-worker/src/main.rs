@@ -1,10 +1,8 @@
 //! The reference worker: what the package installs and the tests torment.
 
-mod faults;
 mod identity;
 mod log;
 mod routes;
-mod settings;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -12,9 +10,10 @@ use std::process::ExitCode;
 use anyhow::Context;
 use app_cluster_worker::{Error, Worker};
 use clap::Parser;
+use reference_worker::faults;
+use reference_worker::settings::{self, Invalid, Settings};
 
 use crate::identity::Identity;
-use crate::settings::{Invalid, Settings};
 
 /// Answers HTTP requests on the socket that systemd passes under the name "http".
 ///

@@ -9,7 +9,7 @@ use app_cluster_worker::Accept;
 use crate::faults::{AnswerFaults, Percentage, StartFault};
 
 /// What `--help` says about the environment.
-pub(crate) const HELP: &str = "\
+pub const HELP: &str = "\
 Environment:
   APP_CLUSTER_INSTANCE     this worker's number, as a unit sets it: Environment=APP_CLUSTER_INSTANCE=%i
   APP_CLUSTER_SCOREBOARD   the board on which the workers count [default: that of the units]
@@ -23,31 +23,46 @@ Environment:
 
 /// What the environment asks for.
 #[derive(Debug)]
-pub(crate) struct Settings {
-    pub(crate) instance: Option<u32>,
-    pub(crate) accept: Accept,
-    pub(crate) linger: Duration,
-    pub(crate) drain: Duration,
-    pub(crate) faults: bool,
-    pub(crate) start_fault: Option<StartFault>,
-    pub(crate) answer_faults: AnswerFaults,
+pub struct Settings {
+    /// The instance number, if the unit tells it.
+    pub instance: Option<u32>,
+    /// How connections are shared with the siblings.
+    pub accept: Accept,
+    /// How long idle connections stay open in a drain.
+    pub linger: Duration,
+    /// How long the drain may take, never less than `linger`.
+    pub drain: Duration,
+    /// Whether `/fault/…` is served.
+    pub faults: bool,
+    /// What is to go wrong in the start.
+    pub start_fault: Option<StartFault>,
+    /// What is to go wrong with answers.
+    pub answer_faults: AnswerFaults,
 }
 
 /// A variable whose value cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{variable}={value:?} cannot be used: {reason}")]
-pub(crate) struct Invalid {
+pub struct Invalid {
     variable: &'static str,
     value: String,
     reason: String,
 }
 
 impl Settings {
-    pub(crate) fn from_environment() -> Result<Self, Invalid> {
+    /// Reads the environment of this process.
+    ///
+    /// # Errors
+    /// [`Invalid`] for the first variable that cannot be used.
+    pub fn from_environment() -> Result<Self, Invalid> {
         Self::read(|name| env::var(name))
     }
 
-    fn read(variable: impl Fn(&str) -> Result<String, VarError>) -> Result<Self, Invalid> {
+    /// Reads the variables as this gives them.
+    ///
+    /// # Errors
+    /// [`Invalid`] for the first that cannot be used.
+    pub fn read(variable: impl Fn(&str) -> Result<String, VarError>) -> Result<Self, Invalid> {
         let get = |name| read_variable(name, &variable);
         let linger = get("APP_CLUSTER_LINGER")?.parsed(humantime::parse_duration)?;
         let linger = linger.unwrap_or(Duration::from_secs(2));
