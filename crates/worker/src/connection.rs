@@ -2,7 +2,7 @@
 
 mod http1;
 mod http2;
-mod opening;
+pub(crate) mod opening;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

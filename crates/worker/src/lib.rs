@@ -41,6 +41,8 @@ mod connection;
 mod drain;
 mod error;
 mod exchange;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod half_closed;
 mod limits;
 mod listener;

@@ -24,8 +24,7 @@ pub(crate) fn take(name: &str, address: Option<SocketAddr>) -> Result<TcpListene
     if let Some(address) = address {
         tracing::warn!(%address, "systemd has passed a socket, the address {address} for development is not used");
     }
-    let index = names.split(':').position(|passed| passed == name);
-    let Some(index) = index.filter(|index| *index < passed.len()) else {
+    let Some(index) = index(&names, name).filter(|index| *index < passed.len()) else {
         return Err(Error::NoSuchName { wanted: name.to_owned(), passed: names });
     };
     let listener = passed
@@ -34,6 +33,11 @@ pub(crate) fn take(name: &str, address: Option<SocketAddr>) -> Result<TcpListene
         .ok_or(Error::NoSocket)?;
     check(name, &listener)?;
     Ok(listener)
+}
+
+/// Which of the descriptors has this name, by `LISTEN_FDNAMES`: the first, if there are several.
+pub(crate) fn index(names: &str, name: &str) -> Option<usize> {
+    names.split(':').position(|passed| passed == name)
 }
 
 /// Whether this is a service of systemd. One that opened a port of its own would serve beside its cluster, and nobody

@@ -83,10 +83,10 @@ const CLOSE_LENGTH: usize = CLOSE.len();
 
 /// Where in the bytes sent so far frames end (RFC 6455 §5.2). They follow the head of the answer.
 #[derive(Debug, Default)]
-struct Frames {
+pub(crate) struct Frames {
     at: At,
     /// The application has said Close itself.
-    closed: bool,
+    pub(crate) closed: bool,
 }
 
 #[derive(Debug)]
@@ -111,11 +111,11 @@ impl At {
 
 impl Frames {
     /// Whether the last byte ended a frame, or the answer's head.
-    fn are_whole(&self) -> bool {
+    pub(crate) fn are_whole(&self) -> bool {
         matches!(self.at, At::Head { length: 0, .. })
     }
 
-    fn follow(&mut self, mut bytes: &[u8]) {
+    pub(crate) fn follow(&mut self, mut bytes: &[u8]) {
         const END: &[u8] = b"\r\n\r\n";
         while let Some(byte) = bytes.first() {
             let mut taken = 1;

@@ -20,6 +20,21 @@ pub(super) enum Opening {
     Silent(HalfClosed),
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// What a connection that begins like this speaks; `None` while it can still be either.
+pub(crate) fn protocol(received: &[u8]) -> Option<Protocol> {
+    match received.starts_with(PREFACE) {
+        true => Some(Protocol::Http2),
+        false if PREFACE.starts_with(received) => None,
+        false => Some(Protocol::Http1),
+    }
+}
+
 impl Connections {
     /// Waits for as many bytes as it takes to know the protocol. A client that connects in advance
     /// and keeps silent lingers in a drain like one that is idle.
@@ -27,14 +42,10 @@ impl Connections {
         let mut lingered = pin!(exchange.lingered(&self.drain, self.linger()));
         let mut overdue = pin!(exchange.overdue(&self.limits));
         loop {
-            if !stream.received().is_empty() && !PREFACE.starts_with(stream.received()) {
-                return match stream.received().starts_with(PREFACE) {
-                    true => Opening::Http2(stream),
-                    false => Opening::Http1(stream),
-                };
-            }
-            if stream.received() == PREFACE {
-                return Opening::Http2(stream);
+            match protocol(stream.received()) {
+                Some(Protocol::Http1) => return Opening::Http1(stream),
+                Some(Protocol::Http2) => return Opening::Http2(stream),
+                None => {}
             }
             tokio::select! {
                 biased;

@@ -1,0 +1,99 @@
+//! What reads the words of others, piece by piece, for the targets in `tests/fuzz`. No part of the library's interface.
+//!
+//! It is a feature, which nobody else turns on, and not `#[doc(hidden)]`: what is not there cannot be relied upon.
+
+use std::ffi::OsString;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use scoreboard::Slot;
+use tokio::net::TcpStream;
+
+use crate::connection::opening::{self, Protocol};
+use crate::connection::{Connections, Manners};
+use crate::limits::Limits;
+use crate::{Drain, Error, listener, websocket};
+
+/// Which descriptor has this name, by the names that systemd passes (`LISTEN_FDNAMES`).
+pub fn index(names: &str, name: &str) -> Option<usize> {
+    listener::index(names, name)
+}
+
+/// The address after `--listen`.
+///
+/// # Errors
+/// [`Error::Address`].
+pub fn development_address(arguments: impl Iterator<Item = OsString>) -> Result<Option<SocketAddr>, Error> {
+    listener::development_address(arguments)
+}
+
+/// Whether a connection that begins like this speaks HTTP/2; `None` while that is open.
+pub fn is_http2(received: &[u8]) -> Option<bool> {
+    opening::protocol(received).map(|protocol| protocol == Protocol::Http2)
+}
+
+/// Follows what an application sends on a WebSocket.
+#[derive(Debug, Default)]
+pub struct Frames(websocket::Frames);
+
+impl Frames {
+    /// These bytes were sent.
+    pub fn follow(&mut self, bytes: &[u8]) {
+        self.0.follow(bytes);
+    }
+
+    /// Whether the last byte ended a frame, or the head of the answer.
+    pub fn are_whole(&self) -> bool {
+        self.0.are_whole()
+    }
+
+    /// Whether a Close frame was among them.
+    pub fn has_closed(&self) -> bool {
+        self.0.closed
+    }
+}
+
+/// The goodbye of a WebSocket.
+#[derive(Debug)]
+pub struct Goodbye(websocket::Goodbye);
+
+impl Goodbye {
+    /// On a stream of a worker with this drain.
+    pub fn new(drain: &Drain, moment: Duration) -> Self {
+        Self(websocket::Goodbye::new(drain, moment))
+    }
+
+    /// The application has sent these bytes.
+    pub fn sent(&mut self, bytes: &[u8]) {
+        self.0.sent(bytes);
+    }
+
+    /// Whether the application may still send.
+    pub fn is_open(&self) -> bool {
+        self.0.is_open()
+    }
+
+    /// Says Close when it is time to, by way of `send`.
+    pub fn poll_say(
+        &mut self,
+        context: &mut Context<'_>,
+        send: impl FnMut(&mut Context<'_>, &[u8]) -> Poll<io::Result<usize>>,
+    ) -> Poll<()> {
+        self.0.poll_say(context, send)
+    }
+}
+
+/// Begins the drain, as SIGTERM does.
+pub fn begin(drain: &Drain) {
+    drain.begin();
+}
+
+/// Serves one connection to its end, with the default limits.
+pub fn serve(router: Router, drain: Drain, slot: Slot, stream: TcpStream) -> impl Future<Output = ()> + Send {
+    let manners = Manners { linger: Duration::from_secs(2), goodbye: Duration::from_secs(5) };
+    Arc::new(Connections::new(router, drain, slot, Limits::default(), manners)).serve(stream)
+}
