@@ -9,6 +9,7 @@ mod deb;
 mod demo;
 mod docs;
 mod enter;
+mod fuzz;
 mod host;
 mod purity;
 mod simulate;
@@ -45,6 +46,8 @@ enum Task {
     Test(test::Options),
     /// Let simulated rollouts go wrong in every way, from a seed that replays them
     Simulate(simulate::Options),
+    /// Tell what parses the words of others what libFuzzer invents, and stop at what it does not survive
+    Fuzz(fuzz::Options),
     /// Measure what takes too long for a test, and write it into docs/benchmarks.md
     Bench(bench::Options),
     /// Check everything that a change must pass: what .ci/run calls
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Task::Enter { command } => enter::run(&workspace, &command),
         Task::Test(options) => test::run(&workspace, &options),
         Task::Simulate(options) => simulate::run(&options),
+        Task::Fuzz(options) => fuzz::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
         Task::Ci => ci::run(&workspace),
     });

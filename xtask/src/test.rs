@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use anyhow::{Result, ensure};
 
 use crate::{
-    deb, demo, host, simulate,
+    deb, demo, fuzz, host, simulate,
     workspace::{VERSION, Workspace},
 };
 
@@ -26,6 +26,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     host::install(&workspace.shell, host::TO_BUILD)?;
     host::install(&workspace.shell, host::TO_TEST)?;
     simulate::quick(workspace)?;
+    if options.full {
+        fuzz::run(workspace, &fuzz::Options::default())?;
+    }
     if options.quick {
         return test(workspace, &["--workspace", "--exclude=machine", "--exclude=promises"]);
     }

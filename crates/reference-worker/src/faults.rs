@@ -57,16 +57,16 @@ impl FromStr for StartFault {
 
 /// What is wrong with the answers. By default nothing is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct AnswerFaults {
+pub struct AnswerFaults {
     /// How many of a hundred requests are answered with 500, evenly spread.
-    pub(crate) errors: Percentage,
+    pub errors: Percentage,
     /// How long each request waits before anything else happens.
-    pub(crate) pause: Duration,
+    pub pause: Duration,
 }
 
 /// A share, from 0 to 100 of a hundred.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Percentage(u32);
+pub struct Percentage(u32);
 
 impl FromStr for Percentage {
     type Err = &'static str;
@@ -91,7 +91,7 @@ impl Percentage {
 
 impl AnswerFaults {
     /// The same answers with these faults.
-    pub(crate) fn spoil(self, router: Router) -> Router {
+    pub fn spoil(self, router: Router) -> Router {
         if self == Self::default() {
             return router;
         }

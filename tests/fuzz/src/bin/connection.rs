@@ -1,0 +1,4 @@
+//! The target `connection`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::run("connection", bytes));

@@ -1,0 +1,4 @@
+//! The target `listener`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::run("listener", bytes));

@@ -1,0 +1,142 @@
+//! Input that libFuzzer invents, for what parses the words of others: `tests/fuzz`.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use xshell::cmd;
+
+use crate::{host, tree, workspace::Workspace};
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Options {
+    /// The target, a file in tests/fuzz/src/bin [default: one after another]
+    target: Option<String>,
+    /// For how long each target runs
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    seconds: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { target: None, seconds: 60 }
+    }
+}
+
+/// What LLVM has to put into the program so that libFuzzer sees where an input leads. All of it is part of the
+/// stable compiler.
+const COVERAGE: [&str; 5] = [
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+];
+
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    let targets = targets(workspace)?;
+    let chosen = match &options.target {
+        None => targets,
+        Some(target) => {
+            ensure!(targets.contains(target), "no target {target}, there are: {}", targets.join(", "));
+            vec![target.clone()]
+        }
+    };
+    host::install(&workspace.shell, host::TO_BUILD)?;
+    host::install(&workspace.shell, &["g++"])?;
+    let programs = build(workspace)?;
+    let mut crashes = Vec::new();
+    for target in chosen {
+        eprintln!("\n=== {target}, for {} s", options.seconds);
+        let bench = Bench::new(workspace, &programs, target)?;
+        crashes.extend(bench.run(workspace, options.seconds)?);
+    }
+    if crashes.is_empty() { Ok(()) } else { bail!("{}", crashes.join("\n")) }
+}
+
+/// The targets by name: one program each.
+fn targets(workspace: &Workspace) -> Result<Vec<String>> {
+    let programs = tree::files(&workspace.root.join("tests/fuzz/src/bin"))?;
+    let names = programs.iter().filter_map(|path| path.file_stem());
+    Ok(names.map(|name| name.to_string_lossy().into_owned()).collect())
+}
+
+/// Builds all of them, and returns the directory they are in. It is not that of other builds, which have other flags.
+fn build(workspace: &Workspace) -> Result<PathBuf> {
+    let shell = &workspace.shell;
+    // With a target by name the flags do not reach build scripts and macros, which run in the compiler.
+    let host = cmd!(shell, "rustc --print host-tuple").quiet().read()?;
+    let directory = workspace.target.join("fuzz");
+    let arguments = ["build", "--package=fuzz", "--bins", "--features=libfuzzer", "--profile=fuzz"];
+    let flags = COVERAGE.join(" ");
+    let build = workspace.cargo().args(arguments).arg("--target").arg(&host).env("RUSTFLAGS", flags);
+    build.env("CARGO_TARGET_DIR", &directory).run()?;
+    Ok(directory.join(host).join("fuzz"))
+}
+
+/// One target and where its files are.
+struct Bench {
+    target: String,
+    program: PathBuf,
+    /// What the source comes with.
+    committed: PathBuf,
+    dictionary: PathBuf,
+    /// What was found here, in this run and those before.
+    found: PathBuf,
+    /// What the target did not survive.
+    crashes: PathBuf,
+}
+
+impl Bench {
+    fn new(workspace: &Workspace, programs: &Path, target: String) -> Result<Self> {
+        let (source, work) = (workspace.root.join("tests/fuzz"), workspace.target.join("fuzz"));
+        let bench = Self {
+            program: programs.join(&target),
+            committed: source.join("corpus").join(&target),
+            dictionary: source.join("dictionaries").join(format!("{target}.dict")),
+            found: work.join("corpus").join(&target),
+            crashes: work.join("crashes").join(&target),
+            target,
+        };
+        for directory in [&bench.found, &bench.crashes] {
+            fs::create_dir_all(directory)
+                .with_context(|| format!("failed to create {}", directory.display()))?;
+        }
+        Ok(bench)
+    }
+
+    /// The crash, if there is one.
+    fn run(&self, workspace: &Workspace, seconds: u32) -> Result<Option<String>> {
+        let before = tree::files(&self.crashes)?;
+        let (program, found, committed) = (&self.program, &self.found, &self.committed);
+        let mut arguments: Vec<OsString> = vec![
+            format!("-max_total_time={seconds}").into(),
+            format!("-artifact_prefix={}/", self.crashes.display()).into(),
+            "-print_final_stats=1".into(),
+            // In seconds, and megabytes: none of these inputs is any work.
+            "-timeout=10".into(),
+            "-rss_limit_mb=1024".into(),
+        ];
+        if self.dictionary.exists() {
+            arguments.push(format!("-dict={}", self.dictionary.display()).into());
+        }
+        let shell = &workspace.shell;
+        if cmd!(shell, "{program} {arguments...} {found} {committed}").run().is_ok() {
+            return Ok(None);
+        }
+        let mut crashes = tree::files(&self.crashes)?;
+        crashes.retain(|crash| !before.contains(crash));
+        let crash = crashes.first().context("the fuzzer failed, and left no input")?;
+        Ok(Some(self.tell(crash)))
+    }
+
+    fn tell(&self, crash: &Path) -> String {
+        format!(
+            "{target} does not survive {crash}; put it into tests/fuzz/corpus/{target} under a name of its own, and \
+             `cargo test -p fuzz` reproduces it",
+            target = self.target,
+            crash = crash.display()
+        )
+    }
+}
