@@ -8,11 +8,15 @@ use anyhow::{Context, Result, ensure};
 pub(super) const PROGRAM: &str = "/opt/peers/plain-axum";
 
 /// What is different in `plain@.service`.
-const WORKER: [(&str, &str); 4] = [
+const WORKER: [(&str, &str); 5] = [
     ("PartOf=app-cluster.target\n", "PartOf=plain.target\n"),
     ("Sockets=app-cluster.socket\n", "Sockets=plain.socket\n"),
     ("ExecStart=/var/lib/app-cluster/current/worker\n", "ExecStart=/opt/peers/plain-axum\n"),
-    // Plain axum does not feed a watchdog.
+    // Plain axum does not count on a board, and feeds no watchdog.
+    (
+        "RuntimeDirectory=app-cluster/scoreboard\nRuntimeDirectoryMode=0750\nRuntimeDirectoryPreserve=yes\n",
+        "",
+    ),
     ("WatchdogSec=10s\n", ""),
 ];
 
