@@ -33,8 +33,11 @@ impl Disk {
     /// Mounts it, before the package is installed.
     #[track_caller]
     pub fn mount(self, machine: &Machine) {
-        machine.run(["mkdir", "-p", self.directory]).assert_success();
-        machine.run(["mount", "-t", "tmpfs", "-o", "size=64M", "tmpfs", self.directory]).assert_success();
+        mount_tmpfs(machine, self.directory);
+        if self == Self::RUN {
+            // Workers have the scoreboard open for writing, and the kernel makes no file system read-only that is in use.
+            mount_tmpfs(machine, "/run/app-cluster/scoreboard");
+        }
     }
 
     /// Leaves no room on it.
@@ -79,4 +82,10 @@ impl Disk {
         });
         done.unwrap_or_else(|error| panic!("failed to make {} {flag}: {error}", self.directory));
     }
+}
+
+#[track_caller]
+fn mount_tmpfs(machine: &Machine, directory: &str) {
+    machine.run(["mkdir", "-p", directory]).assert_success();
+    machine.run(["mount", "-t", "tmpfs", "-o", "size=64M", "tmpfs", directory]).assert_success();
 }
