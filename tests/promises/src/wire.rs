@@ -157,10 +157,12 @@ impl Cluster {
     #[must_use]
     pub fn wires_to_all(&self) -> Vec<Wire> {
         let mut wires = BTreeMap::new();
+        // New connections go to whoever has the fewest: they stay open until the busiest worker has its turn.
+        let mut surplus = Vec::new();
         wait_for("a connection to each worker", DEADLINE, || {
             let mut wire = Wire::open(self).map_err(|error| error.to_string())?;
             let instance = wire.instance().map_err(|error| error.to_string())?;
-            wires.insert(instance, wire);
+            surplus.extend(wires.insert(instance, wire));
             if wires.len() >= WORKERS as usize { Ok(()) } else { Err(format!("{:?}", wires.keys())) }
         });
         wires.into_values().collect()
@@ -186,8 +188,12 @@ impl Cluster {
     #[must_use]
     pub fn releases(&self) -> BTreeMap<u32, String> {
         let mut releases = BTreeMap::new();
+        // As above.
+        let mut open = Vec::new();
         wait_for("an answer of each worker", DEADLINE, || {
-            let answer = Wire::open(self).and_then(|mut wire| wire.get("/")).map_err(|e| e.to_string())?;
+            let mut wire = Wire::open(self).map_err(|e| e.to_string())?;
+            let answer = wire.get("/").map_err(|e| e.to_string())?;
+            open.push(wire);
             let identity: Value = serde_json::from_str(&answer.body).map_err(|e| e.to_string())?;
             let instance = identity["instance"].as_u64().and_then(|number| number.try_into().ok());
             let release = identity["release"].as_str().unwrap_or_default();
