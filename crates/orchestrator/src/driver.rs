@@ -242,13 +242,17 @@ impl Driver {
     async fn correct(&mut self) {
         self.know_wanted().await;
         for correction in self.cluster.corrections() {
-            match correction {
-                Correction::Start(instance) if !self.is_rolled(instance) => self.start(instance).await,
-                Correction::Stop(instance) if self.rolling.is_none() && self.unfinished.is_none() => {
-                    self.stop_worker(instance).await;
-                }
-                Correction::Start(_) | Correction::Stop(_) => {}
+            self.make(correction).await;
+        }
+    }
+
+    async fn make(&mut self, correction: Correction) {
+        match correction {
+            Correction::Start(instance) if !self.is_rolled(instance) => self.start(instance).await,
+            Correction::Stop(instance) if self.rolling.is_none() && self.unfinished.is_none() => {
+                self.stop_worker(instance).await;
             }
+            Correction::Start(_) | Correction::Stop(_) => {}
         }
     }
 

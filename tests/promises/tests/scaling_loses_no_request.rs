@@ -5,7 +5,12 @@ use std::thread;
 
 use promises::{Cluster, DEADLINE, Mode, Suite, wait_for};
 
-promises::in_every_suite!(up_and_down, until_the_next_boot_or_for_good, after_the_rollout_under_way);
+promises::in_every_suite!(
+    up_and_down,
+    without_waiting,
+    until_the_next_boot_or_for_good,
+    after_the_rollout_under_way
+);
 
 const KEPT: &str = "/etc/app-cluster/conf.d/90-scale.toml";
 const RUNTIME: &str = "/run/app-cluster/conf.d/91-scale-runtime.toml";
@@ -30,6 +35,20 @@ fn up_and_down(suite: Suite) {
         }
         load.loses_nothing();
     }
+    cluster.assert_socket_is_whole();
+}
+
+/// The last word holds, also where it comes while workers still start or stop for the word before.
+fn without_waiting(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    let load = cluster.load(Mode::Calm);
+    for last in [2, 6, 3, 5] {
+        cluster
+            .shell(&format!("for n in 5 2 6 3 {last}; do app-cluster scale $n || exit; done"))
+            .assert_success();
+        until_workers(&cluster, last);
+    }
+    load.loses_nothing();
     cluster.assert_socket_is_whole();
 }
 

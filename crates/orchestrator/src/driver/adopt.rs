@@ -201,10 +201,12 @@ impl Driver {
     /// The unit has no job any more. The signal that says so may still be in our queue, so a job counts as lost only
     /// when it is still known the next time.
     async fn give_up_lost_jobs(&mut self, instance: Instance) {
-        let mut is_lost = false;
+        let mut lost = None;
         self.jobs.retain(|_, job| {
             let is_over = job.instance == instance && job.seems_over;
-            is_lost |= is_over;
+            if is_over {
+                lost = Some(job.is_stop);
+            }
             !is_over
         });
         let mut is_waiting = false;
@@ -215,8 +217,8 @@ impl Driver {
         if is_waiting {
             self.after(LOOK_AFTER, Timer::Look(instance));
         }
-        if is_lost {
-            self.job_is_over(instance).await;
+        if let Some(is_stop) = lost {
+            self.job_is_over(instance, is_stop).await;
         }
     }
 

@@ -32,7 +32,10 @@ impl Driver {
         match now.active {
             same if same == before.active => {}
             ActiveState::Inactive => self.became_inactive(instance).await,
-            ActiveState::Active => self.became_active(instance),
+            ActiveState::Active => {
+                self.became_active(instance);
+                self.dismiss_stand_ins().await;
+            }
             // systemd 252 passes through here on its way to a restart; whether it stays is seen later.
             ActiveState::Failed => self.after(LOOK_AFTER, Timer::Look(instance)),
             ActiveState::Activating => self.new_process_begins(instance),
@@ -120,6 +123,7 @@ impl Driver {
             );
             self.hold(instance, true);
             self.roll_on(Event::Held(instance)).await;
+            self.dismiss_stand_ins().await;
         }
     }
 
@@ -178,19 +182,42 @@ impl Driver {
             let how = worker.last_exit.as_deref().unwrap_or("failed");
             tracing::warn!(worker = %instance, result = %result, "{instance} did not start: it {how}; systemd goes on trying");
         }
-        self.job_is_over(instance).await;
+        self.job_is_over(instance, is_stop).await;
     }
 
     /// One of our jobs is over, whether that was told or not.
-    pub(super) async fn job_is_over(&mut self, instance: Instance) {
+    pub(super) async fn job_is_over(&mut self, instance: Instance, is_stop: bool) {
         let is_inactive = |worker: &Worker| worker.info.active == ActiveState::Inactive;
         let is_surplus = instance.number() > self.cluster.desired && !self.has_part(instance);
         if is_surplus && self.cluster.workers.get(&instance).is_some_and(is_inactive) {
             tracing::info!(worker = %instance, "{instance} is stopped: {} workers are wanted", self.cluster.desired);
             self.forget(instance).await;
+        } else {
+            self.take_back(instance, is_stop).await;
         }
         self.maybe_ready().await;
         self.maybe_stopped();
+    }
+
+    /// Another number of workers may have been asked for while a job was under way: a worker that was started is stopped
+    /// again if it is not wanted any more, and the other way round.
+    async fn take_back(&mut self, instance: Instance, is_stop: bool) {
+        let opposite = if is_stop { Correction::Start(instance) } else { Correction::Stop(instance) };
+        if self.phase != Phase::Stopping && self.cluster.corrections().contains(&opposite) {
+            self.make(opposite).await;
+        }
+    }
+
+    /// Workers beyond the wanted number that stood in for one that is there again are not needed any more.
+    async fn dismiss_stand_ins(&mut self) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        for correction in self.cluster.corrections() {
+            if matches!(correction, Correction::Stop(_)) {
+                self.make(correction).await;
+            }
+        }
     }
 
     /// Forgets the surplus workers that have stopped.
