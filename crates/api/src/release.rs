@@ -58,6 +58,8 @@ pub enum Kind {
     Rollback,
     /// The orchestrator itself: a majority of the workers flapped after a rollout.
     Undo,
+    /// Workers asked to be replaced.
+    Recycle,
 }
 
 /// Where a rollout of the history stands.

@@ -10,6 +10,7 @@ mod finish;
 mod flap;
 mod observe;
 mod prepare;
+mod recycle;
 mod resume;
 mod roll;
 mod stop;
@@ -77,6 +78,8 @@ pub(crate) enum Timer {
     LookAtAll,
     /// A job has been under way for a while; its end may have been missed.
     Look(Instance),
+    /// Workers that ask to be replaced may be again.
+    Recycle,
 }
 
 /// How long a job may be under way before somebody looks whether its end was missed.
@@ -127,6 +130,7 @@ pub(crate) struct Driver {
     /// Why the last rollout that somebody asked for did not begin.
     refused: Option<String>,
     watch: Option<flap::Watch>,
+    recycling: recycle::Recycling,
     is_looking_at_all: bool,
     last_id: u64,
     told: service::Properties,
@@ -160,6 +164,7 @@ impl Driver {
             deferred: None,
             refused: None,
             watch: None,
+            recycling: recycle::Recycling::default(),
             is_looking_at_all: false,
             last_id: 0,
             told: service::Properties::default(),
@@ -175,6 +180,7 @@ impl Driver {
             if self.phase == Phase::Ended {
                 break;
             }
+            self.maybe_recycle().await;
             self.tell().await;
         }
         Ok(())
@@ -200,6 +206,8 @@ impl Driver {
             Input::Timer(Timer::Stable(instance)) => self.maybe_forgive(instance),
             Input::Timer(Timer::Look(instance)) => self.look(instance).await,
             Input::Timer(Timer::LookAtAll) => self.look_at_all().await,
+            // After every input somebody looks whether a worker asks.
+            Input::Timer(Timer::Recycle) => {}
             Input::LastWords { rollout, lines } => self.heard_last_words(rollout, lines).await,
             Input::RollRequested => self.roll_requested().await,
             Input::StopRequested => self.stop_requested().await,

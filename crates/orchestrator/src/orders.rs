@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use rollout::Instance;
+
 use crate::releases::ReleaseId;
 
 /// What a rollout is for.
@@ -15,6 +17,8 @@ pub(crate) enum Wish {
     Rollback(Option<ReleaseId>),
     /// Every worker back on this release, because they flap.
     Undo(ReleaseId),
+    /// These workers, which asked for it, in new processes.
+    Recycle(Vec<Instance>),
 }
 
 /// A rollout that somebody asked for.
@@ -49,6 +53,11 @@ impl Queue {
                 Some(id)
             }
         }
+    }
+
+    /// Whether nobody waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.orders.is_empty()
     }
 
     /// Whoever is next.

@@ -35,8 +35,17 @@ pub(crate) struct Prepared {
     pub(crate) to: Option<ReleaseId>,
     /// After so many workers it waits.
     pub(crate) canary: Option<u32>,
+    /// The workers to replace; none for all of them.
+    pub(crate) only: Option<Vec<Instance>>,
     /// How long replacing one worker may take.
     pub(crate) step_timeout: Duration,
+}
+
+impl Prepared {
+    /// Whether the history tells of it. Workers ask again by themselves, and must not displace what people have done.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.kind != Kind::Recycle
+    }
 }
 
 /// A try at one worker.
@@ -245,10 +254,11 @@ impl Running {
         (done.len(), done.len() + others.len())
     }
 
-    /// `rolling to 1.3.0`, `restarting one after another`
+    /// `rolling to release 1.3.0`, `recycling`, `restarting one after another`
     pub(crate) fn goal(&self) -> String {
         match &self.prepared.to {
             Some(to) if self.prepared.from.is_some() => format!("rolling to release {to}"),
+            _ if self.prepared.only.is_some() => "recycling".to_owned(),
             _ => "restarting one after another".to_owned(),
         }
     }

@@ -34,6 +34,8 @@ pub(crate) struct UnitInfo {
     exit_code: i32,
     exit_status: i32,
     result: String,
+    /// Why its process asks to be replaced, if it does.
+    pub(crate) asks: Option<String>,
 }
 
 impl Default for UnitInfo {
@@ -53,6 +55,7 @@ impl Default for UnitInfo {
             exit_code: 0,
             exit_status: 0,
             result: "success".to_owned(),
+            asks: None,
         }
     }
 }
@@ -83,6 +86,8 @@ impl UnitInfo {
                 "ExecMainCode" => set(&mut self.exit_code, value, |code| code),
                 "ExecMainStatus" => set(&mut self.exit_status, value, |status| status),
                 "Result" => set(&mut self.result, value, |word| word),
+                // systemd clears it when it starts another process.
+                "StatusText" => set(&mut self.asks, value, |text: String| request(&text)),
                 _ => {}
             }
         }
@@ -133,6 +138,12 @@ impl UnitInfo {
     }
 }
 
+/// Why a worker that says this of itself (`STATUS=` in sd_notify(3)) asks to be replaced; none if it does not ask.
+fn request(status: &str) -> Option<String> {
+    const LONGEST: usize = 200;
+    status.strip_prefix("recycle: ").map(|reason| reason.chars().take(LONGEST).collect())
+}
+
 fn set<V, T>(field: &mut T, value: &OwnedVariant, convert: impl FnOnce(V) -> T)
 where
     V: TryFrom<OwnedVariant>,
@@ -174,6 +185,20 @@ mod tests {
         assert_eq!(ended("signal", 2, 9).as_deref(), Some("was killed by SIGKILL"));
         assert_eq!(ended("watchdog", 3, 6).as_deref(), Some("missed its watchdog and was killed by SIGABRT"));
         assert_eq!(ended("signal", 2, 34).as_deref(), Some("was killed by signal 34"));
+    }
+
+    #[test]
+    fn a_worker_asks_to_be_replaced_until_it_says_something_else() {
+        let mut info = UnitInfo::default();
+        let mut say = |status: &str| {
+            let status = OwnedVariant::from(zbus::Str::from(status.to_owned()));
+            info.apply(&[("StatusText".to_owned(), status)].into());
+            info.asks.clone()
+        };
+        assert_eq!(say("accepting connections"), None);
+        assert_eq!(say("recycle: 1000 requests begun").as_deref(), Some("1000 requests begun"));
+        assert_eq!(say(&format!("recycle: {}", "ä".repeat(1000))), Some("ä".repeat(200)));
+        assert_eq!(say("draining, 3 connections"), None);
     }
 
     #[test]

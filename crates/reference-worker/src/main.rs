@@ -66,6 +66,7 @@ fn run(listen: Option<SocketAddr>) -> anyhow::Result<()> {
         if let Some(address) = listen {
             worker = worker.listen(address);
         }
+        worker = settings.recycle(worker);
         let mut router = routes::router(&identity, worker.drain())?;
         if settings.faults {
             tracing::warn!("faults are on (APP_CLUSTER_FAULTS=1), every client can end this worker");

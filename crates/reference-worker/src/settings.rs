@@ -4,7 +4,7 @@ use std::env::{self, VarError};
 use std::str::FromStr;
 use std::time::Duration;
 
-use app_cluster_worker::Accept;
+use app_cluster_worker::{Accept, Worker};
 
 use crate::faults::{AnswerFaults, Percentage, StartFault};
 
@@ -16,6 +16,9 @@ Environment:
   APP_CLUSTER_ACCEPT       fair or plain: whether connections are shared evenly [default: fair]
   APP_CLUSTER_LINGER       how long idle connections stay open when the worker drains [default: 2s]
   APP_CLUSTER_DRAIN        how long the whole drain may take [default: 30s]
+  APP_CLUSTER_MAX_REQUESTS after so many requests it asks to be replaced [default: never]
+  APP_CLUSTER_MAX_AGE      after so long it asks to be replaced [default: never]
+  APP_CLUSTER_MAX_MEMORY   with so many bytes of resident memory it asks to be replaced [default: never]
   APP_CLUSTER_FAULTS       1 serves /fault/..., by which every client can end this worker; for tests
   APP_CLUSTER_FAULT_START  fail, hang, exit0 or crash-after=TIME; for tests
   APP_CLUSTER_FAULT_ERRORS the share of requests that are answered with 500, like 0.2; for tests
@@ -32,6 +35,12 @@ pub struct Settings {
     pub linger: Duration,
     /// How long the drain may take, never less than `linger`.
     pub drain: Duration,
+    /// After so many requests it asks to be replaced.
+    pub max_requests: Option<u64>,
+    /// After so long it asks to be replaced.
+    pub max_age: Option<Duration>,
+    /// With so many bytes of resident memory it asks to be replaced.
+    pub max_memory: Option<u64>,
     /// Whether `/fault/…` is served.
     pub faults: bool,
     /// What is to go wrong in the start.
@@ -92,10 +101,29 @@ impl Settings {
             accept: accept.unwrap_or_default(),
             linger,
             drain,
+            max_requests: get("APP_CLUSTER_MAX_REQUESTS")?.parsed(u64::from_str)?,
+            max_age: get("APP_CLUSTER_MAX_AGE")?.parsed(humantime::parse_duration)?,
+            max_memory: get("APP_CLUSTER_MAX_MEMORY")?.parsed(u64::from_str)?,
             faults: faults.unwrap_or(false),
             start_fault: get("APP_CLUSTER_FAULT_START")?.parsed(StartFault::from_str)?,
             answer_faults: AnswerFaults { errors, pause },
         })
+    }
+}
+
+impl Settings {
+    /// Has this worker ask to be replaced when the settings say so.
+    pub fn recycle(&self, mut worker: Worker) -> Worker {
+        if let Some(requests) = self.max_requests {
+            worker = worker.max_requests(requests);
+        }
+        if let Some(age) = self.max_age {
+            worker = worker.max_age(age);
+        }
+        if let Some(memory) = self.max_memory {
+            worker = worker.max_memory(memory);
+        }
+        worker
     }
 }
 
@@ -150,6 +178,7 @@ mod tests {
             assert_eq!(settings.accept, Accept::Fair);
             assert_eq!(settings.linger, Duration::from_secs(2));
             assert_eq!(settings.drain, Duration::from_secs(30));
+            assert_eq!((settings.max_requests, settings.max_age, settings.max_memory), (None, None, None));
             assert!(!settings.faults);
             assert!(settings.start_fault.is_none());
             assert_eq!(settings.answer_faults, AnswerFaults::default());
@@ -163,6 +192,9 @@ mod tests {
             ("APP_CLUSTER_ACCEPT", "plain"),
             ("APP_CLUSTER_LINGER", "500ms"),
             ("APP_CLUSTER_DRAIN", "1min 30s"),
+            ("APP_CLUSTER_MAX_REQUESTS", "100000"),
+            ("APP_CLUSTER_MAX_AGE", "1day"),
+            ("APP_CLUSTER_MAX_MEMORY", "268435456"),
             ("APP_CLUSTER_FAULTS", "1"),
             ("APP_CLUSTER_FAULT_START", "crash-after=50ms"),
             ("APP_CLUSTER_FAULT_ERRORS", "0.2"),
@@ -173,6 +205,9 @@ mod tests {
         assert_eq!(settings.accept, Accept::Plain);
         assert_eq!(settings.linger, Duration::from_millis(500));
         assert_eq!(settings.drain, Duration::from_secs(90));
+        assert_eq!(settings.max_requests, Some(100_000));
+        assert_eq!(settings.max_age, Some(Duration::from_secs(24 * 60 * 60)));
+        assert_eq!(settings.max_memory, Some(256 << 20));
         assert!(settings.faults);
         assert_eq!(settings.start_fault, Some(StartFault::CrashAfter(Duration::from_millis(50))));
         let answer_faults = AnswerFaults { errors: "0.2".parse().unwrap(), pause: Duration::from_millis(90) };
@@ -187,6 +222,9 @@ mod tests {
             ("APP_CLUSTER_LINGER", "31s"),
             ("APP_CLUSTER_DRAIN", "-1s"),
             ("APP_CLUSTER_ACCEPT", "unfair"),
+            ("APP_CLUSTER_MAX_REQUESTS", "-1"),
+            ("APP_CLUSTER_MAX_AGE", "old"),
+            ("APP_CLUSTER_MAX_MEMORY", "256M"),
             ("APP_CLUSTER_FAULTS", "yes"),
             ("APP_CLUSTER_FAULT_START", "explode"),
             ("APP_CLUSTER_FAULT_ERRORS", "20 %"),

@@ -9,6 +9,7 @@
 //! - [`machine`]: one rollout, step by step, with its state diagram; [`event`] is what goes in and comes out.
 //! - [`numbers`]: whether a new worker answers as the old ones do.
 //! - [`keep`]: what to start and stop while nothing is rolled.
+//! - [`recycle`]: when workers that ask for it are replaced.
 //! - [`backoff`]: how long to wait before a worker that keeps ending is started again.
 
 pub mod backoff;
@@ -17,6 +18,7 @@ pub mod keep;
 pub mod machine;
 pub mod numbers;
 pub mod plan;
+pub mod recycle;
 pub mod step;
 pub mod unit;
 

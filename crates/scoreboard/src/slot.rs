@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::claim::Claim;
 use crate::layout::seat::{self as of_seat, ACCEPTING, LAST_ACCEPT, STATE};
 use crate::layout::slot::{
-    ACCEPTS, CONNECTIONS, DRAIN, ENDED, PANICS, READY, RECEIVED, REFUSED, SENT, TIMEOUTS,
+    ACCEPTS, CONNECTIONS, DRAIN, ENDED, PANICS, READY, RECEIVED, REFUSED, REQUESTS, SENT, TIMEOUTS,
 };
 use crate::seat::{self, Seat, Sibling};
 use crate::{Connection, Ended, Instance, Request, Timeout, clock};
@@ -79,6 +79,11 @@ impl Slot {
     #[must_use = "a request that is dropped at once was never answered"]
     pub fn request_begun(&self) -> Request {
         Request::new(self.clone())
+    }
+
+    /// How many requests have begun in this process.
+    pub fn requests(&self) -> u64 {
+        self.word(REQUESTS).load(Relaxed)
     }
 
     /// That many bytes came from clients.

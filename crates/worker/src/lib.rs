@@ -48,6 +48,7 @@ mod limits;
 mod listener;
 mod notify;
 mod place;
+mod recycle;
 mod service;
 mod stream;
 mod upload;

@@ -24,6 +24,12 @@ pub(crate) fn draining(connections: usize, holds: usize, extension: Duration) {
     tell(&[NotifyState::Status(&status), NotifyState::ExtendTimeoutUsec(extension)]);
 }
 
+/// Asks the orchestrator to be replaced. It reads the status of its workers, which systemd keeps for as long as the
+/// process lives.
+pub(crate) fn recycle(reason: &str) {
+    tell(&[NotifyState::Status(&format!("recycle: {reason}"))]);
+}
+
 /// Says how the drain ended.
 pub(crate) fn drained(sentence: &str) {
     tell(&[NotifyState::Status(sentence)]);
@@ -50,7 +56,8 @@ pub(crate) fn feed_watchdog() -> Option<AbortOnDropHandle<()>> {
 }
 
 /// `1 connection`, `2 connections`.
-pub(crate) fn count(number: usize, noun: &str) -> String {
+pub(crate) fn count(number: impl TryInto<u64>, noun: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 

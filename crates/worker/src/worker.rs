@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::accept::Acceptor;
 use crate::connection::{Connections, Manners};
 use crate::limits::{FOREVER, Limits};
+use crate::recycle::Enough;
 use crate::{Accept, Drain, Error, accept, listener, notify, place};
 
 /// A worker and its settings. Times may be as long as [`Duration`] has them: more than 30 years are taken for 30.
@@ -46,6 +47,7 @@ pub struct Worker {
     limits: Limits,
     max_connections: usize,
     accept: Accept,
+    pub(crate) enough: Enough,
     drain: Drain,
 }
 
@@ -60,6 +62,7 @@ impl Default for Worker {
             limits: Limits::default(),
             max_connections: usize::MAX,
             accept: Accept::default(),
+            enough: Enough::default(),
             drain: Drain::default(),
         }
     }
@@ -201,6 +204,7 @@ impl Worker {
         let _watchdog = notify::feed_watchdog();
         slot.ready();
         notify::ready(address);
+        let _enough = self.enough.watch(slot.clone());
         tracing::info!(%address, "ready, accepting connections on {address}");
         self.run(acceptor, slot, router, stop).await;
         Ok(())

@@ -53,8 +53,19 @@ impl Account {
     /// The fewest workers that were ready at once.
     #[must_use]
     pub fn fewest_ready(&self) -> usize {
+        self.ready_counts().into_iter().min().unwrap_or_default()
+    }
+
+    /// The most workers that were ready at once.
+    #[must_use]
+    pub fn most_ready(&self) -> usize {
+        self.ready_counts().into_iter().max().unwrap_or_default()
+    }
+
+    /// How many were ready in the beginning and after each thing that was told.
+    fn ready_counts(&self) -> Vec<usize> {
         let mut ready = self.ready.clone();
-        let mut fewest = ready.len();
+        let mut counts = vec![ready.len()];
         for entry in &self.entries {
             let unit = entry.field("UNIT");
             match entry.field("MESSAGE_ID") {
@@ -66,9 +77,9 @@ impl Account {
                 }
                 _ => {}
             }
-            fewest = fewest.min(ready.len());
+            counts.push(ready.len());
         }
-        fewest
+        counts
     }
 
     /// How often one became ready.

@@ -112,7 +112,9 @@ fn advice(rollout: &Rollout) -> String {
     let again = match rollout.kind {
         Kind::Deploy => "run `app-cluster deploy` again",
         Kind::Rollback => "run `app-cluster rollback` again",
-        Kind::Reload | Kind::Package | Kind::Undo => "run `systemctl reload app-cluster` again",
+        Kind::Reload | Kind::Package | Kind::Undo | Kind::Recycle => {
+            "run `systemctl reload app-cluster` again"
+        }
     };
     let journal = match rollout.failure.first() {
         Some(failure) => format!("`journalctl -u {}`", failure.unit),

@@ -81,6 +81,7 @@ pub(crate) fn kind(kind: Kind) -> &'static str {
         Kind::Deploy => "deploy",
         Kind::Rollback => "rollback",
         Kind::Undo => "undo",
+        Kind::Recycle => "recycle",
     }
 }
 

@@ -94,7 +94,7 @@ impl Driver {
     }
 
     /// Milliseconds since the epoch, and never the same twice.
-    fn new_id(&mut self) -> u64 {
+    pub(super) fn new_id(&mut self) -> u64 {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         let last = self.history.entries().last().map_or(0, |entry| entry.id);
@@ -116,13 +116,15 @@ impl Driver {
     async fn resume(&mut self) -> Result<(), api::Error> {
         let id = self.rollout_under_way()?;
         tracing::info!(rollout = id, step = "resume", "asked to go on");
-        let resumed = self.history.amend(id, |entry| {
-            if entry.state == State::Paused {
-                entry.state = State::Running;
-            }
-            entry.canary = None;
-        });
-        self.warn_of_history(resumed);
+        if self.rolling.as_ref().is_some_and(|running| running.prepared.is_recorded()) {
+            let resumed = self.history.amend(id, |entry| {
+                if entry.state == State::Paused {
+                    entry.state = State::Running;
+                }
+                entry.canary = None;
+            });
+            self.warn_of_history(resumed);
+        }
         self.roll_on(Event::Resume).await;
         Ok(())
     }

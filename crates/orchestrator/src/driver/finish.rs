@@ -54,8 +54,12 @@ impl Driver {
         };
         let failure = (state != State::Done).then(|| record.message.clone());
         let ended = Some(epoch_usec(SystemTime::now()));
-        let noted = self.history.update(record.id, state, failure, ended);
-        self.warn_of_history(noted);
+        if running.prepared.is_recorded() {
+            let noted = self.history.update(record.id, state, failure, ended);
+            self.warn_of_history(noted);
+        } else {
+            self.recycled(&record);
+        }
         fault::point("ended");
         self.tidy_up(&running, &outcome);
         log_end(&record);
@@ -98,7 +102,9 @@ impl Driver {
     }
 
     pub(super) fn note_in_history(&mut self, state: State, failure: Option<String>) {
-        let Some(running) = &self.rolling else { return };
+        let Some(running) = self.rolling.as_ref().filter(|running| running.prepared.is_recorded()) else {
+            return;
+        };
         let noted = self.history.update(running.record.id, state, failure, None);
         self.warn_of_history(noted);
     }

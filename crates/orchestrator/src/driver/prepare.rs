@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, bail};
 use config::Deadline;
 use rollout::numbers::{Limits, Millionths};
-use rollout::plan::{Planned, plan};
+use rollout::plan::{Candidate, Planned, plan};
 use rollout::{ActiveState, Instance, OnFailure, Policy, Rollout};
 
 use super::Driver;
@@ -21,7 +21,12 @@ const LONGEST_STEP: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Driver {
     pub(super) async fn begin_rollout(&mut self, id: u64, order: Order) -> Result<(), api::Error> {
-        let settings = super::load_settings()?;
+        let only = match &order.wish {
+            Wish::Recycle(workers) => Some(workers.clone()),
+            _ => None,
+        };
+        // What a person is about to change is not for a worker to bring about.
+        let settings = if only.is_some() { self.settings.clone() } else { super::load_settings()? };
         let refused = |error: anyhow::Error| api::Error::Refused(format!("{error:#}"));
         check_canary(&settings, order.canary).map_err(refused)?;
         self.check_systemd(&settings).await.map_err(refused)?;
@@ -30,7 +35,7 @@ impl Driver {
         let from = current.clone().filter(|current| target.as_ref().is_some_and(|to| to != current));
         let to = target.or(current);
         let step_timeout = self.step_timeout(&settings).await.map_err(refused)?;
-        let prepared = Prepared { kind, by: order.by, from, to, canary: order.canary, step_timeout };
+        let prepared = Prepared { kind, by: order.by, from, to, canary: order.canary, only, step_timeout };
         let begun_usec = self.write_down(id, &prepared).map_err(refused)?;
         self.go_by(settings);
         self.know_wanted().await;
@@ -46,6 +51,7 @@ impl Driver {
                 Some(id) => (Kind::Package, id),
                 None => return Ok((Kind::Reload, None)),
             },
+            Wish::Recycle(_) => return Ok((Kind::Recycle, None)),
             Wish::Deploy(id) => (Kind::Deploy, id.clone()),
             Wish::Undo(id) => (Kind::Undo, id.clone()),
             Wish::Rollback(Some(id)) => (Kind::Rollback, id.clone()),
@@ -148,6 +154,9 @@ impl Driver {
     /// Writes down what is about to happen, and makes the new release current; or changes nothing. Returns when it
     /// began, by CLOCK_MONOTONIC.
     fn write_down(&mut self, id: u64, prepared: &Prepared) -> anyhow::Result<u64> {
+        if !prepared.is_recorded() {
+            return Ok(monotonic_usec());
+        }
         let runtime_dir = self.cluster.names.runtime_dir.display();
         let boot_id = self.cluster.names.boot().with_context(|| {
             format!("failed to write to {runtime_dir}; no worker was touched, make room there and try again")
@@ -219,7 +228,7 @@ impl Driver {
             prepared.from.is_none() || release == prepared.to.as_ref()
         };
         let replaced: Vec<_> = self.started_since(begun_usec).into_iter().filter(is_new).collect();
-        let planned = self.plan(|instance| replaced.contains(&instance)).await;
+        let planned = self.plan(&prepared.only, |instance| replaced.contains(&instance)).await;
         let (machine, actions) = Rollout::begin(&planned, self.policy(&prepared));
         let wanted = planned.iter().filter(|p| p.instance.number() <= self.cluster.desired).count();
         let deadline = self.rollout_deadline(prepared.step_timeout, planned.len());
@@ -234,12 +243,25 @@ impl Driver {
         self.run_machine(running, actions).await;
     }
 
-    pub(super) async fn plan(&mut self, is_replaced: impl Fn(Instance) -> bool) -> Vec<Planned> {
-        let (desired, surge) = (self.cluster.desired, self.settings.rollout.surge);
+    /// The plan for these workers, or for all. Workers that ask to be replaced are so one at a time, whatever the
+    /// settings let a rollout do.
+    pub(super) async fn plan(
+        &mut self,
+        only: &Option<Vec<Instance>>,
+        is_replaced: impl Fn(Instance) -> bool,
+    ) -> Vec<Planned> {
+        let desired = self.cluster.desired;
+        let surge = self.settings.rollout.surge.min(if only.is_some() { 1 } else { u32::MAX });
+        let has_part = |candidate: &Candidate| {
+            let instance = candidate.instance;
+            instance.number() > desired || only.as_ref().is_none_or(|only| only.contains(&instance))
+        };
+        let candidates =
+            |driver: &Self| -> Vec<_> { driver.cluster.candidates().into_iter().filter(has_part).collect() };
         let extra: Vec<_> =
-            plan(&self.cluster.candidates(), desired, surge, |_| false).iter().map(|p| p.instance).collect();
+            plan(&candidates(self), desired, surge, |_| false).iter().map(|p| p.instance).collect();
         self.know(extra).await;
-        plan(&self.cluster.candidates(), desired, surge, is_replaced)
+        plan(&candidates(self), desired, surge, is_replaced)
     }
 
     pub(super) fn policy(&self, prepared: &Prepared) -> Policy {
@@ -247,7 +269,10 @@ impl Driver {
         Policy {
             settle: settings.settle,
             limits: limits(settings, prepared.kind),
-            max_unavailable: settings.max_unavailable,
+            max_unavailable: match prepared.only {
+                Some(_) => u32::from(settings.surge == 0),
+                None => settings.max_unavailable,
+            },
             on_failure: match settings.on_failure {
                 config::OnFailure::Rollback => OnFailure::Rollback,
                 config::OnFailure::Halt => OnFailure::Halt,
@@ -275,7 +300,7 @@ impl Driver {
 fn limits(settings: &config::RolloutSettings, kind: Kind) -> Limits {
     let millionths = |ratio: config::Ratio| Millionths(ratio.millionths());
     match kind {
-        Kind::Rollback | Kind::Undo => Limits::NONE,
+        Kind::Rollback | Kind::Undo | Kind::Recycle => Limits::NONE,
         Kind::Package | Kind::Deploy | Kind::Reload => Limits {
             max_error_ratio: settings.max_error_ratio.map(millionths),
             max_latency_ratio: settings.max_latency_ratio.map(millionths),

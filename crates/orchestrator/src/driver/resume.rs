@@ -55,6 +55,7 @@ impl Driver {
             from: entry.from.clone(),
             to: entry.to.clone(),
             canary: entry.canary,
+            only: None,
             step_timeout,
         };
         if entry.state == State::Restoring {
@@ -94,7 +95,7 @@ impl Driver {
         };
         let replaced: Vec<_> =
             self.started_since(entry.begun_monotonic_usec).into_iter().filter(is_new).collect();
-        let planned = self.plan(|instance| replaced.contains(&instance)).await;
+        let planned = self.plan(&None, |instance| replaced.contains(&instance)).await;
         let policy = self.policy(&prepared);
         let (machine, actions) = Rollout::go_back(&planned, policy, Cause::Interrupted);
         let deadline = self.rollout_deadline(prepared.step_timeout, planned.len());

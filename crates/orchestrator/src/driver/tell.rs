@@ -59,6 +59,7 @@ impl Driver {
                 Wish::Deploy(_) => api::Kind::Deploy,
                 Wish::Rollback(_) => api::Kind::Rollback,
                 Wish::Undo(_) => api::Kind::Undo,
+                Wish::Recycle(_) => api::Kind::Recycle,
             },
             by: order.by.clone(),
             state: api::RolloutState::Refused,
