@@ -46,27 +46,34 @@ pub struct Request {
 }
 
 impl Request {
-    pub(crate) fn new(slot: Slot) -> Self {
+    pub(crate) fn new(slot: Slot, begun: Instant) -> Self {
         add(slot.word(REQUESTS), 1);
         add(slot.word(IN_FLIGHT), 1);
-        Self { slot, begun: Instant::now(), is_answered: false }
+        Self { slot, begun, is_answered: false }
     }
 
     /// It was answered now, with this status.
-    pub fn answered(self, status: u16) {
+    pub fn answered(mut self, status: u16) {
         let latency = self.begun.elapsed();
         self.answered_in(status, latency);
     }
 
-    /// It was answered with this status, and took that long. A status outside of 100 to 599 is counted as 5xx,
-    /// which is what a client has to make of it (RFC 9110 §15).
-    pub fn answered_in(mut self, status: u16, latency: Duration) {
+    /// The slot it is counted on.
+    pub fn slot(&self) -> &Slot {
+        &self.slot
+    }
+
+    /// It was answered with this status, and took that long; the first time counts. A status outside of 100 to 599 is
+    /// counted as 5xx, which is what a client has to make of it (RFC 9110 §15).
+    pub fn answered_in(&mut self, status: u16, latency: Duration) {
+        if std::mem::replace(&mut self.is_answered, true) {
+            return;
+        }
         let class = if (100..600).contains(&status) { status / 100 } else { 5 };
         let microseconds = histogram::microseconds(latency);
         add(self.slot.word(RESPONSES + usize::from(class) - 1), 1);
         add(self.slot.word(LATENCY + histogram::bucket_of(microseconds)), 1);
         add(self.slot.word(LATENCY_SUM), microseconds);
-        self.is_answered = true;
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 use crate::claim::Claim;
 use crate::layout::seat::{self as of_seat, ACCEPTING, LAST_ACCEPT, STATE};
@@ -78,7 +79,13 @@ impl Slot {
     /// A request begins. It is in flight until the guard is dropped.
     #[must_use = "a request that is dropped at once was never answered"]
     pub fn request_begun(&self) -> Request {
-        Request::new(self.clone())
+        self.request_begun_at(Instant::now())
+    }
+
+    /// The same for who has just looked at the clock.
+    #[must_use = "a request that is dropped at once was never answered"]
+    pub fn request_begun_at(&self, now: Instant) -> Request {
+        Request::new(self.clone(), now)
     }
 
     /// How many requests have begun in this process.

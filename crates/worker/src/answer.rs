@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use http::header::CONTENT_TYPE;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::Drain;
@@ -21,12 +21,18 @@ pub(crate) struct Answer<T> {
 
 impl<T> Answer<T> {
     pub(crate) fn new(answer: Response, drain: &Drain, busy: T) -> http::Response<Self> {
-        let is_event_stream = answer.headers().get(CONTENT_TYPE).is_some_and(|content_type| {
-            content_type.as_bytes().to_ascii_lowercase().starts_with(b"text/event-stream")
-        });
+        // Nobody knows how long a stream will be: for most answers the header need not be looked up.
+        let is_event_stream = answer.body().size_hint().exact().is_none() && is_event_stream(&answer);
         let events = is_event_stream.then(|| Events::new(drain));
         answer.map(|body| Self { body, events, _busy: busy })
     }
+}
+
+fn is_event_stream(answer: &Response) -> bool {
+    const EVENTS: &[u8] = b"text/event-stream";
+    answer.headers().get(CONTENT_TYPE).is_some_and(|content_type| {
+        content_type.as_bytes().get(..EVENTS.len()).is_some_and(|it| it.eq_ignore_ascii_case(EVENTS))
+    })
 }
 
 /// A stream of server-sent events ends when the worker drains, after an event: its client connects again by itself

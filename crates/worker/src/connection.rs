@@ -4,25 +4,23 @@ mod http1;
 mod http2;
 pub(crate) mod opening;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
-use axum::response::Response;
-use http::Request;
-use hyper::body::Incoming;
 use scoreboard::{Connection, Ended, Slot, Timeout};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use self::opening::Opening;
 use crate::Drain;
-use crate::exchange::{Busy, Exchange};
+use crate::exchange::Exchange;
 use crate::half_closed::HalfClosed;
 use crate::limits::{Limits, Overdue};
-use crate::service;
 use crate::stream::Stream;
+use crate::woken::Woken;
 
 /// What all connections of a worker have in common.
 #[derive(Debug)]
@@ -72,10 +70,11 @@ impl Connections {
     async fn serve_counted(self: Arc<Self>, stream: TcpStream, counted: Connection) {
         let exchange = Arc::new(Exchange::new());
         let stream = Stream::new(stream, Arc::clone(&exchange), self.slot.clone());
+        let cut = pin!(self.cut.cancelled());
         let closed = tokio::select! {
             biased;
             closed = self.converse(stream, &exchange) => closed,
-            () = self.cut.cancelled() => {
+            () = Woken::new(cut) => {
                 counted.end(Ended::Forced);
                 return self.force(&exchange);
             }
@@ -117,14 +116,6 @@ impl Connections {
         self.manners.linger.mul_f64(1.0 + fastrand::f64() / 4.0)
     }
 
-    /// Has the application answer.
-    async fn answer(&self, busy: &mut Busy, request: Request<Incoming>) -> Response {
-        let begun = Instant::now();
-        let answer = service::answer(self.router.clone(), &self.limits, &self.slot, request).await;
-        busy.answered(answer.status().as_u16(), begun.elapsed());
-        answer
-    }
-
     fn note_overdue(&self, overdue: Overdue) {
         self.slot.timed_out(match overdue {
             Overdue::FirstByte => Timeout::FirstByte,
@@ -140,7 +131,7 @@ impl Connections {
         match exchange.current() {
             Some(current) => tracing::warn!(
                 method = %current.method,
-                path = current.uri.path(),
+                path = current.path,
                 age_ms = current.since.elapsed().as_millis() as u64,
                 "a request did not end within the drain deadline, its connection is closed by force"
             ),

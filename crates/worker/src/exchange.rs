@@ -39,15 +39,28 @@ pub(crate) struct Exchange {
 
 #[derive(Debug)]
 struct State {
-    /// The last request that began, until all are answered.
-    current: Option<Current>,
+    /// A request has begun and not all are over.
+    is_busy: bool,
+    /// The last request that began. Copied: what shares memory with the head would keep it from being used again.
+    method: Method,
+    path: String,
     /// How many are not answered yet: with HTTP/1.1 one at most.
     open: usize,
     begun: u64,
     is_multiplexed: bool,
+    /// Somebody waits for the connection to be idle.
+    is_lingering: bool,
     awaited: Awaited,
     since: Instant,
     stuck_since: Option<Instant>,
+}
+
+impl State {
+    fn note_path(&mut self, path: &str) {
+        const LONGEST: usize = 256;
+        self.path.clear();
+        self.path.push_str(&path[..path.floor_char_boundary(LONGEST)]);
+    }
 }
 
 /// There while a request has not been answered to the last byte.
@@ -55,21 +68,37 @@ struct State {
 #[must_use = "the request counts as over when this is dropped"]
 pub(crate) struct Busy {
     exchange: Arc<Exchange>,
-    request: Option<scoreboard::Request>,
-    answer: Option<(u16, Duration)>,
+    begun: Instant,
+    /// Where others may have begun meanwhile.
+    uri: Option<Box<Uri>>,
+    request: scoreboard::Request,
+    answer: Option<(u16, Instant)>,
 }
 
 impl Busy {
     /// The application has answered; what follows is up to the client as well.
-    pub(crate) fn answered(&mut self, status: u16, latency: Duration) {
-        self.answer = Some((status, latency));
+    pub(crate) fn answered(&mut self, status: u16) {
+        self.answer = Some((status, Instant::now()));
+    }
+
+    /// The slot on which it counts.
+    pub(crate) fn slot(&self) -> &Slot {
+        self.request.slot()
+    }
+
+    /// What was asked for.
+    pub(crate) fn path(&self) -> String {
+        match &self.uri {
+            Some(uri) => uri.path().to_owned(),
+            None => self.exchange.state().path.clone(),
+        }
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        if let (Some(request), Some((status, latency))) = (self.request.take(), self.answer) {
-            request.answered_in(status, latency);
+        if let Some((status, at)) = self.answer {
+            self.request.answered_in(status, at - self.begun);
         }
         self.exchange.state().open -= 1;
     }
@@ -79,6 +108,8 @@ impl Drop for Busy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Awaited {
     FirstByte,
+    /// The rest of a head that has begun, or nothing: nobody has looked yet whether that was all.
+    Head,
     RestOfHead,
     /// It has asked, and it is the worker's turn.
     Nothing,
@@ -89,7 +120,8 @@ enum Awaited {
 #[derive(Debug, Clone)]
 pub(crate) struct Current {
     pub(crate) method: Method,
-    pub(crate) uri: Uri,
+    /// The beginning of a long one.
+    pub(crate) path: String,
     pub(crate) since: Instant,
 }
 
@@ -98,10 +130,13 @@ impl Exchange {
     pub(crate) fn new() -> Self {
         Self {
             state: Mutex::new(State {
-                current: None,
+                is_busy: false,
+                method: Method::default(),
+                path: String::new(),
                 open: 0,
                 begun: 0,
                 is_multiplexed: false,
+                is_lingering: false,
                 awaited: Awaited::FirstByte,
                 since: Instant::now(),
                 stuck_since: None,
@@ -128,14 +163,17 @@ impl Exchange {
         let mut state = self.state();
         let is_waiting = matches!(state.awaited, Awaited::FirstByte | Awaited::NextRequest);
         if is_waiting && !state.is_multiplexed {
-            state.awaited = Awaited::RestOfHead;
-            state.since = Instant::now();
+            state.awaited = Awaited::Head;
         }
     }
 
     /// No more bytes are there, and somebody wants some.
     pub(crate) fn starved(&self) {
-        if self.state().awaited == Awaited::RestOfHead {
+        let mut state = self.state();
+        if state.awaited == Awaited::Head {
+            state.awaited = Awaited::RestOfHead;
+            state.since = Instant::now();
+            drop(state);
             self.hurry.notify_one();
         }
     }
@@ -143,23 +181,33 @@ impl Exchange {
     /// The head of a request has been read. What is returned is to be dropped when its answer has been
     /// handed over, to the last byte.
     pub(crate) fn begin<B>(self: &Arc<Self>, request: &Request<B>, slot: &Slot) -> Busy {
+        let begun = Instant::now();
         let mut state = self.state();
-        let since = Instant::now();
-        state.current = Some(Current { method: request.method().clone(), uri: request.uri().clone(), since });
+        state.is_busy = true;
+        state.method.clone_from(request.method());
+        state.note_path(request.uri().path());
         state.open += 1;
         state.begun += 1;
         state.awaited = Awaited::Nothing;
-        Busy { exchange: Arc::clone(self), request: Some(slot.request_begun()), answer: None }
+        state.since = begun;
+        Busy {
+            exchange: Arc::clone(self),
+            begun,
+            uri: state.is_multiplexed.then(|| Box::new(request.uri().clone())),
+            request: slot.request_begun_at(begun.into_std()),
+            answer: None,
+        }
     }
 
     /// Everything handed over so far has been passed to the kernel.
     pub(crate) fn flushed(&self) {
         let mut state = self.state();
-        if state.open == 0 && state.current.take().is_some() {
+        if state.open == 0 && std::mem::take(&mut state.is_busy) {
             state.awaited = Awaited::NextRequest;
             state.since = Instant::now();
-            drop(state);
-            self.idle.notify_waiters();
+            if state.is_lingering {
+                self.idle.notify_waiters();
+            }
         }
     }
 
@@ -210,7 +258,12 @@ impl Exchange {
 
     /// The request in progress, if there is one.
     pub(crate) fn current(&self) -> Option<Current> {
-        self.state().current.clone()
+        let state = self.state();
+        state.is_busy.then(|| Current {
+            method: state.method.clone(),
+            path: state.path.clone(),
+            since: state.since,
+        })
     }
 
     /// How many requests have begun.
@@ -224,12 +277,13 @@ impl Exchange {
     /// `Connection: close`, so its client may send another request.
     pub(crate) async fn lingered(&self, drain: &Drain, linger: Duration) {
         drain.begun().await;
+        self.state().is_lingering = true;
         loop {
             self.until_idle().await;
             let begun = self.begun();
             tokio::time::sleep(linger).await;
             let state = self.state();
-            if state.current.is_none() && state.begun == begun {
+            if !state.is_busy && state.begun == begun {
                 return;
             }
         }
@@ -238,7 +292,7 @@ impl Exchange {
     async fn until_idle(&self) {
         loop {
             let idle = self.idle.notified();
-            if self.state().current.is_none() {
+            if !self.state().is_busy {
                 return;
             }
             idle.await;
@@ -274,7 +328,7 @@ impl Exchange {
             Awaited::FirstByte => (Some(Overdue::FirstByte), state.since + limits.first_byte),
             Awaited::RestOfHead => (Some(Overdue::Head), state.since + limits.head),
             Awaited::NextRequest => (Some(Overdue::Idle), state.since + limits.idle),
-            Awaited::Nothing => (None, Instant::now() + limits.idle),
+            Awaited::Head | Awaited::Nothing => (None, Instant::now() + limits.idle),
         }
     }
 

@@ -53,6 +53,7 @@ mod service;
 mod stream;
 mod upload;
 mod websocket;
+mod woken;
 mod worker;
 
 pub use accept::Accept;

@@ -58,7 +58,6 @@ impl Stream {
         };
         if length > 0 {
             self.note_received(length);
-            self.exchange.starved();
         }
         self.received = buffer.into();
         Ok(length)

@@ -1,13 +1,11 @@
 //! HTTP/1.1, which cannot tell an idle client that its connection is about to be closed.
 
-use std::convert::Infallible;
 use std::pin::{self, pin};
 use std::sync::Arc;
 
 use axum::response::Response;
+use http::StatusCode;
 use http::header::{CONNECTION, HeaderValue, UPGRADE};
-use http::{Request, StatusCode};
-use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -17,8 +15,10 @@ use crate::answer::Answer;
 use crate::exchange::{Busy, Exchange};
 use crate::half_closed::HalfClosed;
 use crate::limits::{Limits, Overdue};
+use crate::service::Answering;
 use crate::stream::Stream;
 use crate::websocket::Goodbye;
+use crate::woken::Woken;
 
 pub(super) fn builder(limits: &Limits) -> Builder {
     let mut http = Builder::new();
@@ -65,10 +65,17 @@ impl Connections {
     }
 
     async fn speak(&self, stream: Stream, exchange: &Arc<Exchange>) -> Ended {
-        let answer = service_fn(|request| self.answer_http1(exchange, request));
+        // It begins now, not when it is polled first: meanwhile hyper looks whether the client is still there, which would
+        // be taken for a head that has not come in full.
+        let answer = service_fn(|request| {
+            let busy = exchange.begin(&request, &self.slot);
+            let finish = |answer, busy| self.finish_http1(exchange, answer, busy);
+            Answering::new(&self.router, &self.limits, busy, request, finish)
+        });
         let mut http = self.http1.serve_connection(TokioIo::new(stream), answer).with_upgrades();
-        let mut lingered = pin!(exchange.lingered(&self.drain, self.linger()));
-        let mut overdue = pin!(exchange.overdue(&self.limits));
+        let lingered = pin!(exchange.lingered(&self.drain, self.linger()));
+        let overdue = pin!(exchange.overdue(&self.limits));
+        let (mut lingered, mut overdue) = (Woken::new(lingered), Woken::new(overdue));
         let mut asked_after = None;
         let mut is_cut = false;
         let result = loop {
@@ -99,19 +106,18 @@ impl Connections {
 
     /// While the worker drains, every answer says `Connection: close`, which also makes hyper close
     /// the connection after it.
-    async fn answer_http1(
+    fn finish_http1(
         &self,
-        exchange: &Arc<Exchange>,
-        request: Request<Incoming>,
-    ) -> Result<http::Response<Answer<Busy>>, Infallible> {
-        let mut busy = exchange.begin(&request, &self.slot);
-        let mut answer = self.answer(&mut busy, request).await;
+        exchange: &Exchange,
+        mut answer: Response,
+        busy: Busy,
+    ) -> http::Response<Answer<Busy>> {
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             exchange.upgrade(self.goodbye(&answer));
         } else if self.drain.has_begun() || answer.status() == StatusCode::REQUEST_TIMEOUT {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Ok(Answer::new(answer, &self.drain, busy))
+        Answer::new(answer, &self.drain, busy)
     }
 
     fn goodbye(&self, answer: &Response) -> Option<Goodbye> {

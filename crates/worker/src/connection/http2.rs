@@ -1,14 +1,11 @@
 //! HTTP/2, which can tell its client that no further request is taken.
 
-use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::Request;
-use hyper::body::Incoming;
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -16,10 +13,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Connections;
 use crate::answer::Answer;
-use crate::exchange::{Busy, Exchange};
+use crate::exchange::Exchange;
 use crate::half_closed::HalfClosed;
 use crate::limits::{Limits, Overdue};
+use crate::service::Answering;
 use crate::stream::Stream;
+use crate::woken::Woken;
 
 pub(super) fn builder(limits: &Limits) -> Builder<TokioExecutor> {
     // A peer that is gone without a word is found out by a ping.
@@ -39,10 +38,16 @@ impl Connections {
     /// round trip, that none is taken any more (RFC 9113 §6.8). Whatever it has begun is answered.
     pub(super) async fn converse_http2(self: &Arc<Self>, stream: Stream, exchange: &Arc<Exchange>) {
         exchange.multiplex();
-        let answer = service_fn(|request| Arc::clone(self).answer_http2(Arc::clone(exchange), request));
+        let answer = service_fn(|request| {
+            let busy = exchange.begin(&request, &self.slot);
+            let drain = self.drain.clone();
+            let finish = move |answer, busy| Answer::new(answer, &drain, busy);
+            Answering::new(&self.router, &self.limits, busy, request, finish)
+        });
         let mut http = self.http2.serve_connection(TokioIo::new(Gentle::Open(stream)), answer);
-        let mut leave = pin!(self.time_to_leave());
-        let mut overdue = pin!(exchange.overdue(&self.limits));
+        let leave = pin!(self.time_to_leave());
+        let overdue = pin!(exchange.overdue(&self.limits));
+        let (mut leave, mut overdue) = (Woken::new(leave), Woken::new(overdue));
         let mut is_asked = false;
         loop {
             tokio::select! {
@@ -65,16 +70,6 @@ impl Connections {
     async fn time_to_leave(&self) {
         self.drain.begun().await;
         tokio::time::sleep(self.manners.linger.mul_f64(fastrand::f64())).await;
-    }
-
-    async fn answer_http2(
-        self: Arc<Self>,
-        exchange: Arc<Exchange>,
-        request: Request<Incoming>,
-    ) -> Result<http::Response<Answer<Busy>>, Infallible> {
-        let mut busy = exchange.begin(&request, &self.slot);
-        let answer = self.answer(&mut busy, request).await;
-        Ok(Answer::new(answer, &self.drain, busy))
     }
 }
 

@@ -45,7 +45,7 @@ impl Connections {
             match protocol(stream.received()) {
                 Some(Protocol::Http1) => return Opening::Http1(stream),
                 Some(Protocol::Http2) => return Opening::Http2(stream),
-                None => {}
+                None => exchange.starved(),
             }
             tokio::select! {
                 biased;

@@ -1,0 +1,137 @@
+//! A future that is polled only when it has asked to be.
+//!
+//! All futures of a task are polled whenever any of them is woken. For those that wait for the end of an age, a deadline
+//! or the drain, that would be for each packet that comes.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use futures_util::task::AtomicWaker;
+
+/// Beside others in a task, without being polled for them.
+#[derive(Debug)]
+pub(crate) struct Woken<F> {
+    future: F,
+    alarm: Arc<Alarm>,
+    /// Of the task that the alarm wakes.
+    task: Option<Waker>,
+}
+
+#[derive(Debug)]
+struct Alarm {
+    has_rung: AtomicBool,
+    task: AtomicWaker,
+}
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.has_rung.store(true, Ordering::Release);
+        self.task.wake();
+    }
+}
+
+impl<F: Future + Unpin> Woken<F> {
+    pub(crate) fn new(future: F) -> Self {
+        // The first time is for free.
+        let alarm = Alarm { has_rung: AtomicBool::new(true), task: AtomicWaker::new() };
+        Self { future, alarm: Arc::new(alarm), task: None }
+    }
+}
+
+impl<F: Future + Unpin> Future for Woken<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = &mut *self;
+        let has_rung = this.alarm.has_rung.load(Ordering::Acquire);
+        let is_known = this.task.as_ref().is_some_and(|task| task.will_wake(context.waker()));
+        if is_known && !has_rung {
+            return Poll::Pending;
+        }
+        // To ring is to use the waker up.
+        this.alarm.task.register(context.waker());
+        this.task = Some(context.waker().clone());
+        // Before the poll: what rings from now on is for the next one.
+        if !this.alarm.has_rung.swap(false, Ordering::AcqRel) {
+            return Poll::Pending;
+        }
+        let waker = Waker::from(Arc::clone(&this.alarm));
+        Pin::new(&mut this.future).poll(&mut Context::from_waker(&waker))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::atomic::AtomicUsize;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Counts how often the future is polled.
+    fn counted<'a, F: Future + Unpin + 'a>(
+        mut future: F,
+        polls: &'a AtomicUsize,
+    ) -> impl Future<Output = F::Output> + Unpin + 'a {
+        poll_fn(move |context| {
+            polls.fetch_add(1, Ordering::Relaxed);
+            Pin::new(&mut future).poll(context)
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn is_polled_for_itself_only() {
+        let polls = AtomicUsize::new(0);
+        let sleep = Box::pin(tokio::time::sleep(Duration::from_secs(1)));
+        let mut woken = Woken::new(counted(sleep, &polls));
+        let mut ticks = tokio::time::interval(Duration::from_millis(10));
+        let mut ticked = 0;
+        loop {
+            tokio::select! {
+                () = &mut woken => break,
+                _ = ticks.tick() => ticked += 1,
+            }
+        }
+        assert!(ticked >= 100);
+        assert_eq!(polls.load(Ordering::Relaxed), 2, "in the beginning, and when the time was over");
+    }
+
+    #[tokio::test]
+    async fn is_woken_in_the_task_that_has_it_now() {
+        let (send, receive) = tokio::sync::oneshot::channel();
+        let mut woken = Woken::new(receive);
+        // Another task has it first.
+        let kept = tokio::spawn(async move {
+            assert!(tokio::time::timeout(Duration::ZERO, &mut woken).await.is_err());
+            Some(woken)
+        });
+        let woken = kept.await.unwrap().unwrap();
+        let waiting = tokio::spawn(woken);
+        tokio::task::yield_now().await;
+        send.send(7).unwrap();
+        assert_eq!(waiting.await.unwrap(), Ok(7));
+    }
+
+    #[tokio::test]
+    async fn is_woken_again_and_again() {
+        let (send, mut receive) = tokio::sync::mpsc::channel(1);
+        let sum = tokio::spawn(Woken::new(Box::pin(async move {
+            let mut sum = 0;
+            while let Some(number) = receive.recv().await {
+                sum += number;
+            }
+            sum
+        })));
+        for number in 0..1000u64 {
+            send.send(number).await.unwrap();
+        }
+        drop(send);
+        assert_eq!(sum.await.unwrap(), 499_500);
+    }
+}
