@@ -3,6 +3,7 @@
 //! | member | what it does | who may call it |
 //! |---|---|---|
 //! | `Status() → Status` | one snapshot of the cluster | everybody |
+//! | `Counters() → a(Counters)` | what the workers that count have counted | everybody |
 //! | `Releases() → a(Release)` | the releases on disk, newest first | everybody |
 //! | `History() → a(Entry)` | the rollouts of the past, newest first | everybody |
 //! | `Reload(by) → t` | begins a rollout, or queues one behind the running one; returns its id | root |
@@ -18,9 +19,11 @@
 //! What begins a rollout returns before it ends. A client subscribes to `RolloutChanged` first, calls the
 //! method, and follows the signals that carry the id it was given until the state [has ended](RolloutState::has_ended).
 
+mod counters;
 mod release;
 mod status;
 
+pub use counters::{Counters, Drained, Latency, Responses, Timeouts};
 pub use release::{Entry, EntryState, Kind, Release};
 pub use status::{Failure, Rollout, RolloutState, Status, Step, StepState, Worker, WorkerState};
 
@@ -76,6 +79,8 @@ pub trait Cluster {
     /// One snapshot of the cluster. In a tuple, for the reply holds one struct: of a struct that is returned as it is
     /// zbus makes as many arguments as it has fields, whatever introspection says.
     fn status(&self) -> Result<(Status,), Error>;
+    /// What the workers have counted, by instance number. One that does not count on the scoreboard is not in it.
+    fn counters(&self) -> Result<Vec<Counters>, Error>;
     /// The releases on disk, newest first.
     fn releases(&self) -> Result<Vec<Release>, Error>;
     /// The rollouts of the past and the one under way, newest first.

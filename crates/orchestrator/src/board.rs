@@ -1,7 +1,10 @@
-//! What workers have counted on the scoreboard. It is read when a rollout wants to know, and at no other time.
+//! What workers have counted on the scoreboard. It is read when somebody wants to know, a rollout or a person, and at
+//! no other time.
 //!
 //! A slot outlives the process that counted on it, and whoever runs as the workers' user can write there. So only what
-//! a living process says counts, which systemd knows as the worker's main process, and which has not begun to drain.
+//! a living process says counts, which systemd knows as the worker's main process.
+
+mod told;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +13,9 @@ use rollout::Instance;
 use rollout::numbers::{Compared, Figures};
 use scoreboard::{Counters, Histogram, Reader, Record};
 
-/// What workers had counted at one moment; those that do not count are not in it.
+pub(crate) use told::counters;
+
+/// What workers had counted at one moment; those that do not count, or have begun to drain, are not in it.
 #[derive(Debug)]
 pub(crate) struct Reading(BTreeMap<Instance, Record>);
 
@@ -20,13 +25,8 @@ impl Reading {
         let reader = Reader::open(path)?;
         let mut records = BTreeMap::new();
         for &(worker, pid) in workers {
-            // The board has room for more workers than a cluster may have.
-            let Some(instance) = scoreboard::Instance::new(worker.number()) else { continue };
-            let Some(snapshot) = reader.read(instance)? else { continue };
-            let record = snapshot.record;
-            if snapshot.is_alive && record.identity.pid == pid && record.drain_begun.is_none() {
-                records.insert(worker, record);
-            }
+            let serving = record_of(&reader, worker, pid)?.filter(|record| record.drain_begun.is_none());
+            records.extend(serving.map(|record| (worker, record)));
         }
         Ok(Self(records))
     }
@@ -47,6 +47,14 @@ impl Reading {
         let old = of_old.figures().ok_or("there is no old worker that counts on the scoreboard")?;
         Ok(Compared { new, old })
     }
+}
+
+/// What this process has counted, if it lives and is that worker.
+fn record_of(reader: &Reader, worker: Instance, pid: u32) -> Result<Option<Record>, scoreboard::Error> {
+    // The board has room for more workers than a cluster may have.
+    let Some(instance) = scoreboard::Instance::new(worker.number()) else { return Ok(None) };
+    let snapshot = reader.read(instance)?;
+    Ok(snapshot.filter(|it| it.is_alive && it.record.identity.pid == pid).map(|it| it.record))
 }
 
 /// What was answered by the workers that were added.

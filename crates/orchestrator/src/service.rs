@@ -26,6 +26,7 @@ pub(crate) type Answer<T> = oneshot::Sender<Result<T, api::Error>>;
 #[derive(Debug)]
 pub(crate) enum Request {
     Status(oneshot::Sender<api::Status>),
+    Counters(oneshot::Sender<Vec<api::Counters>>),
     Releases(Answer<Vec<api::Release>>),
     History(oneshot::Sender<Vec<api::Entry>>),
     Roll(Order, Answer<u64>),
@@ -90,6 +91,10 @@ fn release_id(id: &str) -> Result<Option<ReleaseId>, api::Error> {
 impl Service {
     async fn status(&self) -> Result<(api::Status,), api::Error> {
         Ok((self.ask(Request::Status).await?,))
+    }
+
+    async fn counters(&self) -> Result<Vec<api::Counters>, api::Error> {
+        self.ask(Request::Counters).await
     }
 
     async fn releases(&self) -> Result<Vec<api::Release>, api::Error> {

@@ -50,7 +50,7 @@ fn everybody_may_look_and_only_root_may_act(suite: Suite) {
     let status = cluster.run_as("nobody", &["app-cluster", "status"]);
     status.assert_success().assert_says("worker@1").assert_says("4 of 4 ready");
     let object = ["org.appcluster1", "/org/appcluster1", "org.appcluster1"];
-    for method in ["Status", "Releases", "History"] {
+    for method in ["Status", "Counters", "Releases", "History"] {
         call(&cluster, "nobody", &object, method, &[]).assert_success();
     }
     for user in ["nobody", "app-cluster-worker"] {

@@ -32,13 +32,13 @@ fn member_by_member(suite: Suite) {
         let call =
             ["busctl", "--system", "call", "org.appcluster1", "/org/appcluster1", "org.appcluster1", member];
         let output = cluster.run_as("nobody", &call);
-        if ["Status", "Releases", "History"].contains(member) {
+        if ["Status", "Counters", "Releases", "History"].contains(member) {
             output.assert_success();
         } else {
             output.assert_failure().assert_says("Access denied");
         }
     }
-    assert_eq!(members.len(), 11);
+    assert_eq!(members.len(), 12);
 }
 
 /// The lines that describe `org.appcluster1`.

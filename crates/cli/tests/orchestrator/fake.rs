@@ -6,7 +6,8 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex};
 
 use api::{
-    Entry, EntryState, Kind, Release, Rollout, RolloutState, Status, Step, StepState, Worker, WorkerState,
+    Counters, Entry, EntryState, Kind, Release, Rollout, RolloutState, Status, Step, StepState, Worker,
+    WorkerState,
 };
 use tokio::runtime::Runtime;
 use zbus::object_server::SignalEmitter;
@@ -22,6 +23,8 @@ pub(crate) struct Script {
     pub(crate) refusal: Option<fn(String) -> api::Error>,
     /// What `Status` says of the rollout.
     pub(crate) last: Vec<Rollout>,
+    /// What `Counters` says.
+    pub(crate) counters: Vec<Counters>,
     /// What `Releases` says.
     pub(crate) releases: Vec<Release>,
     /// What `History` says.
@@ -59,6 +62,10 @@ impl Fake {
 impl Fake {
     async fn status(&self) -> Result<(Status,), api::Error> {
         Ok((status(self.script.last.clone()),))
+    }
+
+    async fn counters(&self) -> Result<Vec<Counters>, api::Error> {
+        Ok(self.script.counters.clone())
     }
 
     async fn releases(&self) -> Result<Vec<Release>, api::Error> {

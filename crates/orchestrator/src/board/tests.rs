@@ -112,3 +112,77 @@ fn a_board_that_is_not_there_or_is_none_is_told() {
     std::fs::write(stage.path(), vec![b'x'; 100_000]).unwrap();
     assert!(told().ends_with("is not a scoreboard of version 1"), "{}", told());
 }
+
+#[test]
+fn people_are_told_what_living_processes_have_counted() {
+    let stage = Stage::new();
+    let [serving, draining, dead] = [1, 2, 3].map(|number| stage.worker(number));
+    serving.ready();
+    let _connection = serving.accepted();
+    answer(&serving, 200, 97, 1);
+    answer(&serving, 503, 3, 80);
+    serving.timed_out(scoreboard::Timeout::Idle);
+    serving.sent(4096);
+    let _in_flight = serving.request_begun();
+    draining.accepted().end(scoreboard::Ended::Idle);
+    draining.draining();
+    let ended = draining.accepted();
+    ended.end(scoreboard::Ended::Forced);
+    drop(dead);
+
+    let pid = std::process::id();
+    let told = counters(&stage.path(), &[1, 2, 3, 4].map(|number| (instance(number), pid)));
+    let [one, two] = &told[..] else { panic!("{told:#?}") };
+    assert_eq!((one.instance, one.pid, one.release.as_str()), (1, pid, "1.2.0"));
+    assert!(one.ready_since_usec >= one.since_usec && one.since_usec > 0, "{one:?}");
+    assert_eq!((one.accepts, one.connections, one.requests, one.in_flight), (1, 1, 101, 1));
+    assert_eq!((one.responses.successful, one.responses.server_error, one.responses.sum()), (97, 3, 100));
+    assert_eq!((one.timeouts.idle, one.sent_bytes, one.drain_begun_usec), (1, 4096, 0));
+    let api::Latency { sum_usec, p50_usec, p90_usec, p99_usec, p999_usec } = one.latency;
+    assert_eq!(sum_usec, 97 * 1000 + 3 * 80_000);
+    assert!((1000..=1125).contains(&p50_usec) && p90_usec == p50_usec, "{one:?}");
+    assert!((80_000..=90_000).contains(&p99_usec) && p999_usec == p99_usec, "{one:?}");
+    assert_eq!((two.instance, two.accepts, two.drained.forced, two.drained.idle), (2, 2, 1, 0));
+    assert!(two.drain_begun_usec >= two.since_usec, "{two:?}");
+
+    assert_eq!(counters(&stage.path(), &[(instance(1), u32::MAX)]), [], "it is another process");
+}
+
+#[test]
+fn who_cannot_be_read_is_left_out_and_nobody_else() {
+    let stage = Stage::new();
+    let pid = std::process::id();
+    let all = || counters(&stage.path(), &[1, 2].map(|number| (instance(number), pid)));
+    assert_eq!(all(), [], "there is no board");
+    let workers = [1, 2].map(|number| stage.worker(number));
+    answer(&workers[0], 200, 1, 1);
+    assert_eq!(all().len(), 2);
+    // The slot of the second one is cut in two.
+    let file = std::fs::File::options().write(true).open(stage.path()).unwrap();
+    file.set_len(file.metadata().unwrap().len() - 2048).unwrap();
+    assert_eq!(all().into_iter().map(|told| told.instance).collect::<Vec<_>>(), [1]);
+    std::fs::write(stage.path(), vec![b'x'; 100_000]).unwrap();
+    assert_eq!(all(), []);
+    // The worker that has the rest of the file mapped is not asked to write to it any more.
+    std::mem::forget(workers);
+}
+
+/// Whoever is the workers' user writes all over the board while its owner lives.
+#[test]
+fn damaged_slots_are_told_as_they_are() {
+    use std::os::unix::fs::FileExt;
+    let stage = Stage::new();
+    let _worker = stage.worker(1);
+    let file = std::fs::File::options().write(true).open(stage.path()).unwrap();
+    // Its sequence is even and its process still this one; all that is counted is as high as can be.
+    let slot = 36_864;
+    file.write_all_at(&[0xff; 4096 - 16], slot + 16).unwrap();
+    let told = counters(&stage.path(), &[(instance(1), std::process::id())]);
+    let [one] = &told[..] else { panic!("{told:#?}") };
+    assert_eq!((one.requests, one.responses.sum(), one.connections), (u64::MAX, u64::MAX, 0));
+    assert!(!one.release.is_empty() && !one.release.contains(char::is_control), "{one:?}");
+    assert!(one.latency.p999_usec >= one.latency.p50_usec, "{one:?}");
+    // It is being claimed, for ever.
+    file.write_all_at(&[0xff; 16], slot).unwrap();
+    assert_eq!(counters(&stage.path(), &[(instance(1), std::process::id())]), []);
+}

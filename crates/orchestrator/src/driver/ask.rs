@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rollout::Event;
 
 use super::{Driver, Phase};
+use crate::board;
 use crate::history::State;
 use crate::orders::{Order, Wish};
 use crate::releases::ReleaseId;
@@ -16,6 +17,9 @@ impl Driver {
         match request {
             Request::Status(reply) => {
                 let _ = reply.send(self.status());
+            }
+            Request::Counters(reply) => {
+                let _ = reply.send(self.counters());
             }
             Request::Releases(reply) => {
                 let _ = reply.send(self.list_releases());
@@ -39,6 +43,14 @@ impl Driver {
                 let _ = reply.send(self.reconfigure().await);
             }
         }
+    }
+
+    /// What the workers have counted, read now.
+    fn counters(&self) -> Vec<api::Counters> {
+        let processes =
+            self.cluster.workers.iter().map(|(instance, worker)| (*instance, worker.info.main_pid));
+        let processes: Vec<_> = processes.filter(|(_, pid)| *pid != 0).collect();
+        board::counters(&self.cluster.names.scoreboard, &processes)
     }
 
     /// A reload that a signal asks for.
