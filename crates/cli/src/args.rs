@@ -54,11 +54,17 @@ pub(crate) enum Verb {
 Examples:
   app-cluster status
   app-cluster status --watch
-  app-cluster status --json | jq '.workers[] | {unit, release, memory_bytes}'
+  app-cluster status --json | jq '.workers[] | {unit, release, requests: .counters.requests}'
 
 Needs no privileges. UPTIME counts from the moment the worker said it was ready. MEM is the memory of \
 the worker's control group. RESTARTS counts what systemd restarted by itself; a rollout is none. A worker \
-marked extra is there for the rollout only.")]
+marked extra is there for the rollout only.
+
+The second table is what workers count on the scoreboard, since their processes began: connections open \
+now, requests in flight now, requests, the share of answers with 5xx, and how long it took to answer half \
+of the requests, and 99 of 100. CPU (100% is one processor) and REQ/S are means of the same time; with \
+--watch they are those of the last second. A worker that does not count has dashes, and if none does \
+there is no such table.")]
     Status(StatusOptions),
 
     /// Replace all workers, one after another, and wait for the end
@@ -193,8 +199,9 @@ warning does not count.")]
 pub(crate) struct StatusOptions {
     /// Print it as JSON
     ///
-    /// The fields are those of Status() on the D-Bus interface org.appcluster1, and memory_bytes for
-    /// each worker: null where it is not known.
+    /// The fields are those of Status() on the D-Bus interface org.appcluster1, and for each worker memory_bytes,
+    /// cpu_usec (the time of its main process on a processor) and counters, which are those of Counters(): null where
+    /// it is not known.
     #[arg(long)]
     pub(crate) json: bool,
 

@@ -1,22 +1,22 @@
 //! `app-cluster status`: the workers and the last rollout, once or every second.
 
-mod memory;
+mod look;
+mod quantity;
 mod table;
+mod traffic;
+mod usage;
 
-use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use api::{ClusterProxy, Status};
+use api::{ClusterProxy, Counters};
 use serde::Serialize;
 
+use self::look::Look;
 use crate::args::StatusOptions;
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
 use crate::table::Style;
 use crate::{bus, output};
-
-/// Memory by instance, in bytes; absent where it is not known.
-pub(crate) type Memory = BTreeMap<u32, u64>;
 
 /// Shows the cluster as `options` ask for.
 pub(crate) async fn run(options: StatusOptions) -> anyhow::Result<Exit> {
@@ -24,8 +24,8 @@ pub(crate) async fn run(options: StatusOptions) -> anyhow::Result<Exit> {
     if options.watch {
         return watch(&cluster).await;
     }
-    let (status, memory) = look(&cluster).await?;
-    let text = if options.json { json(&status, &memory)? } else { text(&status, &memory) };
+    let look = Look::now(&cluster).await?;
+    let text = if options.json { json(&look)? } else { text(&look, None) };
     output::print(&text)?;
     Ok(Exit::Done)
 }
@@ -33,29 +33,20 @@ pub(crate) async fn run(options: StatusOptions) -> anyhow::Result<Exit> {
 async fn watch(cluster: &ClusterProxy<'_>) -> anyhow::Result<Exit> {
     let clear = if io::stdout().is_terminal() { "\x1b[H\x1b[J" } else { "" };
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    let mut earlier = None;
     loop {
         seconds.tick().await;
-        let (status, memory) = look(cluster).await?;
-        output::print(&format!("{clear}{}\n", text(&status, &memory)))?;
+        let look = Look::now(cluster).await?;
+        output::print(&format!("{clear}{}\n", text(&look, earlier.as_ref())))?;
+        earlier = Some(look);
     }
 }
 
-async fn look(cluster: &ClusterProxy<'_>) -> Result<(Status, Memory), Failure> {
-    let (status,) = cluster.status().await.map_err(|error| match bus::failure(error) {
-        // Everybody may ask; if not, it is the bus that does not know the orchestrator's policy.
-        Failure { exit: Exit::Refused, message } => Failure::new(Exit::Unreachable, message),
-        failure => failure,
-    })?;
-    let memory =
-        status.workers.iter().filter_map(|w| Some((w.instance, memory::of_process(w.pid)?))).collect();
-    Ok((status, memory))
+fn text(look: &Look, earlier: Option<&Look>) -> String {
+    table::render(look, earlier, &Style::of_stdout())
 }
 
-fn text(status: &Status, memory: &Memory) -> String {
-    table::render(status, memory, SystemTime::now(), &Style::of_stdout())
-}
-
-/// [`Status`] as it crosses the bus, with `memory_bytes` in each worker.
+/// [`Status`](api::Status) as it crosses the bus, and in each worker what else is known of its process.
 #[derive(Serialize)]
 struct Json<'a> {
     cluster: &'a str,
@@ -73,12 +64,23 @@ struct JsonWorker<'a> {
     #[serde(flatten)]
     worker: &'a api::Worker,
     memory_bytes: Option<u64>,
+    cpu_usec: Option<u64>,
+    counters: Option<&'a Counters>,
 }
 
-fn json(status: &Status, memory: &Memory) -> serde_json::Result<String> {
-    let Status { cluster, version, summary, release, desired, ready, workers, rollout } = status;
-    let with_memory = |worker| JsonWorker { worker, memory_bytes: memory.get(&worker.instance).copied() };
-    let workers = workers.iter().map(with_memory).collect();
+fn json(look: &Look) -> serde_json::Result<String> {
+    let api::Status { cluster, version, summary, release, desired, ready, workers, rollout } = &look.status;
+    let with_process = |worker| {
+        let process = look.process(worker);
+        let usage = process.map(|process| process.usage).unwrap_or_default();
+        JsonWorker {
+            worker,
+            memory_bytes: usage.memory_bytes,
+            cpu_usec: usage.cpu.and_then(|cpu| u64::try_from(cpu.used.as_micros()).ok()),
+            counters: process.and_then(|process| process.counters.as_ref()),
+        }
+    };
+    let workers = workers.iter().map(with_process).collect();
     let (desired, ready) = (*desired, *ready);
     let json = Json { cluster, version, summary, release, desired, ready, workers, rollout };
     serde_json::to_string_pretty(&json).map(|text| text + "\n")
@@ -89,17 +91,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_has_the_fields_of_the_interface_and_memory() {
-        let status = table::tests::four_workers();
-        let text = json(&status, &Memory::from([(1, 12_900_000)])).unwrap();
-        let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(value["workers"][0]["state"], "ready");
-        assert_eq!(value["workers"][0]["memory_bytes"], 12_900_000);
-        assert!(value["workers"][1]["memory_bytes"].is_null());
-        // Nothing of the interface is missing: without the memory it is the status again.
-        for worker in value["workers"].as_array_mut().unwrap() {
-            worker.as_object_mut().unwrap().remove("memory_bytes");
+    fn json_has_the_fields_of_the_interface_and_what_is_known_of_the_processes() {
+        let look = table::tests::look(table::tests::four_workers());
+        let mut value: serde_json::Value = serde_json::from_str(&json(&look).unwrap()).unwrap();
+        let first = &value["workers"][0];
+        assert_eq!(first["state"], "ready");
+        assert_eq!((&first["memory_bytes"], &first["cpu_usec"]), (&12_900_000.into(), &61_000_000.into()));
+        assert_eq!(first["counters"], serde_json::to_value(table::tests::counters(1)).unwrap());
+        assert_eq!(first["counters"]["responses"]["5xx"], 3);
+        // Nothing of the interface is missing: without what is added it is the status again.
+        for (worker, is_known) in
+            value["workers"].as_array_mut().unwrap().iter_mut().zip([true, false, false, false])
+        {
+            let worker = worker.as_object_mut().unwrap();
+            let added = ["counters", "cpu_usec", "memory_bytes"].map(|name| worker.remove(name).unwrap());
+            assert_eq!(!added[0].is_null(), is_known, "{added:?}");
         }
-        assert_eq!(value, serde_json::to_value(&status).unwrap());
+        assert_eq!(value, serde_json::to_value(&look.status).unwrap());
     }
 }

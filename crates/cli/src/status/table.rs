@@ -1,4 +1,4 @@
-//! The answer for people: the summary, the table of workers, the rollout.
+//! The answer for people: the summary, the tables of workers, the rollout.
 
 use std::fmt::Write;
 use std::time::SystemTime;
@@ -6,66 +6,76 @@ use std::time::SystemTime;
 use anstyle::{AnsiColor, Style as Paint};
 use api::{Rollout, RolloutState, Status, Worker, WorkerState};
 
-use super::Memory;
+use super::look::Look;
+use super::{quantity, traffic};
 use crate::age;
 use crate::rollout::words;
 use crate::table::{self, Column, Row, Style};
 
 /// The columns, and the order in which they are left out of a narrow terminal: greatest first.
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 9] = [
     ("WORKER", 0),
     ("STATE", 0),
     ("PID", 2),
     ("RELEASE", 1),
     ("UPTIME", 3),
     ("RESTARTS", 4),
+    ("CPU", 6),
     ("MEM", 5),
-    ("LAST EXIT", 6),
+    ("LAST EXIT", 7),
 ];
 const STATE: usize = 1;
 
-/// The whole answer: summary, workers, rollout.
-pub(super) fn render(status: &Status, memory: &Memory, now: SystemTime, style: &Style) -> String {
+/// The whole answer: summary, workers, what they count, rollout. What has a speed is told since `earlier`, if there is an
+/// earlier look, else since each process began.
+pub(super) fn render(look: &Look, earlier: Option<&Look>, style: &Style) -> String {
+    let status = &look.status;
     let mut text = format!("{}: {}\n", status.cluster, status.summary);
-    if !status.workers.is_empty() {
-        text.push('\n');
-        text.push_str(&workers(status, memory, now, style));
+    for table in [workers(look, earlier, style), traffic::render(look, earlier, style)] {
+        if !table.is_empty() {
+            text.push('\n');
+            text.push_str(&table);
+        }
     }
     for rollout in &status.rollout {
         text.push('\n');
-        text.push_str(&describe(rollout, now));
+        text.push_str(&describe(rollout, look.at));
     }
     text
 }
 
-fn workers(status: &Status, memory: &Memory, now: SystemTime, style: &Style) -> String {
+fn workers(look: &Look, earlier: Option<&Look>, style: &Style) -> String {
     let row = |worker: &Worker| Row {
-        cells: cells(status, worker, memory.get(&worker.instance).copied(), now),
+        cells: cells(look, earlier, worker),
         paint: Some((STATE, paint(worker.state))),
     };
-    let rows: Vec<_> = status.workers.iter().map(row).collect();
-    table::render(&COLUMNS, &rows, style)
+    let rows: Vec<_> = look.status.workers.iter().map(row).collect();
+    if rows.is_empty() { String::new() } else { table::render(&COLUMNS, &rows, style) }
 }
 
-/// Whether this worker is there for the rollout only.
-fn is_extra(status: &Status, worker: &Worker) -> bool {
-    let mut steps = status.rollout.iter().flat_map(|rollout| &rollout.steps);
-    worker.instance > status.desired && steps.any(|step| step.is_surge && step.instance == worker.instance)
-}
-
-fn cells(status: &Status, worker: &Worker, memory: Option<u64>, now: SystemTime) -> [String; 8] {
-    let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
+/// The worker as systemd calls it, and whether it is there for the rollout only.
+pub(super) fn name(status: &Status, worker: &Worker) -> String {
     let name = worker.unit.strip_suffix(".service").unwrap_or(&worker.unit);
-    let extra = if is_extra(status, worker) { " (extra)" } else { "" };
+    let mut steps = status.rollout.iter().flat_map(|rollout| &rollout.steps);
+    let is_extra = worker.instance > status.desired
+        && steps.any(|step| step.is_surge && step.instance == worker.instance);
+    format!("{name}{}", if is_extra { " (extra)" } else { "" })
+}
+
+fn cells(look: &Look, earlier: Option<&Look>, worker: &Worker) -> [String; COLUMNS.len()] {
+    let or_dash =
+        |text: Option<String>| text.filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned());
+    let usage = look.process(worker).map(|process| process.usage).unwrap_or_default();
     [
-        format!("{name}{extra}"),
-        state(worker, now),
-        if worker.pid == 0 { "-".to_owned() } else { worker.pid.to_string() },
-        or_dash(&worker.release),
-        age::since(worker.ready_since_usec, now).map_or_else(|| "-".to_owned(), age::span),
+        name(&look.status, worker),
+        state(worker, look.at),
+        or_dash((worker.pid != 0).then(|| worker.pid.to_string())),
+        or_dash(Some(worker.release.clone())),
+        or_dash(age::since(worker.ready_since_usec, look.at).map(age::span)),
         worker.restarts.to_string(),
-        memory.map_or_else(|| "-".to_owned(), bytes),
-        or_dash(&worker.last_exit),
+        or_dash(look.cpu_share(worker, earlier).map(quantity::share)),
+        or_dash(usage.memory_bytes.map(quantity::bytes)),
+        or_dash(Some(worker.last_exit.clone())),
     ]
 }
 
@@ -92,18 +102,6 @@ fn paint(state: WorkerState) -> Paint {
         WorkerState::Failed | WorkerState::Flapping => AnsiColor::Red.on_default().bold(),
         WorkerState::Stopped => Paint::new().dimmed(),
     }
-}
-
-/// Bytes as systemd shows them, with binary units: `12.3M`.
-fn bytes(bytes: u64) -> String {
-    const UNITS: [(&str, u32); 3] = [("G", 30), ("M", 20), ("K", 10)];
-    for (unit, shift) in UNITS {
-        if bytes >> shift > 0 {
-            let tenths = ((bytes >> (shift - 10)) * 10) >> 10;
-            return format!("{}.{}{unit}", tenths / 10, tenths % 10);
-        }
-    }
-    format!("{bytes}B")
 }
 
 /// The rollout in a few lines: how far it is, what is under way, what failed, what can be done.

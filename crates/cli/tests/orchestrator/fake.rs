@@ -240,6 +240,31 @@ pub(crate) fn rollout(state: RolloutState, steps: &[StepState]) -> Rollout {
     }
 }
 
+/// What the one worker has counted, whose process this is.
+pub(crate) fn counters(pid: u32) -> Counters {
+    Counters {
+        instance: 1,
+        pid,
+        release: "1.0".into(),
+        since_usec: 0,
+        ready_since_usec: 0,
+        drain_begun_usec: 0,
+        accepts: 9,
+        connections: 2,
+        refused: 0,
+        requests: 101,
+        in_flight: 1,
+        unanswered: 0,
+        responses: api::Responses { successful: 95, server_error: 5, ..Default::default() },
+        received_bytes: 0,
+        sent_bytes: 0,
+        panics: 0,
+        timeouts: Default::default(),
+        drained: Default::default(),
+        latency: api::Latency { p50_usec: 1250, p99_usec: 14_000, p999_usec: 20_000, ..Default::default() },
+    }
+}
+
 /// What the history tells of the same rollout.
 pub(crate) fn entry(state: EntryState) -> Entry {
     Entry {

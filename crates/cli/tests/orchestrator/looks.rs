@@ -3,14 +3,15 @@
 use api::{EntryState, Release, RolloutState as State, StepState as Step};
 
 use crate::bus::Bus;
-use crate::fake::{Script, entry, rollout};
+use crate::fake::{Orchestrator, Script, counters, entry, rollout};
 use crate::process::run;
 use crate::scripted;
 
 #[test]
 fn status_shows_the_cluster_to_people_and_programs() {
     let last = vec![rollout(State::Running, &[Step::Done, Step::Restarting])];
-    let (bus, _orchestrator) = scripted(Script { last, ..Script::default() });
+    let script = Script { last, counters: vec![counters(0)], ..Script::default() };
+    let (bus, _orchestrator) = scripted(script);
     let ended = run(&bus, &["status"]);
     assert_eq!(ended.exit, 0);
     assert_eq!(
@@ -18,8 +19,11 @@ fn status_shows_the_cluster_to_people_and_programs() {
         [
             "app-cluster: 1 of 4 ready, release 1.0",
             "",
-            "WORKER    STATE  PID  RELEASE  UPTIME  RESTARTS  MEM  LAST EXIT",
-            "worker@1  ready  -    1.0      -       0         -    -",
+            "WORKER    STATE  PID  RELEASE  UPTIME  RESTARTS  CPU  MEM  LAST EXIT",
+            "worker@1  ready  -    1.0      -       0         -    -    -",
+            "",
+            "WORKER    CONNS  IN FLIGHT  REQUESTS  REQ/S  5XX   P50    P99",
+            "worker@1  2      1          101       -      5.0%  1.2ms  14ms",
             "",
             "rollout 1700000000000: running, 1 of 2 replaced, release 1.0 → 1.1",
             "  reload by alice",
@@ -29,6 +33,26 @@ fn status_shows_the_cluster_to_people_and_programs() {
     let json = run(&bus, &["status", "--json"]).lines.concat();
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(value["rollout"][0]["steps"][1]["state"], "restarting");
+    assert_eq!(value["workers"][0]["counters"]["latency"]["p999_usec"], 20_000);
+}
+
+#[test]
+fn status_does_without_what_is_counted() {
+    let bare = ["app-cluster: 1 of 4 ready, release 1.0", ""];
+    // The worker of the status is another process by now.
+    let (bus, _orchestrator) = scripted(Script { counters: vec![counters(7)], ..Script::default() });
+    let ended = run(&bus, &["status"]);
+    assert_eq!((ended.exit, ended.lines.len(), &ended.lines[..2]), (0, 4, &bare.map(str::to_owned)[..]));
+
+    // An orchestrator, or a bus, that does not know the question.
+    let bus = Bus::start("<deny send_interface=\"org.appcluster1\" send_member=\"Counters\"/>");
+    let _orchestrator =
+        Orchestrator::start(&bus, Script { counters: vec![counters(0)], ..Script::default() });
+    let ended = run(&bus, &["status"]);
+    assert_eq!((ended.exit, ended.lines.len(), ended.errors.as_str()), (0, 4, ""));
+    let json = run(&bus, &["status", "--json"]).lines.concat();
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(value["workers"][0]["counters"].is_null() && value["workers"][0]["state"] == "ready", "{json}");
 }
 
 #[test]
