@@ -1,6 +1,10 @@
 //! The orchestrator of a cluster, and what it says.
 
+use std::collections::BTreeMap;
+
+use api::Counters;
 use machine::wait_for;
+use serde_json::Value;
 
 use crate::{Cluster, DEADLINE, Process, artifacts};
 
@@ -32,6 +36,24 @@ impl Cluster {
         let output = self.app_cluster(["status", "--json"]);
         let status = serde_json::from_str(output.any_stdout());
         status.map_err(|error| format!("the status cannot be read: {error}\n{output}"))
+    }
+
+    /// What each worker that counts has counted, as `app-cluster status --json` tells it to whoever has no rights.
+    ///
+    /// # Panics
+    /// When it fails or is not as it should be.
+    #[track_caller]
+    #[must_use]
+    pub fn counters(&self) -> BTreeMap<u32, Counters> {
+        let output = self.run_as("nobody", &["app-cluster", "status", "--json"]);
+        let status: Value = serde_json::from_str(output.stdout()).expect("it is JSON");
+        let workers = status["workers"].as_array().expect("there are workers");
+        let counters = |worker: &Value| {
+            let counters: Option<Counters> =
+                serde_json::from_value(worker["counters"].clone()).expect("they are complete");
+            counters.map(|counters| (counters.instance, counters))
+        };
+        workers.iter().filter_map(counters).collect()
     }
 
     /// Replaces the orchestrator by one that can be told where to die.
