@@ -9,6 +9,7 @@ mod many_workers;
 mod peers;
 mod soak;
 mod stamps;
+mod status;
 mod table;
 mod trend;
 

@@ -10,6 +10,9 @@ use super::cluster::{Cluster, SERVICE};
 pub(super) const WHO: [&str; 6] =
     ["PID 1", "dbus-daemon", "polkitd", "journald", "orchestrator", "`app-cluster reload`"];
 
+/// The place of the orchestrator in [`WHO`].
+pub(super) const ORCHESTRATOR: usize = 4;
+
 /// The place of `app-cluster reload` in [`WHO`]: one process for a whole rollout.
 pub(super) const CALLER: usize = WHO.len() - 1;
 

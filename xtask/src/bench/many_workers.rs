@@ -9,6 +9,7 @@ use super::{
     cluster::Cluster,
     cpu::{CALLER, Usage, WHO},
     stamps::{Span, Stamps, covered},
+    status,
     table::{grouped, markdown, millis},
     trend::{median, quantile},
 };
@@ -39,6 +40,8 @@ struct Measured {
     /// Between one worker's READY and the next one's, what is neither start nor drain nor settle, in milliseconds.
     overheads: Vec<f64>,
     cpu: [Duration; WHO.len()],
+    /// What it costs to ask how things stand.
+    status: status::Cost,
 }
 
 pub(super) fn run(cluster: &Cluster, quick: bool) -> Result<Findings> {
@@ -62,6 +65,7 @@ fn measure(cluster: &Cluster, workers: u32, rollouts: u32) -> Result<Measured> {
         measured.add(&Stamps::read(&cluster.machine)?, since, took).context("no worker was started")?;
     }
     measured.cpu = Usage::until_now(cluster, orchestrator)?.since(before).of_each();
+    measured.status = status::Cost::measure(cluster)?;
     Ok(measured)
 }
 
@@ -151,7 +155,8 @@ fn findings(few: &Measured, many: &Measured) -> Findings {
         cost(name, false, &|measured| measured.cpu(who));
     }
     let header = ["ms for each worker", "10 workers", "100 workers", "100 : 10"];
-    let text = format!("{}\n{}\n{}", introduction(few, many), markdown(&header, &rows), FORMULA);
+    let status = status::table(few.status, many.status);
+    let text = format!("{}\n{}\n{FORMULA}\n{status}", introduction(few, many), markdown(&header, &rows));
     Findings { text, broken }
 }
 
