@@ -48,21 +48,24 @@ impl Connections {
         let leave = pin!(self.time_to_leave());
         let overdue = pin!(exchange.overdue(&self.limits));
         let (mut leave, mut overdue) = (Woken::new(leave), Woken::new(overdue));
-        let mut is_asked = false;
+        let (mut is_asked, mut is_overdue) = (false, false);
         loop {
             tokio::select! {
                 biased;
                 _ = &mut http => return,
                 () = &mut leave, if !is_asked => {}
-                overdue = &mut overdue, if !is_asked => {
+                overdue = &mut overdue, if !is_overdue => {
                     self.note_overdue(overdue);
                     if overdue != Overdue::Idle {
                         return;
                     }
+                    is_overdue = true;
                 }
             }
-            is_asked = true;
-            Pin::new(&mut http).graceful_shutdown();
+            if !is_asked {
+                is_asked = true;
+                Pin::new(&mut http).graceful_shutdown();
+            }
         }
     }
 
