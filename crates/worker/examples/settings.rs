@@ -35,6 +35,7 @@ async fn run() -> Result<(), Error> {
         .body_timeout(Duration::from_secs(10))
         .write_timeout(Duration::from_secs(10))
         .max_head(16 * 1024)
+        .max_streams(20)
         .max_body(MIB)
         .max_connections(2_000);
     let router = Router::new()

@@ -22,6 +22,8 @@ pub(crate) struct Limits {
     pub(crate) max_head: usize,
     /// In bytes.
     pub(crate) max_body: Option<u64>,
+    /// Of a connection of HTTP/2 at once.
+    pub(crate) max_streams: u32,
 }
 
 impl Default for Limits {
@@ -35,6 +37,8 @@ impl Default for Limits {
             write: Duration::from_secs(30),
             max_head: 64 * 1024,
             max_body: None,
+            // The least that RFC 9113 §6.5.2 recommends, for clients that want many things at once.
+            max_streams: 100,
         }
     }
 }

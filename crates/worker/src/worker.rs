@@ -163,6 +163,14 @@ impl Worker {
         self
     }
 
+    /// How many requests at once a connection of HTTP/2 may have, 1 at least. Further ones wait at the client; those of a
+    /// client that does not wait are refused, and can be sent again (REFUSED_STREAM, RFC 9113 §8.7). What a connection
+    /// may cost in memory grows with it. Default: 100.
+    pub fn max_streams(mut self, streams: u32) -> Self {
+        self.limits.max_streams = streams.max(1);
+        self
+    }
+
     /// How many connections are served at once, and never more than seven eighths of `LimitNOFILE=`. Whoever comes
     /// then waits in the queue, or is served by a sibling. Default: as many as that.
     pub fn max_connections(mut self, connections: usize) -> Self {

@@ -20,6 +20,13 @@ use crate::service::Answering;
 use crate::stream::Stream;
 use crate::woken::Woken;
 
+/// How much of all bodies a client may send before handlers have read it: it bounds what is kept of a connection.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// How much of one body. A handler that does not read does not keep others from it whose bodies come on the same connection.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// How much of an answer is kept that the client does not take: when there is so much, no further piece is asked for.
+const SEND_BUFFER: usize = 64 * 1024;
+
 pub(super) fn builder(limits: &Limits) -> Builder<TokioExecutor> {
     // A peer that is gone without a word is found out by a ping.
     const PING: Duration = Duration::from_secs(20);
@@ -29,7 +36,10 @@ pub(super) fn builder(limits: &Limits) -> Builder<TokioExecutor> {
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING)
         .max_header_list_size(max_head)
-        .max_concurrent_streams(256);
+        .max_concurrent_streams(limits.max_streams)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .max_send_buf_size(SEND_BUFFER);
     http
 }
 

@@ -18,6 +18,7 @@ use super::*;
 
 mod event_streams;
 mod http2;
+mod http2_limits;
 mod limits;
 mod websockets;
 

@@ -27,7 +27,7 @@ async fn text(answer: Response<Incoming>) -> Bytes {
 }
 
 /// A router whose `/gate` answers when the gate opens; the sender tells who has come.
-fn gate() -> (Router, tokio::sync::watch::Sender<bool>, tokio::sync::mpsc::UnboundedReceiver<()>) {
+pub(super) fn gate() -> (Router, tokio::sync::watch::Sender<bool>, tokio::sync::mpsc::UnboundedReceiver<()>) {
     let (open, is_open) = tokio::sync::watch::channel(false);
     let (came, who) = tokio::sync::mpsc::unbounded_channel();
     let handler = axum::routing::get(move || {
