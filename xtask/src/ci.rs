@@ -7,7 +7,7 @@ use machine::{Machine, Suite};
 use xshell::cmd;
 
 use crate::{
-    deb, host, purity, test, tools,
+    deb, host, interface, purity, test, tools,
     workspace::{VERSION, Workspace},
 };
 
@@ -18,6 +18,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     format_and_lints(workspace)?;
     step("documentation");
     documentation(workspace)?;
+    step("interfaces of the libraries");
+    interface::run(workspace, &interface::Options::default())?;
     step("borders between crates, changelog");
     purity::check(workspace)?;
     changelog(workspace)?;

@@ -11,6 +11,7 @@ mod docs;
 mod enter;
 mod fuzz;
 mod host;
+mod interface;
 mod purity;
 mod simulate;
 mod test;
@@ -48,6 +49,8 @@ enum Task {
     Simulate(simulate::Options),
     /// Tell what parses the words of others what libFuzzer invents, and stop at what it does not survive
     Fuzz(fuzz::Options),
+    /// Compare what the libraries show to others with the lists of it, and see whether they could be published
+    Interface(interface::Options),
     /// Measure what takes too long for a test, and write it into docs/benchmarks.md
     Bench(bench::Options),
     /// Check everything that a change must pass: what .ci/run calls
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&workspace, &options),
         Task::Simulate(options) => simulate::run(&options),
         Task::Fuzz(options) => fuzz::run(&workspace, &options),
+        Task::Interface(options) => interface::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
         Task::Ci => ci::run(&workspace),
     });
