@@ -38,6 +38,7 @@
 mod accept;
 mod answer;
 mod connection;
+mod crowd;
 mod drain;
 mod error;
 mod exchange;

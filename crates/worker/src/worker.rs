@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::accept::Acceptor;
 use crate::connection::{Connections, Manners};
+use crate::crowd::Crowd;
 use crate::limits::{FOREVER, Limits};
 use crate::recycle::Enough;
 use crate::{Accept, Drain, Error, accept, listener, notify, place};
@@ -230,10 +231,12 @@ impl Worker {
         let connections = Connections::new(router, self.drain.clone(), slot.clone(), self.limits, manners);
         let connections = Arc::new(connections);
         let tasks = TaskTracker::new();
+        let crowd = Crowd::default();
         tokio::select! {
             biased;
             () = stop => {}
-            () = accept_all(&mut acceptor, &connections, &tasks) => {}
+            () = accept_all(&mut acceptor, &connections, &tasks, &crowd) => {}
+            () = crowd.clean_up(&tasks) => {}
         }
         // Connections that nobody has accepted belong to the siblings.
         drop(acceptor);
@@ -250,13 +253,19 @@ impl Worker {
     }
 }
 
-async fn accept_all(acceptor: &mut Acceptor, connections: &Arc<Connections>, tasks: &TaskTracker) {
+async fn accept_all(
+    acceptor: &mut Acceptor,
+    connections: &Arc<Connections>,
+    tasks: &TaskTracker,
+    crowd: &Crowd,
+) {
     while let Some((stream, permit)) = acceptor.next().await {
         let connection = Arc::clone(connections).serve(stream);
         tasks.spawn(async move {
             connection.await;
             drop(permit);
         });
+        crowd.counts(tasks.len());
     }
 }
 

@@ -5,6 +5,7 @@
 mod descriptors;
 mod drain;
 mod faults;
+mod memory;
 mod process;
 mod spread;
 mod start;

@@ -129,6 +129,13 @@ impl Worker {
         rustix::process::kill_process(self.pid(), Signal::KILL).unwrap();
     }
 
+    /// Its resident memory in kibibytes (`VmRSS`).
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     fn pid(&self) -> Pid {
         self.child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())).unwrap()
     }
