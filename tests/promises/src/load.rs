@@ -32,9 +32,15 @@ pub enum Mode {
     WebSockets,
     /// 20 connections, each idle for up to 20 ms: enough to notice, and most of the processor is free.
     Calm,
+    /// Eight clients that open a new connection for each request, a hundred in a second.
+    Newcomers,
     /// Eight clients that open a new connection for each request, a hundred in a second, and wait for
     /// minutes if they have to.
     Patient,
+    /// So many connections at once, each with one request; all stay open until the last one is answered.
+    Burst(u64),
+    /// The same a thousand times, one after another, five hundred in a second.
+    Series,
 }
 
 impl Mode {
@@ -60,7 +66,9 @@ impl Mode {
             }
             Self::Calm | Self::Pipelined | Self::Bodies | Self::Events | Self::WebSockets => 20,
             Self::Http2 => 4,
-            Self::Patient => 8,
+            Self::Newcomers | Self::Patient => 8,
+            Self::Burst(connections) => connections,
+            Self::Series => 1000,
         }
     }
 
@@ -76,7 +84,10 @@ impl Mode {
             Self::Http2 => &["--speak", "http2"],
             Self::Events => &["--speak", "events"],
             Self::WebSockets => &["--speak", "websockets", "--gap", "0-20"],
+            Self::Newcomers => &["--one-request", "--gap", "40-120"],
             Self::Patient => &["--one-request", "--gap", "40-120", "--timeout", "600"],
+            Self::Burst(_) => &["--hold"],
+            Self::Series => &["--hold", "--rate", "500"],
         }
     }
 }
@@ -146,6 +157,16 @@ impl Load {
     pub fn stop(mut self) -> Report {
         let running = self.running.take().expect("it runs until it is stopped");
         read(&running.stop())
+    }
+
+    /// Waits until it ends by itself, and tells everything.
+    ///
+    /// # Panics
+    /// When there is no report.
+    #[track_caller]
+    pub fn end(mut self) -> Report {
+        let running = self.running.take().expect("it runs until it is stopped");
+        read(&running.wait())
     }
 
     /// Stops, and not one request was lost.

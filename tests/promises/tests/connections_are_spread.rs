@@ -1,0 +1,149 @@
+//! Connections are shared out evenly among the workers, and nobody waits for a worker that is dead, stalled or draining.
+
+use std::time::Duration;
+
+use promises::{Cluster, Failure, Mode, Process, Report, Suite, Worker, ci_or_full};
+
+promises::in_every_suite!(
+    a_burst_is_shared_evenly,
+    one_after_the_other_goes_round,
+    a_killed_worker_holds_nobody_back,
+    a_stalled_worker_holds_nobody_back,
+    a_draining_worker_holds_nobody_back,
+);
+
+/// How much more connections the busiest worker may have of a burst than the one with the fewest.
+const DIFFERENCE: u64 = 2;
+/// From the moment a client is to connect until it has the answer. The wait for an accept is the largest part of that;
+/// what else is in it makes the promise harder to keep.
+const LONGEST: Duration = Duration::from_millis(100);
+/// How often it is tried. Whatever else wants the processors makes a spread uneven and a wait long, never the contrary.
+const ROUNDS: usize = 4;
+
+fn a_burst_is_shared_evenly(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    for connections in [64, 200] {
+        one_round_is(
+            |spread: &Vec<u64>| spread[3] - spread[0] <= DIFFERENCE,
+            || {
+                let spread = spread(&cluster, Mode::Burst(connections));
+                println!("{suite}: a burst of {connections}: {spread:?}");
+                spread
+            },
+        );
+    }
+    cluster.assert_socket_is_whole();
+}
+
+fn one_after_the_other_goes_round(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    one_round_is(
+        |spread: &Vec<u64>| spread[3] * 4 * 100 <= 1000 * 105,
+        || {
+            let spread = spread(&cluster, Mode::Series);
+            println!("{suite}: one after the other: {spread:?}, max/mean {:.3}", spread[3] as f64 / 250.0);
+            spread
+        },
+    );
+}
+
+fn a_killed_worker_holds_nobody_back(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    nobody_waits(suite, &cluster, "killed", |victim| {
+        Process::of(&cluster, victim.pid).kill();
+    });
+}
+
+fn a_stalled_worker_holds_nobody_back(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    // Longer than what is left of the series: all of it finds a worker that is there and does nothing.
+    cluster.edit("worker@.service", "Service", "WatchdogSec=3s");
+    cluster.reload();
+    nobody_waits(suite, &cluster, "stalled", |victim| {
+        let unit = format!("worker@{}", victim.instance);
+        cluster.systemctl(["kill", "--signal=SIGSTOP", &unit]).assert_success();
+    });
+}
+
+fn a_draining_worker_holds_nobody_back(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    let lost = nobody_waits(suite, &cluster, "draining", |victim| {
+        let unit = format!("worker@{}", victim.instance);
+        cluster.systemctl(["restart", "--no-block", &unit]).assert_success();
+    });
+    assert_eq!(lost, 0, "a drain loses nobody");
+}
+
+/// How many of these connections each of the four workers has, sorted.
+#[track_caller]
+fn spread(cluster: &Cluster, mode: Mode) -> Vec<u64> {
+    let report = cluster.load_unanswered(mode).end();
+    assert!(report.is_clean() && report.ok == mode.connections(), "{report}");
+    assert!(report.answers.len() <= 4, "{report}");
+    let mut spread: Vec<_> = report.answers.iter().map(|answers| answers.count).collect();
+    spread.resize(4, 0);
+    spread.sort_unstable();
+    spread
+}
+
+/// While connections come one after another, this happens to one worker, and nobody waits for it. How many connections
+/// were lost that it had taken and not answered yet.
+#[track_caller]
+fn nobody_waits(suite: Suite, cluster: &Cluster, what: &str, happens: impl Fn(&Worker)) -> u64 {
+    let mut lost = 0;
+    for instance in (1..=4).take(ci_or_full(1, 4)) {
+        one_round_is(
+            |report: &Report| longest(report) <= LONGEST,
+            || {
+                let report = series_in_which(cluster, instance, &happens);
+                let (longest, ended) = (longest(&report), report.failed());
+                println!("{suite}: worker {instance} is {what}: the longest after {longest:?}, {ended} lost");
+                lost += ended;
+                report
+            },
+        );
+    }
+    cluster.assert_socket_is_whole();
+    lost
+}
+
+/// A series of connections in the midst of which this happens to a worker.
+#[track_caller]
+fn series_in_which(cluster: &Cluster, instance: u32, happens: impl Fn(&Worker)) -> Report {
+    let before = cluster.worker(instance);
+    let mut series = cluster.load(Mode::Series);
+    series.until(300);
+    happens(&before);
+    let report = series.end();
+    cluster.until_worker(instance, "to be replaced", |worker| worker.is_ready() && worker.pid != before.pid);
+    assert_only_in_flight(&report);
+    report
+}
+
+fn longest(report: &Report) -> Duration {
+    Duration::from_micros(report.latency.max_us)
+}
+
+/// Of five hundred in a second hardly any is just being answered. Who waited until it gave up is not among them.
+#[track_caller]
+fn assert_only_in_flight(report: &Report) {
+    let ends = [Failure::ResetBeforeAnswer, Failure::EofBeforeAnswer];
+    let in_flight: u64 = ends.iter().map(|failure| report.count(*failure)).sum();
+    assert_eq!(report.failed(), in_flight, "{report}");
+    assert!(in_flight <= 5, "more than were in flight:\n{report}");
+    assert_eq!(report.ok + in_flight, Mode::Series.connections(), "{report}");
+}
+
+/// One of a few rounds is as promised.
+#[track_caller]
+fn one_round_is<T: std::fmt::Debug>(promised: impl Fn(&T) -> bool, mut round: impl FnMut() -> T) {
+    let mut seen = Vec::new();
+    for _ in 0..ROUNDS {
+        let round = round();
+        if promised(&round) {
+            return;
+        }
+        seen.push(round);
+    }
+    panic!("of {ROUNDS} rounds none was as promised: {seen:?}");
+}
