@@ -19,9 +19,13 @@ pub(crate) struct Options {
     quick: bool,
 }
 
-/// Promises that measure milliseconds: no other may run meanwhile.
-const MEASURING: [&str; 3] =
-    ["connections_are_spread", "killed_worker_is_replaced", "orchestrator_is_light_at_rest"];
+/// Promises that measure milliseconds, or need the processors: no other may run meanwhile.
+const MEASURING: [&str; 4] = [
+    "attacks_harm_nobody",
+    "connections_are_spread",
+    "killed_worker_is_replaced",
+    "orchestrator_is_light_at_rest",
+];
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     host::install(&workspace.shell, host::TO_BUILD)?;
@@ -35,6 +39,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     let packages = Packages::build(workspace)?;
     let client = demo::client(workspace)?;
+    let attacker = attacker(workspace)?;
     host::ensure_root()?;
     host::install(&workspace.shell, host::TO_BOOT)?;
 
@@ -43,6 +48,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         shell.push_env("APP_CLUSTER_DEB_OLD", packages.old),
         shell.push_env("APP_CLUSTER_DEB_NEW", packages.new),
         shell.push_env("APP_CLUSTER_CLIENT", client),
+        shell.push_env("APP_CLUSTER_ATTACKER", attacker),
         shell.push_env("APP_CLUSTER_MORTAL_ORCHESTRATOR", mortal_orchestrator(workspace)?),
         shell.push_env("APP_CLUSTER_COUNTS", if options.full { "full" } else { "ci" }),
     ];
@@ -86,6 +92,11 @@ fn test(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     workspace.cargo().args(["test", "--no-run", "--quiet"]).args(&arguments[..runner]).run()?;
     workspace.cargo_as_root().args(["test", "--no-fail-fast"]).args(arguments).run()?;
     Ok(())
+}
+
+fn attacker(workspace: &Workspace) -> Result<PathBuf> {
+    workspace.cargo().args(["build", "--release", "-p", "attacker"]).run()?;
+    Ok(workspace.release("attacker"))
 }
 
 /// Builds the orchestrator that dies where a test says so, and puts it where no other build replaces it.

@@ -48,6 +48,11 @@ pub(crate) fn client() -> PathBuf {
     file("APP_CLUSTER_CLIENT")
 }
 
+/// Clients that mean harm.
+pub(crate) fn attacker() -> PathBuf {
+    file("APP_CLUSTER_ATTACKER")
+}
+
 /// An orchestrator that dies where a test says so.
 pub(crate) fn mortal_orchestrator() -> PathBuf {
     file("APP_CLUSTER_MORTAL_ORCHESTRATOR")

@@ -18,11 +18,14 @@
 //! |---|---|
 //! | `APP_CLUSTER_DEB_OLD`, `APP_CLUSTER_DEB_NEW` | two versions of the package |
 //! | `APP_CLUSTER_CLIENT` | the strict client |
+//! | `APP_CLUSTER_ATTACKER` | the attackers |
 //! | `APP_CLUSTER_MORTAL_ORCHESTRATOR` | the orchestrator with the feature `fault-points` |
 //! | `APP_CLUSTER_COUNTS` | `full` for the promised counts, `ci` for fewer rounds |
 
 mod artifacts;
+mod attack;
 mod background;
+mod board;
 mod cluster;
 mod counts;
 mod disk;
@@ -39,6 +42,7 @@ mod socket;
 mod wire;
 mod workers;
 
+pub use attacker::Attack;
 pub use client::{Failure, Report};
 pub use machine::{Machine, Output, Suite, in_every_suite, wait_for};
 

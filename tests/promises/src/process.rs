@@ -81,6 +81,23 @@ impl Process {
         status_number(&self.directory().join("status"), "VmRSS:").expect("the process runs")
     }
 
+    /// The most resident memory that it had, in kibibytes (`VmHWM`), since that was [forgotten](Self::forget_peak).
+    ///
+    /// # Panics
+    /// When it is gone.
+    #[must_use]
+    pub fn peak_kib(self) -> u64 {
+        status_number(&self.directory().join("status"), "VmHWM:").expect("the process runs")
+    }
+
+    /// From now on the peak is what it has now and will have (proc_pid_clear_refs(5)).
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn forget_peak(self) {
+        fs::write(self.directory().join("clear_refs"), "5").expect("the process runs");
+    }
+
     /// How often its threads have been switched to or away from, and how long they ran, in clock ticks.
     ///
     /// # Panics

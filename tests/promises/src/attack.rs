@@ -1,0 +1,31 @@
+//! Attacks on a cluster.
+
+use std::time::Duration;
+
+use attacker::{Attack, Report};
+use machine::wait_for;
+
+use crate::{Cluster, DEADLINE, artifacts};
+
+impl Cluster {
+    /// Has so many clients attack for so many seconds, looks again and again at what happens, and returns at the end of it.
+    ///
+    /// # Panics
+    /// When the attackers give no report.
+    #[track_caller]
+    pub fn attack(&self, attack: Attack, clients: u64, seconds: u64, mut look: impl FnMut()) -> Report {
+        let deadline = Duration::from_secs(seconds) + DEADLINE;
+        let [name, clients, seconds] = [attack.to_string(), clients.to_string(), seconds.to_string()];
+        let arguments = [&name, "--clients", &clients, "--seconds", &seconds];
+        let mut running = self.spawn_in_network(&artifacts::attacker(), arguments);
+        wait_for("the end of the attack", deadline, || {
+            look();
+            if running.has_ended() { Ok(()) } else { Err(running.text_so_far()) }
+        });
+        let output = running.wait();
+        match serde_json::from_str(output.any_stdout()) {
+            Ok(report) => report,
+            Err(error) => panic!("the attackers gave no report: {error}\n{output}"),
+        }
+    }
+}

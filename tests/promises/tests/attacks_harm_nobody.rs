@@ -1,0 +1,142 @@
+//! Clients that mean harm: nobody else loses a request, no worker dies, and none takes more memory than
+//! docs/worker.md says, or keeps it.
+
+use attacker::Report;
+use promises::{Attack, Cluster, DEADLINE, Mode, Process, Suite, ci_or_full, wait_for};
+
+promises::in_every_suite!(
+    slow_loris,
+    heads_of_a_mebibyte,
+    garbage,
+    half_open_connections,
+    ten_thousand_connects_a_second,
+);
+
+/// Who asks for something meanwhile: some keep their connections, some come anew.
+const LOADS: [Mode; 2] = [Mode::Calm, Mode::Newcomers];
+
+/// How long an attack takes.
+fn seconds() -> u64 {
+    ci_or_full(8, 60)
+}
+
+fn slow_loris(suite: Suite) {
+    let attack = Harm { attack: Attack::SlowLoris, clients: 2000, each_kib: http1(1) };
+    let report = attack.harms_nobody(suite);
+    assert!(report.connected >= attack.clients && report.sent > report.connected * 50, "{report}");
+}
+
+fn heads_of_a_mebibyte(suite: Suite) {
+    let attack = Harm { attack: Attack::HugeHeads, clients: 100, each_kib: http1(64) };
+    let report = attack.harms_nobody(suite);
+    assert!(report.connected >= attack.clients && report.answered * 10 > report.connected * 9, "{report}");
+}
+
+fn garbage(suite: Suite) {
+    // One head at a time is all that any of this garbage brings about.
+    let attack = Harm { attack: Attack::Garbage, clients: 100, each_kib: http2(64, 1) };
+    let report = attack.harms_nobody(suite);
+    assert!(report.connected >= 1000 && report.answered > report.connected / 2, "{report}");
+}
+
+fn half_open_connections(suite: Suite) {
+    let attack = Harm { attack: Attack::HalfOpen, clients: 2000, each_kib: http1(1) };
+    let report = attack.harms_nobody(suite);
+    assert!(report.connected >= attack.clients, "{report}");
+}
+
+fn ten_thousand_connects_a_second(suite: Suite) {
+    let attack = Harm { attack: Attack::Flood, clients: 2000, each_kib: http1(1) };
+    // Whatever else wants the processors slows the attackers down, as it does the workers.
+    let is_hard = (0..3).any(|_| attack.harms_nobody(suite).connected_per_second() >= 3000);
+    assert!(is_hard, "the attackers hardly got the processors");
+}
+
+/// An attack, and what it may cost.
+struct Harm {
+    attack: Attack,
+    clients: u64,
+    /// What a worker may need for each connection.
+    each_kib: u64,
+}
+
+impl Harm {
+    #[track_caller]
+    fn harms_nobody(&self, suite: Suite) -> Report {
+        let attack = self.attack;
+        let cluster = Cluster::installed(suite);
+        let mut loads = LOADS.map(|mode| cluster.load(mode));
+        loads.iter_mut().for_each(|load| load.until(200));
+        let before = cluster.workers();
+        let memory = Memory::of(&cluster);
+
+        let mut connections = 0;
+        let report = cluster.attack(attack, self.clients, seconds(), || {
+            connections = connections.max(cluster.most_connections());
+        });
+
+        println!("{suite}, {attack}: {report}");
+        let (peak, promised) = (memory.peak_kib(), 4 * 1024 + connections * self.each_kib);
+        assert!(peak <= promised, "{peak} KiB for {connections} connections, and {promised} were promised");
+        loads.iter_mut().for_each(|load| load.until_more(200));
+        let after = memory.until_given_back();
+        println!(
+            "{suite}, {attack}: {:?} KiB before, {peak} with {connections} connections ({promised} promised), {after:?} after",
+            memory.before
+        );
+        for (load, mode) in loads.into_iter().zip(LOADS) {
+            let report = load.loses_nothing();
+            let (p99, max) = (report.latency.p99_us, report.latency.max_us);
+            println!(
+                "{suite}, {attack}: {mode:?}: {} answered, 0 lost, p99 {p99} µs, max {max} µs",
+                report.ok
+            );
+        }
+        assert_eq!(cluster.workers(), before, "a worker did not live through it");
+        cluster.assert_socket_is_whole();
+        report
+    }
+}
+
+/// What a connection of HTTP/1.1 may take, by docs/worker.md, whose client sends heads of so many KiB.
+fn http1(head: u64) -> u64 {
+    40 + 4 * head
+}
+
+/// What one of HTTP/2 may take with so many heads at once.
+fn http2(head: u64, heads: u64) -> u64 {
+    40 + 1024 + heads * (5 * head + 64)
+}
+
+/// The resident memory of the four workers.
+struct Memory {
+    processes: Vec<Process>,
+    before: Vec<u64>,
+}
+
+impl Memory {
+    /// From now on.
+    #[track_caller]
+    fn of(cluster: &Cluster) -> Self {
+        let processes: Vec<_> = cluster.pids().values().map(|pid| Process::of(cluster, *pid)).collect();
+        processes.iter().for_each(|process| process.forget_peak());
+        let before = processes.iter().map(|process| process.resident_kib()).collect();
+        Self { processes, before }
+    }
+
+    /// The most that any of them had.
+    fn peak_kib(&self) -> u64 {
+        self.processes.iter().map(|process| process.peak_kib()).max().unwrap_or(0)
+    }
+
+    /// Waits until all of them are nearly as small as they were.
+    #[track_caller]
+    fn until_given_back(&self) -> Vec<u64> {
+        const NEARLY_KIB: u64 = 2 * 1024;
+        wait_for("memory to be given back", DEADLINE, || {
+            let now: Vec<_> = self.processes.iter().map(|process| process.resident_kib()).collect();
+            let is_back = self.before.iter().zip(&now).all(|(before, now)| *now <= before + NEARLY_KIB);
+            if is_back { Ok(now) } else { Err(format!("{now:?} KiB, and before {:?}", self.before)) }
+        })
+    }
+}
