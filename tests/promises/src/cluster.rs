@@ -136,7 +136,13 @@ impl Cluster {
     /// Starts a load.
     #[track_caller]
     pub fn load(&self, mode: Mode) -> Load {
-        let mut load = Load::start(self, mode);
+        self.load_of(mode, mode.connections())
+    }
+
+    /// Starts a load with another number of connections.
+    #[track_caller]
+    pub fn load_of(&self, mode: Mode, connections: u64) -> Load {
+        let mut load = Load::start(self, mode, connections);
         load.until(1);
         load
     }
@@ -144,7 +150,7 @@ impl Cluster {
     /// Starts a load that nobody may be there to answer yet.
     #[track_caller]
     pub fn load_unanswered(&self, mode: Mode) -> Load {
-        Load::start(self, mode)
+        Load::start(self, mode, mode.connections())
     }
 
     /// `systemctl reload app-cluster`, which succeeds.

@@ -103,8 +103,8 @@ pub struct Load {
 impl Load {
     /// Starts a load.
     #[track_caller]
-    pub(crate) fn start(cluster: &Cluster, mode: Mode) -> Self {
-        let connections = mode.connections().to_string();
+    pub(crate) fn start(cluster: &Cluster, mode: Mode, connections: u64) -> Self {
+        let connections = connections.to_string();
         let mut arguments = vec!["--json", "--progress", "50", "--connections", &connections];
         arguments.extend(mode.arguments());
         let running = cluster.spawn_in_network(&artifacts::client(), arguments);

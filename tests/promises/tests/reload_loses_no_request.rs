@@ -7,6 +7,7 @@ use promises::{Cluster, Mode, Suite, ci_or_full, wait_for};
 promises::in_every_suite!(
     whatever_the_clients_do,
     in_every_protocol,
+    a_million_of_each_kind,
     and_returns_when_all_are_replaced_and_ready,
     also_when_a_signal_asks_for_it,
 );
@@ -49,6 +50,44 @@ fn in_every_protocol(suite: Suite) {
         println!("{suite}, {mode:?}: {} answers over {reloads} reloads, 0 lost", report.ok);
         // Nobody stays with a worker that is gone.
         assert!(report.connections >= mode.connections() * reloads, "{report}");
+    }
+}
+
+/// All kinds at once: that is as many rollouts for each of them, and a busy cluster besides.
+fn a_million_of_each_kind(suite: Suite) {
+    let reloads = ci_or_full(2, 20);
+    let requests_of_each_kind = ci_or_full(1_000, 1_000_000);
+    let cluster = Cluster::installed(suite);
+    let modes = Mode::HARD.into_iter().chain(Mode::OTHERS);
+    let mut loads: Vec<_> =
+        modes.map(|mode| (mode, cluster.load_of(mode, ci_or_full(mode.connections(), fair(mode))))).collect();
+    for _ in 0..reloads {
+        let before = cluster.pids();
+        cluster.reload();
+        assert_all_replaced(&before, &cluster.pids());
+    }
+    for (mode, load) in &mut loads {
+        // Of these it is the streams that count.
+        if !matches!(mode, Mode::Events | Mode::WebSockets) {
+            load.until(requests_of_each_kind);
+        }
+    }
+    for (mode, load) in loads {
+        let report = load.loses_nothing();
+        println!("{suite}, {mode:?}: {} answers over {reloads} reloads, 0 lost", report.ok);
+        assert!(report.connections >= mode.connections().min(fair(mode)) * reloads, "{report}");
+    }
+    cluster.assert_socket_is_whole();
+}
+
+/// With so many connections all kinds get about as many answers beside each other.
+fn fair(mode: Mode) -> u64 {
+    match mode {
+        Mode::KeepAlive | Mode::OneRequest => 8,
+        Mode::Pipelined | Mode::Http2 => 2,
+        Mode::WithGaps | Mode::Bodies => 50,
+        Mode::WithLongGaps | Mode::SlowUploads => 500,
+        _ => mode.connections(),
     }
 }
 
