@@ -18,7 +18,7 @@ use crate::{Report, flood, garbage, head};
 pub enum Attack {
     /// Heads of which a byte comes now and then, and never the last one.
     SlowLoris,
-    /// Heads of one mebibyte, each sent as fast as it is taken.
+    /// Heads of one mebibyte, each after a moment sent as fast as it is taken.
     HugeHeads,
     /// Noise, requests with errors in them, and whatever else is no HTTP/1.1 and no HTTP/2.
     Garbage,

@@ -23,11 +23,13 @@ pub(crate) async fn slow(mut connection: Connection, rng: &mut Rng) {
     }
 }
 
-/// A mebibyte of head, in one field or in many; then waits for the server to close.
+/// A mebibyte of head, in one field or in many; then waits for the server to close. Not at once: on one machine with the
+/// server the attackers would take its processors from it by nothing but copying.
 pub(crate) async fn huge(mut connection: Connection, rng: &mut Rng) {
     let line = if rng.bool() { vec![b'a'; 16 * 1024] } else { [&[b'a'; 100], &b"\r\nX-More: "[..]].concat() };
+    let pause = Duration::from_millis(rng.u64(0..=200));
     // It may be refused long before its end.
-    if send_huge(&mut connection, &line).await.is_ok() {
+    if connection.pause(pause).await.is_ok() && send_huge(&mut connection, &line).await.is_ok() {
         connection.until_closed().await;
     }
 }

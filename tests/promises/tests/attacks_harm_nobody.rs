@@ -27,7 +27,7 @@ fn slow_loris(suite: Suite) {
 }
 
 fn heads_of_a_mebibyte(suite: Suite) {
-    let attack = Harm { attack: Attack::HugeHeads, clients: 100, each_kib: http1(64) };
+    let attack = Harm { attack: Attack::HugeHeads, clients: 50, each_kib: http1(64) };
     let report = attack.harms_nobody(suite);
     assert!(report.connected >= attack.clients && report.answered * 10 > report.connected * 9, "{report}");
 }
