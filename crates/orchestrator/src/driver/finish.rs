@@ -57,9 +57,8 @@ impl Driver {
         if running.prepared.is_recorded() {
             let noted = self.history.update(record.id, state, failure, ended);
             self.warn_of_history(noted);
-        } else {
-            self.recycled(&record);
         }
+        self.learn_for_recycling(&record);
         fault::point("ended");
         self.tidy_up(&running, &outcome);
         log_end(&record);

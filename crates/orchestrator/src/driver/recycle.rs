@@ -48,17 +48,19 @@ impl Driver {
         }
     }
 
-    /// A rollout that workers asked for has ended.
-    pub(super) fn recycled(&mut self, record: &api::Rollout) {
-        if record.state == api::RolloutState::Done {
-            self.recycling = Recycling::default();
-            return;
+    /// A rollout has ended. One that came through tells that another may, whoever has asked for it.
+    pub(super) fn learn_for_recycling(&mut self, record: &api::Rollout) {
+        match (record.state, record.kind) {
+            (api::RolloutState::Done, _) => self.recycling = Recycling::default(),
+            (_, api::Kind::Recycle) => {
+                let pause = self.postpone();
+                tracing::warn!(
+                    rollout = record.id,
+                    "workers that still ask to be replaced go on serving, next try in {pause:?}"
+                );
+            }
+            _ => {}
         }
-        let pause = self.postpone();
-        tracing::warn!(
-            rollout = record.id,
-            "workers that still ask to be replaced go on serving, next try in {pause:?}"
-        );
     }
 
     /// The next try has to wait; returns how long.
