@@ -40,7 +40,7 @@ impl Plan {
     pub(super) const QUICK: Self =
         Self { rounds: 1, rollouts: 5, crashes: 3, seconds: "1", rolling: Duration::from_secs(2) };
     pub(super) const FULL: Self =
-        Self { rounds: 5, rollouts: 4, crashes: 4, seconds: "4", rolling: Duration::from_secs(8) };
+        Self { rounds: 3, rollouts: 4, crashes: 4, seconds: "4", rolling: Duration::from_secs(8) };
 }
 
 /// Starts a peer, measures it, and stops it.
