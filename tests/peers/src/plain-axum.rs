@@ -1,7 +1,12 @@
 //! Answers who it is, like the reference worker, and leaves its end to `axum::serve` alone.
 
 use anyhow::{Context, Result};
-use axum::{Router, body::Bytes, http::header::CONTENT_TYPE, routing::get};
+use axum::{
+    Router,
+    body::Bytes,
+    http::header::CONTENT_TYPE,
+    routing::{get, post},
+};
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
 use serde_json::json;
@@ -40,5 +45,5 @@ fn router() -> Result<Router> {
     });
     let who = Bytes::from(serde_json::to_vec(&who).context("failed to write who answers")?);
     let answer = move || async move { ([(CONTENT_TYPE, "application/json")], who) };
-    Ok(Router::new().route("/", get(answer)))
+    Ok(Router::new().route("/", get(answer)).route("/echo", post(|body: Bytes| async { body })))
 }

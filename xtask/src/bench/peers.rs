@@ -1,8 +1,8 @@
 //! app-cluster side by side with what else replaces the workers of a service: the same answer, the same address, the
 //! same machine, one after another and over again, so that whatever drifts meets all of them alike.
 //!
-//! `kit` is what the machine needs for it, `peer` who they are, `serving` one that runs, `visit` what is measured of each in one go, `measured`
-//! what has come together, `report` how it is told.
+//! `kit` is what the machine needs for it, `peer` who they are, `serving` one that runs, `visit` what is measured of each
+//! in one go, `turns` what is measured of two at a time, `measured` what has come together, `report` how it is told.
 
 mod crash;
 mod kit;
@@ -13,6 +13,7 @@ mod plain;
 mod report;
 mod serving;
 mod spread;
+mod turns;
 mod visit;
 
 use std::{path::Path, time::Duration};
@@ -20,15 +21,25 @@ use std::{path::Path, time::Duration};
 use anyhow::{Context, Result};
 
 pub(super) use self::kit::Kit;
-use self::{measured::Measured, peer::PEERS, serving::WORKERS, visit::Plan};
+use self::{
+    load::Client,
+    measured::Measured,
+    peer::PEERS,
+    serving::WORKERS,
+    turns::{AsShipped, Throughput},
+    visit::Plan,
+};
 use super::{Findings, cluster::Cluster};
 
 pub(super) fn run(cluster: &Cluster, client: &Path, kit: &Kit, quick: bool) -> Result<Findings> {
     let plan = if quick { Plan::QUICK } else { Plan::FULL };
     kit.unpack(cluster)?;
+    let client = Client { machine: &cluster.machine, program: client };
+    let as_shipped = AsShipped::measure(cluster, &client, &plan)?;
     cluster.resize(u32::try_from(WORKERS)?, Duration::ZERO)?;
     // What serves on the address in the meantime is what is measured.
     cluster.machine.systemctl(["stop", "app-cluster.target"]).into_success()?;
+    let throughput = Throughput::measure(cluster, &client, &plan)?;
 
     let mut measured: Vec<Measured> = PEERS.iter().map(|_| Measured::default()).collect();
     for round in 0..plan.rounds {
@@ -37,9 +48,10 @@ pub(super) fn run(cluster: &Cluster, client: &Path, kit: &Kit, quick: bool) -> R
             let who = (round + turn) % PEERS.len();
             let peer = &PEERS[who];
             eprintln!("xtask: round {} of {}: {}", round + 1, plan.rounds, peer.name);
-            visit::visit(cluster, client, peer, &plan, &mut measured[who])
+            visit::visit(cluster, &client, peer, &plan, &mut measured[who])
                 .with_context(|| format!("failed to measure {}", peer.name))?;
         }
     }
-    report::findings(&plan, &measured, &kit.versions(cluster)?)
+    let in_turns = [throughput.sentence()?, as_shipped.sentence()?];
+    report::findings(&plan, &measured, &in_turns, &kit.versions(cluster)?)
 }

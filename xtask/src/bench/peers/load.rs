@@ -15,12 +15,22 @@ const CONNECTIONS: &str = "32";
 const TIMEOUT: &str = "2";
 
 /// The ways in which clients behave while workers are replaced, and the arguments for that.
-pub(super) const MODES: [(&str, &[&str]); 4] = [
+pub(super) const MODES: [(&str, &[&str]); 8] = [
     ("no pause", &[]),
     ("pause 0–20 ms", &["--gap", "0-20"]),
     ("pause 0–200 ms", &["--gap", "0-200"]),
     ("one request each", &["--one-request"]),
+    (PIPELINED, &["--speak", "pipeline"]),
+    ("bodies", &["--post", "--gap", "0-20"]),
+    ("slow uploads", &["--post-slowly"]),
+    (HTTP2, &["--speak", "http2", "--connections", "4"]),
 ];
+
+/// Requests that are sent before the first answer is read.
+pub(super) const PIPELINED: &str = "pipelined";
+
+/// HTTP/2 without TLS, and with prior knowledge.
+pub(super) const HTTP2: &str = "HTTP/2";
 
 /// The client and the machine whose network it is in.
 pub(super) struct Client<'a> {

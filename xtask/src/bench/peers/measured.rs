@@ -45,8 +45,9 @@ impl Losses {
         self.rollouts += rollouts;
     }
 
-    pub(super) fn per_rollout(&self) -> f64 {
-        self.lost as f64 / f64::from(self.rollouts.max(1))
+    /// None in a mode that the peer does not speak.
+    pub(super) fn per_rollout(&self) -> Option<f64> {
+        (self.rollouts > 0).then(|| self.lost as f64 / f64::from(self.rollouts))
     }
 }
 
@@ -57,6 +58,11 @@ pub(super) struct Latencies(Vec<Latency>);
 impl Latencies {
     pub(super) fn add(&mut self, report: &Report) {
         self.0.push(report.latency);
+    }
+
+    /// How many rounds there were.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// The median round's, in milliseconds.

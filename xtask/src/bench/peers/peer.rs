@@ -1,5 +1,6 @@
 //! Who is measured, and how each of them is started, looked at and rolled.
 
+use super::load::{HTTP2, PIPELINED};
 use crate::bench::cluster::SERVICE;
 
 /// One way to replace workers.
@@ -15,6 +16,8 @@ pub(super) struct Peer {
     pub(super) rollout: &'static str,
     /// Shows people how things stand, as a line of sh.
     pub(super) status: Option<&'static str>,
+    /// The modes of [`MODES`](super::load::MODES) that it does not speak.
+    pub(super) silent: &'static [&'static str],
     /// How it is set up.
     pub(super) settings: &'static str,
 }
@@ -29,26 +32,8 @@ pub(super) enum Workers {
 
 /// All of them, ourselves first: everything is compared to that.
 pub(super) const PEERS: [Peer; 5] = [
-    Peer {
-        name: "app-cluster",
-        unit: "app-cluster.target",
-        workers: Workers::Units("worker@*.service"),
-        supervisor: Some(SERVICE),
-        rollout: "systemctl reload app-cluster",
-        status: Some("app-cluster status"),
-        settings: "the package with its reference worker; `settle = \"0ms\"`, since others do not wait either (the default \
-            is 2 s for each worker); `systemctl reload app-cluster`",
-    },
-    Peer {
-        name: "plain axum",
-        unit: "plain.target",
-        workers: Workers::Units("plain@*.service"),
-        supervisor: None,
-        rollout: "for n in 1 2 3 4; do systemctl restart plain@$n || exit; done",
-        status: Some("systemctl status 'plain@*'"),
-        settings: "`axum::serve` `with_graceful_shutdown` on tokio's current_thread runtime in the package's own units, \
-            without the watchdog; `systemctl restart plain@N`, one after another",
-    },
+    OURS,
+    AXUM,
     Peer {
         name: "PM2",
         unit: "pm2.service",
@@ -56,6 +41,7 @@ pub(super) const PEERS: [Peer; 5] = [
         supervisor: Some("pm2.service"),
         rollout: "PM2_HOME=/var/lib/pm2 /opt/npm/node_modules/.bin/pm2 reload peer",
         status: Some("PM2_HOME=/var/lib/pm2 /opt/npm/node_modules/.bin/pm2 list"),
+        silent: &[HTTP2],
         settings: "cluster mode, `wait_ready`, 10 s for that, else its defaults; at SIGINT the server calls `close()` and \
             `closeIdleConnections()`; `pm2 reload`, which takes two at a time and kills after 1.6 s",
     },
@@ -66,6 +52,7 @@ pub(super) const PEERS: [Peer; 5] = [
         supervisor: Some("node-cluster.service"),
         rollout: "systemctl reload node-cluster",
         status: None,
+        silent: &[HTTP2],
         settings: "the usual loop at SIGUSR2: fork, when the new one listens SIGTERM to an old one, next; the same server as \
             under PM2, which ends itself after 1.6 s",
     },
@@ -76,6 +63,33 @@ pub(super) const PEERS: [Peer; 5] = [
         supervisor: Some("gunicorn.service"),
         rollout: "systemctl reload gunicorn",
         status: None,
+        silent: &[PIPELINED, HTTP2],
         settings: "gthread with 4 threads, else its defaults, in the unit of its documentation; HUP",
     },
 ];
+
+/// What is measured.
+pub(super) const OURS: Peer = Peer {
+    name: "app-cluster",
+    unit: "app-cluster.target",
+    workers: Workers::Units("worker@*.service"),
+    supervisor: Some(SERVICE),
+    rollout: "systemctl reload app-cluster",
+    status: Some("app-cluster status"),
+    silent: &[],
+    settings: "the package with its reference worker; `settle = \"0ms\"`, since others do not wait either (the default \
+        is 2 s for each worker); `systemctl reload app-cluster`",
+};
+
+/// What a worker would be without the library.
+pub(super) const AXUM: Peer = Peer {
+    name: "plain axum",
+    unit: "plain.target",
+    workers: Workers::Units("plain@*.service"),
+    supervisor: None,
+    rollout: "for n in 1 2 3 4; do systemctl restart plain@$n || exit; done",
+    status: Some("systemctl status 'plain@*'"),
+    silent: &[],
+    settings: "`axum::serve` `with_graceful_shutdown` on tokio's current_thread runtime in the package's own units, \
+        without the watchdog; `systemctl restart plain@N`, one after another",
+};

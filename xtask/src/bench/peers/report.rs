@@ -16,11 +16,19 @@ use crate::bench::{
     trend::median,
 };
 
-pub(super) fn findings(plan: &Plan, measured: &[Measured], versions: &str) -> Result<Findings> {
+pub(super) fn findings(
+    plan: &Plan,
+    measured: &[Measured],
+    in_turns: &[String],
+    versions: &str,
+) -> Result<Findings> {
     let header: Vec<&str> = std::iter::once("").chain(PEERS.iter().map(|peer| peer.name)).collect();
     let mut text = introduction(plan, versions)?;
     text += &markdown(&header, &rows(measured));
     text.push('\n');
+    for sentence in in_turns {
+        writeln!(text, "{}\n", wrapped(sentence, ""))?;
+    }
     text += EXPLANATION;
     Ok(Findings { text, broken: broken(measured) })
 }
@@ -44,23 +52,23 @@ fn introduction(plan: &Plan, versions: &str) -> Result<String> {
         if plan.rounds == 1 { "once".to_owned() } else { format!("{} times over", plan.rounds) },
     );
     for peer in &PEERS {
-        writeln!(text, "{}", wrapped(&format!("- **{}**: {}.", peer.name, peer.settings)))?;
+        writeln!(text, "{}", wrapped(&format!("- **{}**: {}.", peer.name, peer.settings), "  "))?;
     }
     text.push('\n');
     Ok(text)
 }
 
-/// An item of a list, in lines as long as those of the other documents.
-fn wrapped(item: &str) -> String {
+/// Text in lines as long as those of the other documents, all but the first of them indented.
+fn wrapped(item: &str, indent: &str) -> String {
     let mut text = String::new();
     let mut width = 0;
     for word in item.split(' ') {
         let length = word.chars().count();
         if width + 1 + length > 120 {
-            text += "\n ";
-            width = 1;
-        }
-        if width > 0 {
+            text.push('\n');
+            text += indent;
+            width = indent.len();
+        } else if width > 0 {
             text.push(' ');
             width += 1;
         }
@@ -85,7 +93,7 @@ fn rows(measured: &[Measured]) -> Vec<Vec<String>> {
     });
     for (place, (mode, _)) in MODES.iter().enumerate() {
         let what = format!("**lost in a rollout**, {mode}");
-        rows.plain(&what, |of| few(of.losses[place].per_rollout()));
+        rows.plain(&what, |of| shown(of.losses[place].per_rollout().map(few)));
         rows.plain("of so many requests in all", |of| grouped(of.losses[place].sent));
     }
     rows.compared("rollout of idle workers, ms", 0, |of| median_millis(&of.rollouts));
@@ -167,9 +175,11 @@ requests that were lost have no time. In rollouts: while one follows the other. 
 between two requests, mean of all rollouts; the client counts as lost what was sent and not answered whole within 2 s, and
 never what the server closed while it was idle. A rollout has ended when its command has and all workers are other
 processes. Crash: SIGKILL for a worker while connections are always waiting; hung is what only the client's 2 s ended, cut is
-every other loss. Connections by worker, most first, in the median round; the 64 stay open until all are answered. Memory is
-Pss (/proc/PID/smaps_rollup) after the load; plain axum has no supervisor beside systemd. The status commands are
-`app-cluster status`, `systemctl status 'plain@*'` and `pm2 list`.
+every other loss. Bodies have up to 4 KB and are echoed, with a pause of 0–20 ms; slow uploads come in four pieces; HTTP/2
+has 32 requests at once on each of 4 connections, and a worker of app-cluster takes up to 2 s to take leave of each. A dash
+stands for what a peer does not do. Connections by worker, most first, in the median round; the 64 stay open until all are
+answered. Memory is Pss (/proc/PID/smaps_rollup) after the load; plain axum has no supervisor beside systemd. The status
+commands are `app-cluster status`, `systemctl status 'plain@*'` and `pm2 list`.
 ";
 
 #[cfg(test)]
@@ -179,10 +189,10 @@ mod tests {
     #[test]
     fn a_long_item_goes_on_below_its_first_word() {
         let words = "word ".repeat(50);
-        let text = wrapped(&format!("- {}", words.trim_end()));
+        let text = wrapped(&format!("- {}", words.trim_end()), "  ");
         assert!(text.lines().all(|line| line.len() <= 120) && text.lines().count() == 3, "{text}");
         assert!(text.lines().skip(1).all(|line| line.starts_with("  word")), "{text}");
-        assert_eq!(wrapped("- short"), "- short");
+        assert_eq!(wrapped("- short", "  "), "- short");
     }
 
     #[test]

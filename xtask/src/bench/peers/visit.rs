@@ -1,9 +1,6 @@
 //! All that is measured of one peer in one go.
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use client::Report;
@@ -29,6 +26,8 @@ pub(super) struct Plan {
     pub(super) crashes: usize,
     /// For how long throughput, and latency, is measured, in seconds.
     pub(super) seconds: &'static str,
+    /// How often two take turns, where a ratio is promised.
+    pub(super) turns: usize,
     /// For at least how long rollouts follow one another while latency is measured.
     pub(super) rolling: Duration,
 }
@@ -38,26 +37,25 @@ pub(super) const RATE: &str = "1000";
 
 impl Plan {
     pub(super) const QUICK: Self =
-        Self { rounds: 1, rollouts: 5, crashes: 3, seconds: "1", rolling: Duration::from_secs(2) };
+        Self { rounds: 1, rollouts: 5, crashes: 3, seconds: "1", turns: 2, rolling: Duration::from_secs(2) };
     pub(super) const FULL: Self =
-        Self { rounds: 3, rollouts: 4, crashes: 4, seconds: "4", rolling: Duration::from_secs(8) };
+        Self { rounds: 3, rollouts: 4, crashes: 4, seconds: "4", turns: 8, rolling: Duration::from_secs(8) };
 }
 
 /// Starts a peer, measures it, and stops it.
 pub(super) fn visit(
     cluster: &Cluster,
-    client: &Path,
+    client: &Client<'_>,
     peer: &Peer,
     plan: &Plan,
     measured: &mut Measured,
 ) -> Result<()> {
-    let client = Client { machine: &cluster.machine, program: client };
     let serving = Serving::start(cluster, peer)?;
-    warm_up(&client, plan)?;
-    at_rest(&serving, &client, plan, measured)?;
-    rollouts(&serving, &client, plan, measured)?;
+    warm_up(client, plan)?;
+    at_rest(&serving, client, plan, measured)?;
+    rollouts(&serving, client, plan, measured)?;
     for place in 0..plan.crashes {
-        measured.crashes.push(crash(&serving, &client, place)?);
+        measured.crashes.push(crash(&serving, client, place)?);
     }
     serving.until_complete()?;
     serving.stop()
@@ -105,7 +103,10 @@ fn rollouts(serving: &Serving<'_>, client: &Client<'_>, plan: &Plan, measured: &
     for _ in 0..plan.rollouts {
         measured.rollouts.push(serving.rollout()?);
     }
-    for (losses, (_, mode)) in measured.losses.iter_mut().zip(MODES) {
+    for (losses, (name, mode)) in measured.losses.iter_mut().zip(MODES) {
+        if serving.peer.silent.contains(&name) {
+            continue;
+        }
         let load = client.start(mode)?;
         for _ in 0..plan.rollouts {
             serving.rollout()?;
@@ -121,7 +122,7 @@ fn rollouts(serving: &Serving<'_>, client: &Client<'_>, plan: &Plan, measured: &
     Ok(())
 }
 
-fn per_second(report: &Report) -> f64 {
+pub(super) fn per_second(report: &Report) -> f64 {
     report.ok as f64 * 1e3 / report.took_ms.max(1) as f64
 }
 

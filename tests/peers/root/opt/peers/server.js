@@ -11,6 +11,12 @@ const body = JSON.stringify({
 });
 
 const server = http.createServer((request, response) => {
+  if (request.method === 'POST') {
+    const pieces = [];
+    request.on('data', (piece) => pieces.push(piece));
+    request.on('end', () => response.end(Buffer.concat(pieces)));
+    return;
+  }
   response.setHeader('Content-Type', 'application/json');
   response.end(body);
 });
