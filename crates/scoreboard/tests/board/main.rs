@@ -1,34 +1,14 @@
-//! The board as its users see it: workers, which are other processes where it matters, and readers.
+//! The board as its users see it: a worker, and readers.
+//!
+//! No test here may start a process: until such a child executes its program it has what this one had open, and a slot
+//! that another test has given up meanwhile stays taken.
 
+mod claims;
+#[path = "../common/mod.rs"]
+mod common;
 mod counting;
 mod damage;
-mod full;
 mod layout;
-mod other_process;
-mod processes;
 mod seats;
 
-use std::path::{Path, PathBuf};
-
-use scoreboard::{Board, Error, Instance, Reader, Slot, Snapshot};
-use tempfile::TempDir;
-
-fn instance(number: u32) -> Instance {
-    Instance::new(number).expect("the board has room for it")
-}
-
-/// A directory for a board that is not there yet.
-fn place() -> (TempDir, PathBuf) {
-    let dir = tempfile::tempdir().expect("there is room for a directory");
-    let path = dir.path().join("board.v1");
-    (dir, path)
-}
-
-fn claim(path: &Path, number: u32, release: &str) -> Result<Slot, Error> {
-    Board::open(path)?.claim(instance(number), release)
-}
-
-fn read(path: &Path, number: u32) -> Option<Snapshot> {
-    let reader = Reader::open(path).expect("the board can be opened");
-    reader.read(instance(number)).expect("the slot can be read")
-}
+use common::{claim, instance, place, read};

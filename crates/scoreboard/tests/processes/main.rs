@@ -1,15 +1,18 @@
 //! Several processes on one board.
 
+#[path = "../common/mod.rs"]
+mod common;
+mod full;
+mod other_process;
+
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
-use std::sync::Barrier;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use scoreboard::{Error, Reader};
 
-use crate::other_process::OtherProcess;
-use crate::{claim, instance, place, read};
+use self::common::{claim, instance, place, read};
+use self::other_process::OtherProcess;
 
 #[test]
 fn the_last_figures_of_a_killed_process_stay_readable_and_its_successor_begins_at_zero() {
@@ -50,20 +53,6 @@ fn anybody_may_read_what_a_strict_worker_has_created() {
 }
 
 #[test]
-fn a_slot_is_taken_by_this_process_too() {
-    let (_dir, path) = place();
-    let slot = claim(&path, 1, "1").unwrap();
-    let clone = slot.clone();
-    drop(slot);
-    assert!(matches!(claim(&path, 1, "1").unwrap_err(), Error::Taken { .. }));
-    let connection = clone.accepted();
-    drop(clone);
-    assert!(matches!(claim(&path, 1, "1").unwrap_err(), Error::Taken { .. }), "a connection counts on it");
-    drop(connection);
-    assert!(claim(&path, 1, "1").is_ok());
-}
-
-#[test]
 fn processes_that_create_the_board_at_once_all_get_their_slots() {
     let (_dir, path) = place();
     let others: Vec<_> = (1..=8).map(|number| OtherProcess::begin("hold", &path, number)).collect();
@@ -72,30 +61,6 @@ fn processes_that_create_the_board_at_once_all_get_their_slots() {
     assert!(all.iter().all(|snapshot| snapshot.is_alive && snapshot.record.counters.accepts == 3));
     let pids: Vec<_> = all.iter().map(|snapshot| snapshot.record.identity.pid).collect();
     assert_eq!(pids, others.iter().map(OtherProcess::pid).collect::<Vec<_>>());
-}
-
-#[test]
-fn of_many_that_claim_a_slot_at_once_one_gets_it() {
-    let (_dir, path) = place();
-    for round in 0..20 {
-        let start = Barrier::new(16);
-        let claims: Vec<_> = thread::scope(|scope| {
-            let claimant = |number: u32| {
-                let (start, path) = (&start, &path);
-                move || {
-                    start.wait();
-                    claim(path, 1 + number / 4, "1")
-                }
-            };
-            let threads: Vec<_> = (0..16).map(|number| scope.spawn(claimant(number))).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-        });
-        let mut taken: Vec<_> = claims.iter().flatten().map(|slot| slot.instance().number()).collect();
-        taken.sort_unstable();
-        assert_eq!(taken, [1, 2, 3, 4], "round {round}");
-        let refused = claims.iter().filter(|claim| matches!(claim, Err(Error::Taken { .. }))).count();
-        assert_eq!(refused, 12, "round {round}");
-    }
 }
 
 #[test]
