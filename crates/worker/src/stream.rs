@@ -15,6 +15,10 @@ use crate::exchange::Exchange;
 use crate::half_closed::HalfClosed;
 use crate::websocket::Goodbye;
 
+/// Up to so many bytes are cheaper to copy than to hand over in pieces: writev(2) takes the way of files through the
+/// kernel, send(2) that of sockets.
+const SMALL: usize = 1024;
+
 /// A TCP connection that can be handed from one HTTP conversation to the next.
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -158,6 +162,16 @@ impl Stream {
     }
 }
 
+/// All slices one after another, if they fit.
+fn gathered<'a>(slices: &[IoSlice<'_>], buffer: &'a mut [u8; SMALL]) -> Option<&'a [u8]> {
+    let mut length = 0;
+    for slice in slices {
+        buffer.get_mut(length..length + slice.len())?.copy_from_slice(slice);
+        length += slice.len();
+    }
+    Some(&buffer[..length])
+}
+
 impl AsyncRead for Stream {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -210,9 +224,15 @@ impl AsyncWrite for Stream {
             let first = slices.iter().find(|slice| !slice.is_empty());
             return self.poll_write(context, first.map_or(&[], |slice| slice));
         }
-        let sent = Pin::new(&mut self.tcp).poll_write_vectored(context, slices);
-        self.note_progress(&sent);
-        sent
+        let mut small = [0; SMALL];
+        match gathered(slices, &mut small) {
+            Some(bytes) => self.poll_send(context, bytes),
+            None => {
+                let sent = Pin::new(&mut self.tcp).poll_write_vectored(context, slices);
+                self.note_progress(&sent);
+                sent
+            }
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -233,5 +253,24 @@ impl AsyncWrite for Stream {
             true => Pin::new(&mut self.tcp).poll_shutdown(context),
             false => Poll::Ready(Ok(())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn little_is_gathered_and_much_is_left_in_pieces() {
+        let mut buffer = [0; SMALL];
+        let gathered = |slices: &[&[u8]], buffer: &mut _| {
+            let slices: Vec<_> = slices.iter().copied().map(IoSlice::new).collect();
+            gathered(&slices, buffer).map(<[u8]>::to_vec)
+        };
+        assert_eq!(gathered(&[b"head", b"", b"body"], &mut buffer), Some(b"headbody".to_vec()));
+        assert_eq!(gathered(&[], &mut buffer), Some(vec![]));
+        let body = [b'x'; SMALL];
+        assert_eq!(gathered(&[b"", &body], &mut buffer), Some(body.to_vec()));
+        assert_eq!(gathered(&[b"h", &body], &mut buffer), None);
     }
 }
