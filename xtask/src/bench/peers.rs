@@ -2,7 +2,8 @@
 //! same machine, one after another and over again, so that whatever drifts meets all of them alike.
 //!
 //! `kit` is what the machine needs for it, `peer` who they are, `serving` one that runs, `visit` what is measured of each
-//! in one go, `turns` what is measured of two at a time, `measured` what has come together, `report` how it is told.
+//! in one go, `turns` what is measured of two at a time, `sandbox` what that costs, `measured` what has come together,
+//! `report` how it is told.
 
 mod crash;
 mod kit;
@@ -11,6 +12,7 @@ mod measured;
 mod peer;
 mod plain;
 mod report;
+mod sandbox;
 mod serving;
 mod spread;
 mod turns;
@@ -24,7 +26,8 @@ pub(super) use self::kit::Kit;
 use self::{
     load::Client,
     measured::Measured,
-    peer::PEERS,
+    peer::{OURS, PEERS},
+    sandbox::Sandbox,
     serving::WORKERS,
     turns::{AsShipped, Throughput},
     visit::Plan,
@@ -34,12 +37,13 @@ use super::{Findings, cluster::Cluster};
 pub(super) fn run(cluster: &Cluster, client: &Path, kit: &Kit, quick: bool) -> Result<Findings> {
     let plan = if quick { Plan::QUICK } else { Plan::FULL };
     kit.unpack(cluster)?;
-    let client = Client { machine: &cluster.machine, program: client };
+    let client = Client { machine: &cluster.machine, program: client, address: OURS.address };
     let as_shipped = AsShipped::measure(cluster, &client, &plan)?;
+    let throughput = Throughput::measure(cluster, &client, &plan)?;
     cluster.resize(u32::try_from(WORKERS)?, Duration::ZERO)?;
     // What serves on the address in the meantime is what is measured.
     cluster.machine.systemctl(["stop", "app-cluster.target"]).into_success()?;
-    let throughput = Throughput::measure(cluster, &client, &plan)?;
+    let sandbox = Sandbox::measure(cluster, &client, &plan)?;
 
     let mut measured: Vec<Measured> = PEERS.iter().map(|_| Measured::default()).collect();
     for round in 0..plan.rounds {
@@ -48,10 +52,10 @@ pub(super) fn run(cluster: &Cluster, client: &Path, kit: &Kit, quick: bool) -> R
             let who = (round + turn) % PEERS.len();
             let peer = &PEERS[who];
             eprintln!("xtask: round {} of {}: {}", round + 1, plan.rounds, peer.name);
-            visit::visit(cluster, &client, peer, &plan, &mut measured[who])
+            visit::visit(cluster, &client.of(peer), peer, &plan, &mut measured[who])
                 .with_context(|| format!("failed to measure {}", peer.name))?;
         }
     }
-    let in_turns = [throughput.sentence()?, as_shipped.sentence()?];
+    let in_turns = [throughput.sentence()?, as_shipped.sentence()?, sandbox.sentence()?];
     report::findings(&plan, &measured, &in_turns, &kit.versions(cluster)?)
 }

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use client::{Failure, Report};
 use machine::{Machine, Running};
 
+use super::peer::Peer;
 use crate::demo;
 
 /// How many connections are open at once, whatever they do.
@@ -32,22 +33,41 @@ pub(super) const PIPELINED: &str = "pipelined";
 /// HTTP/2 without TLS, and with prior knowledge.
 pub(super) const HTTP2: &str = "HTTP/2";
 
-/// The client and the machine whose network it is in.
+/// The client, the machine whose network it is in, and whom it asks there.
+#[derive(Clone, Copy)]
 pub(super) struct Client<'a> {
     pub(super) machine: &'a Machine,
     pub(super) program: &'a Path,
+    pub(super) address: &'static str,
 }
 
-impl Client<'_> {
+impl<'a> Client<'a> {
+    /// One that asks another peer.
+    pub(super) fn of(self, peer: &Peer) -> Self {
+        Self { address: peer.address, ..self }
+    }
+
     /// Starts load and waits until it flows.
-    pub(super) fn start(&self, arguments: &[&str]) -> Result<Running> {
-        demo::start(self.machine, self.program, &with_defaults(arguments))
+    pub(super) fn start(&self, arguments: &[&'a str]) -> Result<Running> {
+        demo::start(self.machine, self.program, &self.with_defaults(arguments))
     }
 
     /// Runs to the client's own end.
-    pub(super) fn run(&self, arguments: &[&str]) -> Result<Report> {
-        let arguments = [&with_defaults(arguments)[..], &["--json"]].concat();
+    pub(super) fn run(&self, arguments: &[&'a str]) -> Result<Report> {
+        let arguments = [&self.with_defaults(arguments)[..], &["--json"]].concat();
         report(self.machine.spawn_in_network(self.program, &arguments).wait())
+    }
+
+    fn with_defaults(&self, arguments: &[&'a str]) -> Vec<&'a str> {
+        let mut all = arguments.to_vec();
+        for (name, value) in
+            [("--addr", self.address), ("--connections", CONNECTIONS), ("--timeout", TIMEOUT)]
+        {
+            if !all.contains(&name) {
+                all.extend([name, value]);
+            }
+        }
+        all
     }
 }
 
@@ -67,16 +87,6 @@ fn report(output: machine::Output) -> Result<Report> {
     // Not the peer's fault, so it must not be counted as that.
     ensure!(report.count(Failure::ConnectOther) == 0, "the client could not open connections:\n{report}");
     Ok(report)
-}
-
-fn with_defaults<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
-    let mut all = arguments.to_vec();
-    for (name, value) in [("--connections", CONNECTIONS), ("--timeout", TIMEOUT)] {
-        if !all.contains(&name) {
-            all.extend([name, value]);
-        }
-    }
-    all
 }
 
 #[cfg(test)]

@@ -45,9 +45,14 @@ impl Losses {
         self.rollouts += rollouts;
     }
 
-    /// None in a mode that the peer does not speak.
+    /// `None` in a mode that the peer does not speak.
     pub(super) fn per_rollout(&self) -> Option<f64> {
         (self.rollouts > 0).then(|| self.lost as f64 / f64::from(self.rollouts))
+    }
+
+    /// `None` in a mode that the peer does not speak.
+    pub(super) fn requests(&self) -> Option<u64> {
+        (self.rollouts > 0).then_some(self.sent)
     }
 }
 
@@ -58,11 +63,6 @@ pub(super) struct Latencies(Vec<Latency>);
 impl Latencies {
     pub(super) fn add(&mut self, report: &Report) {
         self.0.push(report.latency);
-    }
-
-    /// How many rounds there were.
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
     }
 
     /// The median round's, in milliseconds.

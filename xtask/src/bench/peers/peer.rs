@@ -1,12 +1,17 @@
 //! Who is measured, and how each of them is started, looked at and rolled.
 
-use super::load::{HTTP2, PIPELINED};
+use super::{
+    load::{HTTP2, PIPELINED},
+    plain,
+};
 use crate::bench::cluster::SERVICE;
 
 /// One way to replace workers.
 pub(super) struct Peer {
     /// The head of its column.
     pub(super) name: &'static str,
+    /// Where it listens.
+    pub(super) address: &'static str,
     /// Starts and stops all of it.
     pub(super) unit: &'static str,
     pub(super) workers: Workers,
@@ -30,12 +35,16 @@ pub(super) enum Workers {
     Children,
 }
 
+/// Where all of them listen that do not run beside each other.
+const ADDRESS: &str = "127.0.0.1:8080";
+
 /// All of them, ourselves first: everything is compared to that.
 pub(super) const PEERS: [Peer; 5] = [
     OURS,
     AXUM,
     Peer {
         name: "PM2",
+        address: ADDRESS,
         unit: "pm2.service",
         workers: Workers::Children,
         supervisor: Some("pm2.service"),
@@ -47,6 +56,7 @@ pub(super) const PEERS: [Peer; 5] = [
     },
     Peer {
         name: "Node cluster",
+        address: ADDRESS,
         unit: "node-cluster.service",
         workers: Workers::Children,
         supervisor: Some("node-cluster.service"),
@@ -58,6 +68,7 @@ pub(super) const PEERS: [Peer; 5] = [
     },
     Peer {
         name: "gunicorn",
+        address: ADDRESS,
         unit: "gunicorn.service",
         workers: Workers::Children,
         supervisor: Some("gunicorn.service"),
@@ -71,6 +82,7 @@ pub(super) const PEERS: [Peer; 5] = [
 /// What is measured.
 pub(super) const OURS: Peer = Peer {
     name: "app-cluster",
+    address: ADDRESS,
     unit: "app-cluster.target",
     workers: Workers::Units("worker@*.service"),
     supervisor: Some(SERVICE),
@@ -84,6 +96,7 @@ pub(super) const OURS: Peer = Peer {
 /// What a worker would be without the library.
 pub(super) const AXUM: Peer = Peer {
     name: "plain axum",
+    address: plain::ADDRESS,
     unit: "plain.target",
     workers: Workers::Units("plain@*.service"),
     supervisor: None,

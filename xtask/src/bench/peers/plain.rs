@@ -7,6 +7,9 @@ use anyhow::{Context, Result, ensure};
 /// Where its program is.
 pub(super) const PROGRAM: &str = "/opt/peers/plain-axum";
 
+/// Where it listens: beside app-cluster, for the two of them take turns.
+pub(super) const ADDRESS: &str = "127.0.0.1:8081";
+
 /// What is different in `plain@.service`.
 const WORKER: [(&str, &str); 5] = [
     ("PartOf=app-cluster.target\n", "PartOf=plain.target\n"),
@@ -21,7 +24,8 @@ const WORKER: [(&str, &str); 5] = [
 ];
 
 /// What is different in `plain.socket`.
-const SOCKET: [(&str, &str); 2] = [
+const SOCKET: [(&str, &str); 3] = [
+    ("ListenStream=127.0.0.1:8080\n", "ListenStream=127.0.0.1:8081\n"),
     ("PartOf=app-cluster.target\n", "PartOf=plain.target\n"),
     ("Service=app-cluster.service\n", "Service=plain@1.service\n"),
 ];
@@ -60,6 +64,7 @@ mod tests {
     fn the_units_have_what_is_replaced() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let [(_, worker), (_, socket), _] = units(root).unwrap();
+        assert!(socket.contains(&format!("\nListenStream={ADDRESS}\n")), "{socket}");
         for unit in [worker, socket] {
             let left =
                 unit.lines().filter(|line| !line.starts_with(['#', 'D']) && line.contains("app-cluster"));

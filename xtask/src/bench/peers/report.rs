@@ -46,7 +46,7 @@ fn broken(measured: &[Measured]) -> Vec<String> {
 fn introduction(plan: &Plan, versions: &str) -> Result<String> {
     let mut text = format!(
         "{versions}\n\n\
-        4 workers each, answering `GET /` with the same few bytes of JSON on 127.0.0.1:8080. Started, measured and\n\
+        4 workers each, answering `GET /` with the same few bytes of JSON on a port of 127.0.0.1. Started, measured and\n\
         stopped one after another, {}; medians, and in brackets the ratio to app-cluster. The client is the strict one of the\n\
         tests: it never tries again. It shares the machine with what it measures.\n\n",
         if plan.rounds == 1 { "once".to_owned() } else { format!("{} times over", plan.rounds) },
@@ -94,7 +94,7 @@ fn rows(measured: &[Measured]) -> Vec<Vec<String>> {
     for (place, (mode, _)) in MODES.iter().enumerate() {
         let what = format!("**lost in a rollout**, {mode}");
         rows.plain(&what, |of| shown(of.losses[place].per_rollout().map(few)));
-        rows.plain("of so many requests in all", |of| grouped(of.losses[place].sent));
+        rows.plain("of so many requests in all", |of| shown(of.losses[place].requests().map(grouped)));
     }
     rows.compared("rollout of idle workers, ms", 0, |of| median_millis(&of.rollouts));
     rows.compared("crash: until a new process answers, ms", 0, |of| {
@@ -169,7 +169,8 @@ fn mebibytes(kib: u64) -> f64 {
 }
 
 const EXPLANATION: &str = "\
-Requests: as fast as they are answered on 32 connections. Answers: 1,000 requests a second on 32 connections, timed from
+Requests: as fast as they are answered on 32 connections. Who spreads them evenly has all workers compete with the client for
+the CPUs, and answers fewer than who leaves most of them to one or two workers. Answers: 1,000 requests a second on 32 connections, timed from
 when each was due and not from when it could be sent, so that whoever makes others wait is charged for all of them;
 requests that were lost have no time. In rollouts: while one follows the other. Lost: on 32 connections that pause so long
 between two requests, mean of all rollouts; the client counts as lost what was sent and not answered whole within 2 s, and

@@ -6,93 +6,129 @@ use anyhow::{Context, Result};
 
 use super::{
     load::{self, Client},
-    measured::Latencies,
     peer::{AXUM, OURS},
-    serving::{Serving, WORKERS},
+    serving::WORKERS,
     visit::{Plan, RATE, per_second},
 };
-use crate::bench::{cluster::Cluster, table::grouped, trend::median};
+use crate::bench::{
+    cluster::Cluster,
+    table::grouped,
+    trend::{median, quantile},
+};
 
 /// The settle of a configuration that says nothing.
 const DEFAULT_SETTLE: Duration = Duration::from_secs(2);
 
-/// Requests a second on connections that are kept alive, pair by pair.
-pub(super) struct Throughput {
-    ours: Vec<f64>,
-    axum: Vec<f64>,
+/// As long as a rollout takes with that, in seconds.
+const AT_REST: &str = "11";
+
+/// Two figures at a time, of which the first is compared with the second.
+#[derive(Default)]
+struct Pairs(Vec<[f64; 2]>);
+
+impl Pairs {
+    fn medians(&self) -> Result<[f64; 2]> {
+        let median_of = |place: usize| median(&self.0.iter().map(|pair| pair[place]).collect::<Vec<_>>());
+        median_of(0).zip(median_of(1)).map(<[f64; 2]>::from).context("there was no turn")
+    }
+
+    /// The median of all pairs' ratios, and between which two half of them lie.
+    fn ratio(&self) -> Result<[f64; 3]> {
+        let ratios: Vec<f64> = self.0.iter().map(|[one, other]| one / other).collect();
+        let parts = [0.5, 0.25, 0.75].map(|part| quantile(&ratios, part));
+        let [Some(median), Some(lower), Some(upper)] = parts else { anyhow::bail!("there was no turn") };
+        Ok([median, lower, upper])
+    }
 }
 
+/// Requests a second on connections that are kept alive.
+pub(super) struct Throughput(Pairs);
+
 impl Throughput {
-    /// Each of the two goes first in every other pair. The cluster has [`WORKERS`], and is stopped.
+    /// One worker each, for with several their number of connections decides: who leaves most of them to one worker
+    /// leaves the client a CPU. Both serve all the while, and each goes first in every other pair.
+    ///
+    /// The cluster runs, and does afterwards, with one worker.
     pub(super) fn measure(cluster: &Cluster, client: &Client<'_>, plan: &Plan) -> Result<Self> {
-        let (mut ours, mut axum) = (Vec::new(), Vec::new());
-        for pair in 0..plan.turns {
-            eprintln!("xtask: turn {} of {}: app-cluster and plain axum", pair + 1, plan.turns);
-            let mut both = [(&OURS, &mut ours), (&AXUM, &mut axum)];
-            both.rotate_left(pair % 2);
-            for (peer, rates) in both {
-                let serving = Serving::start(cluster, peer)?;
-                client.run(&["--seconds", "1"])?;
-                rates.push(per_second(&client.run(&["--seconds", plan.seconds])?));
-                serving.stop()?;
-            }
+        const AXUM_WORKER: &str = "plain@1.service";
+        cluster.resize(1, Duration::ZERO)?;
+        cluster.machine.systemctl(["start", AXUM_WORKER]).into_success()?;
+        let peers = [&OURS, &AXUM];
+        let rate = |place: usize, seconds| {
+            Ok::<_, anyhow::Error>(per_second(&client.of(peers[place]).run(&["--seconds", seconds])?))
+        };
+        for place in [0, 1] {
+            rate(place, plan.seconds)?;
         }
-        Ok(Self { ours, axum })
+        let mut pairs = Pairs::default();
+        for turn in 0..plan.turns {
+            eprintln!("xtask: turn {} of {}: app-cluster and plain axum", turn + 1, plan.turns);
+            let mut pair = [0.0; 2];
+            for place in [turn % 2, (turn + 1) % 2] {
+                pair[place] = rate(place, "1")?;
+            }
+            pairs.0.push(pair);
+        }
+        cluster.machine.systemctl(["stop", AXUM_WORKER, "plain.socket"]).into_success()?;
+        Ok(Self(pairs))
     }
 
     pub(super) fn sentence(&self) -> Result<String> {
-        let [ours, axum] = [&self.ours, &self.axum].map(|rates| median(rates));
-        let (ours, axum) = ours.zip(axum).context("there was no turn")?;
-        let ratios: Vec<f64> = self.ours.iter().zip(&self.axum).map(|(ours, axum)| ours / axum).collect();
-        let ratio = median(&ratios).context("there was no turn")?;
-        let (least, most) = ratios
-            .iter()
-            .fold((f64::MAX, f64::MIN), |(least, most), &ratio| (least.min(ratio), most.max(ratio)));
+        let [ours, axum] = self.0.medians()?;
+        let [ratio, lower, upper] = self.0.ratio()?;
         Ok(format!(
-            "**Throughput in turns.** app-cluster and plain axum started one after the other, {} times each, so close that \
-            the machine is the same for both: {} and {} requests/s kept alive, **{ratio:.2} of plain axum** (median of the \
-            pairs, {least:.2} to {most:.2}).",
-            self.ours.len(),
+            "**Throughput in turns.** One worker of app-cluster and one of plain axum serve side by side and are asked in \
+            turns, {} times for a second each, so close that the machine is the same for both: {} and {} requests/s kept \
+            alive, **{ratio:.2} of plain axum** (median of the pairs; half of them between {lower:.2} and {upper:.2}).",
+            self.0.0.len(),
             grouped(ours.round() as u64),
             grouped(axum.round() as u64),
         ))
     }
 }
 
-/// Answer times of a cluster that is configured as it is shipped, at rest and in a rollout, in turns.
-#[derive(Default)]
-pub(super) struct AsShipped {
-    at_rest: Latencies,
-    rolling: Latencies,
-}
+/// The slowest of 1,000 answers of a cluster that is configured as it is shipped, in a rollout and at rest.
+pub(super) struct AsShipped(Pairs);
 
 impl AsShipped {
     /// The cluster runs, and does afterwards.
     pub(super) fn measure(cluster: &Cluster, client: &Client<'_>, plan: &Plan) -> Result<Self> {
         cluster.resize(u32::try_from(WORKERS)?, DEFAULT_SETTLE)?;
-        client.run(&["--seconds", "1"])?;
-        let mut measured = Self::default();
-        for turn in 0..plan.turns {
-            eprintln!("xtask: turn {} of {}: at rest, and in a rollout", turn + 1, plan.turns);
-            // As long as the rollout.
-            measured.at_rest.add(&client.run(&["--seconds", "8", "--rate", RATE])?);
+        client.run(&["--seconds", plan.seconds])?;
+        let mut pairs = Pairs::default();
+        for turn in 0..plan.rollouts_as_shipped {
+            eprintln!("xtask: turn {} of {}: at rest, and in a rollout", turn + 1, plan.rollouts_as_shipped);
+            let rest = client.run(&["--seconds", AT_REST, "--rate", RATE])?;
             let load = client.start(&["--rate", RATE])?;
             cluster.reload()?;
-            measured.rolling.add(&load::stop(load)?);
+            let rolling = load::stop(load)?;
+            pairs.0.push([rolling, rest].map(|report| report.latency.p999_us as f64 / 1e3));
         }
-        Ok(measured)
+        Ok(Self(pairs))
     }
 
     pub(super) fn sentence(&self) -> Result<String> {
-        let [rest, rolling] =
-            [&self.at_rest, &self.rolling].map(|latencies| latencies.median(|latency| latency.p999_us));
-        let (rest, rolling) = rest.zip(rolling).context("there was no turn")?;
+        let [rolling, rest] = self.0.medians()?;
+        let [ratio, lower, upper] = self.0.ratio()?;
         Ok(format!(
             "**As shipped.** With the default settle of 2 s instead of none, {RATE} requests a second: 999 of 1,000 are \
-            answered within {rest:.2} ms at rest and within {rolling:.2} ms in a rollout, **{:.2} times** as long (medians \
-            of {} turns of 8 s each; both begin with the opening of the connections).",
-            rolling / rest,
-            self.at_rest.len(),
+            answered within {rest:.2} ms at rest and within {rolling:.2} ms in a rollout, **{ratio:.2} times** as long \
+            (medians of {} turns of {AT_REST} s each, and of their ratios; half of these between {lower:.2} and {upper:.2}; \
+            both begin with the opening of the connections).",
+            self.0.0.len(),
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ratio_is_that_of_the_pairs() {
+        let pairs = Pairs(vec![[1.0, 2.0], [30.0, 10.0], [5.0, 5.0]]);
+        assert_eq!(pairs.medians().unwrap(), [5.0, 5.0]);
+        assert_eq!(pairs.ratio().unwrap(), [1.0, 0.5, 3.0]);
+        assert!(Pairs::default().ratio().is_err());
     }
 }

@@ -26,8 +26,10 @@ pub(super) struct Plan {
     pub(super) crashes: usize,
     /// For how long throughput, and latency, is measured, in seconds.
     pub(super) seconds: &'static str,
-    /// How often two take turns, where a ratio is promised.
+    /// How often app-cluster and plain axum take turns.
     pub(super) turns: usize,
+    /// How many rollouts there are of a cluster that is configured as it is shipped.
+    pub(super) rollouts_as_shipped: usize,
     /// For at least how long rollouts follow one another while latency is measured.
     pub(super) rolling: Duration,
 }
@@ -36,10 +38,24 @@ pub(super) struct Plan {
 pub(super) const RATE: &str = "1000";
 
 impl Plan {
-    pub(super) const QUICK: Self =
-        Self { rounds: 1, rollouts: 5, crashes: 3, seconds: "1", turns: 2, rolling: Duration::from_secs(2) };
-    pub(super) const FULL: Self =
-        Self { rounds: 3, rollouts: 4, crashes: 4, seconds: "4", turns: 8, rolling: Duration::from_secs(8) };
+    pub(super) const QUICK: Self = Self {
+        rounds: 1,
+        rollouts: 5,
+        crashes: 3,
+        seconds: "1",
+        turns: 10,
+        rollouts_as_shipped: 2,
+        rolling: Duration::from_secs(2),
+    };
+    pub(super) const FULL: Self = Self {
+        rounds: 3,
+        rollouts: 4,
+        crashes: 4,
+        seconds: "4",
+        turns: 60,
+        rollouts_as_shipped: 10,
+        rolling: Duration::from_secs(8),
+    };
 }
 
 /// Starts a peer, measures it, and stops it.
