@@ -69,7 +69,7 @@ impl Throughput {
             }
             pairs.0.push(pair);
         }
-        cluster.machine.systemctl(["stop", AXUM_WORKER, "plain.socket"]).into_success()?;
+        cluster.machine.systemctl(["stop", AXUM_WORKER]).into_success()?;
         Ok(Self(pairs))
     }
 
