@@ -225,14 +225,12 @@ impl AsyncWrite for Stream {
             return self.poll_write(context, first.map_or(&[], |slice| slice));
         }
         let mut small = [0; SMALL];
-        match gathered(slices, &mut small) {
-            Some(bytes) => self.poll_send(context, bytes),
-            None => {
-                let sent = Pin::new(&mut self.tcp).poll_write_vectored(context, slices);
-                self.note_progress(&sent);
-                sent
-            }
+        if let Some(bytes) = gathered(slices, &mut small) {
+            return self.poll_send(context, bytes);
         }
+        let sent = Pin::new(&mut self.tcp).poll_write_vectored(context, slices);
+        self.note_progress(&sent);
+        sent
     }
 
     fn is_write_vectored(&self) -> bool {

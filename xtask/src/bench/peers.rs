@@ -2,8 +2,8 @@
 //! same machine, one after another and over again, so that whatever drifts meets all of them alike.
 //!
 //! `kit` is what the machine needs for it, `peer` who they are, `serving` one that runs, `visit` what is measured of each
-//! in one go, `turns` what is measured of two at a time, `sandbox` what that costs, `measured` what has come together,
-//! `report` how it is told.
+//! in one go, `turns` what is measured of two at a time, `sandbox` what the workers' sandbox costs, `measured` what has come
+//! together, `report` how it is told.
 
 mod crash;
 mod kit;

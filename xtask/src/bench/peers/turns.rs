@@ -45,8 +45,9 @@ impl Pairs {
 pub(super) struct Throughput(Pairs);
 
 impl Throughput {
-    /// One worker each, for with several their number of connections decides: who leaves most of them to one worker
-    /// leaves the client a CPU. Both serve all the while, and each goes first in every other pair.
+    /// One worker each: with several on few CPUs it is decided by how evenly they share the connections, for who leaves
+    /// most of them to one worker leaves the client a CPU. Both serve all the while, and each goes first in every other
+    /// pair.
     ///
     /// The cluster runs, and does afterwards, with one worker.
     pub(super) fn measure(cluster: &Cluster, client: &Client<'_>, plan: &Plan) -> Result<Self> {
