@@ -13,16 +13,11 @@ const DROP_IN: &str = "/etc/systemd/system/worker@.service.d/90-bench.conf";
 const WITHOUT: &str = "\
 [Service]
 CapabilityBoundingSet=~
+DevicePolicy=auto
 LockPersonality=no
 NoNewPrivileges=no
-PrivateDevices=no
 ProtectClock=no
-ProtectControlGroups=no
 ProtectHome=no
-ProtectHostname=no
-ProtectKernelLogs=no
-ProtectKernelModules=no
-ProtectKernelTunables=no
 ProtectProc=default
 ProtectSystem=no
 RemoveIPC=no
