@@ -204,7 +204,7 @@ impl Driver {
             Input::Timer(Timer::Start(instance)) => self.start_if_wanted(instance).await,
             Input::Timer(Timer::Stop(instance)) => self.stop_if_unwanted(instance).await,
             Input::Timer(Timer::Stable(instance)) => self.maybe_forgive(instance),
-            Input::Timer(Timer::Look(instance)) => self.look(instance).await,
+            Input::Timer(Timer::Look(instance)) => self.look_if_awaited(instance).await,
             Input::Timer(Timer::LookAtAll) => self.look_at_all().await,
             // After every input somebody looks whether a worker asks.
             Input::Timer(Timer::Recycle) => {}

@@ -127,14 +127,14 @@ impl Manager {
             .build()
     }
 
-    /// Reads everything about this worker that somebody here needs.
+    /// Reads everything about this worker that somebody here needs, as it is at one moment.
+    ///
+    /// Most of what systemd says is of no use here; but to ask for the fifteen that are costs PID 1 no less, and the bus
+    /// more.
     pub(crate) async fn inspect(&self, instance: Instance) -> anyhow::Result<UnitInfo> {
         let mut info = UnitInfo::default();
-        let path = self.path(instance);
-        for interface in [UNIT_INTERFACE, SERVICE_INTERFACE] {
-            let properties = self.get_all(&path, interface).await;
-            info.apply(&properties.with_context(|| format!("failed to read the state of {instance}"))?);
-        }
+        let properties = self.get_all(&self.path(instance)).await;
+        info.apply(&properties.with_context(|| format!("failed to read the state of {instance}"))?);
         Ok(info)
     }
 
@@ -227,9 +227,13 @@ impl Manager {
         Ok(value.with_context(|| format!("failed to read {property} of {path}"))?.try_into()?)
     }
 
-    async fn get_all(&self, path: &str, interface: &'static str) -> anyhow::Result<Properties> {
-        let proxy = self.properties(path).await?;
-        Ok(proxy.get_all(InterfaceName::try_from(interface)?).await?)
+    /// The properties of all interfaces at once: sd-bus takes an empty name for that, and zbus knows no such name.
+    async fn get_all(&self, path: &str) -> anyhow::Result<Properties> {
+        const ALL_INTERFACES: &str = "";
+        let interface = Some("org.freedesktop.DBus.Properties");
+        let answer =
+            self.connection.call_method(Some(SYSTEMD), path, interface, "GetAll", &ALL_INTERFACES).await?;
+        Ok(answer.body().deserialize()?)
     }
 
     async fn properties(&self, path: &str) -> zbus::Result<PropertiesProxy<'static>> {

@@ -1,11 +1,11 @@
 //! Finding out how things stand: at the start, and whenever signals may have been missed.
 
 use rollout::plan::Candidate;
-use rollout::{Event, Instance};
+use rollout::{ActiveState, Event, Instance};
 use sd_notify::NotifyState;
 
 use super::{Driver, LOOK_AFTER, Phase, Timer};
-use crate::cluster::{Told, monotonic_usec};
+use crate::cluster::{Told, Worker, monotonic_usec};
 use crate::history::State;
 use crate::manager::Manager;
 use crate::releases::ReleaseId;
@@ -178,6 +178,15 @@ impl Driver {
         }
     }
 
+    /// Looks at a worker that is not, or not yet, as it should be.
+    pub(super) async fn look_if_awaited(&mut self, instance: Instance) {
+        let is_active = |worker: &Worker| worker.info.active == ActiveState::Active;
+        let has_job = self.is_at_hand(instance) || self.jobs.values().any(|job| job.instance == instance);
+        if has_job || !self.cluster.workers.get(&instance).is_some_and(is_active) {
+            self.look(instance).await;
+        }
+    }
+
     /// Looks at one worker: the end of its job, or of the worker, may have been missed.
     pub(super) async fn look(&mut self, instance: Instance) {
         self.inspect(instance).await;
@@ -245,5 +254,5 @@ impl Driver {
 }
 
 fn is_failed(unit: rollout::Unit) -> bool {
-    unit.active == rollout::ActiveState::Failed
+    unit.active == ActiveState::Failed
 }
