@@ -15,9 +15,10 @@ use rustix::process::{Resource, getrlimit};
 use scoreboard::Slot;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
 
 use self::queue::Queue;
-use self::share::{Share, Turn};
+use self::share::{Moment, Share, Turn};
 
 /// How connections are shared among the workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,6 +45,8 @@ pub(crate) struct Acceptor {
     slot: Slot,
     accept: Accept,
     share: Share,
+    /// When the moment that runs is over.
+    over: Option<Instant>,
     permits: Arc<Semaphore>,
     is_starved: bool,
 }
@@ -56,6 +59,7 @@ impl Acceptor {
             slot,
             accept,
             share: Share::default(),
+            over: None,
             permits: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
             is_starved: false,
         })
@@ -65,9 +69,9 @@ impl Acceptor {
     pub(crate) async fn next(&mut self) -> Option<(TcpStream, OwnedSemaphorePermit)> {
         let permit = self.permit().await?;
         loop {
-            let turn = self.turn().await;
-            if turn == Turn::Theirs {
-                tokio::time::sleep(MOMENT).await;
+            if self.turn().await == Turn::Theirs {
+                let over = *self.over.get_or_insert_with(|| Instant::now() + MOMENT);
+                let _ = timeout_at(over, self.queue.arrival()).await;
                 continue;
             }
             match self.queue.take().await {
@@ -75,7 +79,7 @@ impl Acceptor {
                     self.is_starved = false;
                     return Some((stream, permit));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.over = None,
                 Err(error) if is_of_the_connection(&error) => {
                     tracing::debug!(%error, "a connection ended before it was accepted");
                 }
@@ -85,13 +89,14 @@ impl Acceptor {
     }
 
     /// Waits until one more may be open. Until then the siblings need not count on this worker.
-    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+    async fn permit(&mut self) -> Option<OwnedSemaphorePermit> {
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
             return Some(permit);
         }
         self.slot.leave();
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         self.slot.ready();
+        self.over = None;
         permit.ok()
     }
 
@@ -102,13 +107,25 @@ impl Acceptor {
         }
         loop {
             match self.queue.length().await {
-                Ok(0) => {}
+                Ok(0) => self.over = None,
                 Ok(queued) => {
+                    let moment = self.moment();
                     let me = (self.slot.instance(), self.slot.seat());
                     let siblings = self.slot.siblings().map(|sibling| (sibling.instance, sibling.seat));
-                    return self.share.turn(queued, me, siblings);
+                    return self.share.turn(queued, moment, me, siblings);
                 }
                 Err(_) => return Turn::Mine,
+            }
+        }
+    }
+
+    fn moment(&mut self) -> Moment {
+        match self.over {
+            None => Moment::None,
+            Some(over) if Instant::now() < over => Moment::Runs,
+            Some(_) => {
+                self.over = None;
+                Moment::Over
             }
         }
     }

@@ -6,6 +6,7 @@ use std::mem;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 
+use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -13,7 +14,12 @@ use tokio::net::TcpStream;
 
 /// The queue of a listener.
 #[derive(Debug)]
-pub(crate) struct Queue(AsyncFd<TcpListener>);
+pub(crate) struct Queue {
+    /// epoll tells of each connection that comes, and not whether there are any.
+    arrivals: AsyncFd<TcpListener>,
+    /// Nothing was there at the last look, and nothing has come since that was heard of.
+    is_empty: bool,
+}
 
 impl Queue {
     /// The queue of this listener, which must be non-blocking.
@@ -22,29 +28,41 @@ impl Queue {
         // for the peer's delayed acknowledgement of the first.
         rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
         // SAFETY: the descriptor is the listener's own, which nobody can take out again.
-        Ok(Self(unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) }?))
+        let arrivals = unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) }?;
+        Ok(Self { arrivals, is_empty: false })
+    }
+
+    /// Waits until a connection has come since this was asked last.
+    pub(crate) async fn arrival(&mut self) -> io::Result<()> {
+        self.arrivals.readable().await?.clear_ready();
+        self.is_empty = false;
+        Ok(())
     }
 
     /// How many connections there are. Waits for one if it is known that there is none.
     ///
     /// # Errors
     /// What getsockopt(2) says, for a socket that is not one of TCP.
-    pub(crate) async fn length(&self) -> io::Result<u64> {
-        let mut ready = self.0.readable().await?;
-        let length = length(self.0.get_ref())?;
-        if length == 0 {
-            ready.clear_ready();
-        }
+    pub(crate) async fn length(&mut self) -> io::Result<u64> {
+        self.filled().await?;
+        let length = length(self.arrivals.get_ref())?;
+        self.is_empty = length == 0;
         Ok(length)
     }
 
-    /// Takes one. `WouldBlock` when a sibling was quicker.
-    pub(crate) async fn take(&self) -> io::Result<TcpStream> {
-        let mut ready = self.0.readable().await?;
+    /// Takes one. `WouldBlock` when a sibling was quicker. Waits for one if it is known that there is none.
+    pub(crate) async fn take(&mut self) -> io::Result<TcpStream> {
+        self.filled().await?;
+        // There may be no end of them, and others have something to do as well.
+        tokio::task::coop::consume_budget().await;
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let taken = ready.try_io(|listener| Ok(rustix::net::accept_with(listener.get_ref(), flags)?));
-        let stream = taken.unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into()))?;
-        TcpStream::from_std(stream.into())
+        let taken = rustix::net::accept_with(self.arrivals.get_ref(), flags);
+        self.is_empty = matches!(taken, Err(Errno::WOULDBLOCK));
+        TcpStream::from_std(taken?.into())
+    }
+
+    async fn filled(&mut self) -> io::Result<()> {
+        if self.is_empty { self.arrival().await } else { Ok(()) }
     }
 }
 
@@ -73,7 +91,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
-        let queue = Queue::new(listener).unwrap();
+        let mut queue = Queue::new(listener).unwrap();
         let _clients: Vec<_> = (0..5).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
         for length in (1..=5).rev() {
             assert_eq!(queue.length().await.unwrap(), length);

@@ -3,7 +3,7 @@
 //! Whoever wakes up first would drain the queue: of 64 connections at once one worker of four takes 58. So each
 //! worker looks at the seats of the others and works out, as they do, to whom the connections in the queue
 //! go if they are shared out one after another to whoever has the fewest, and among equals to whoever has waited longest.
-//! It takes its own at once and waits for nobody; the others' it leaves to them for a moment.
+//! It takes its own at once and waits for nobody, not even for the moment for which it leaves theirs to the others.
 //!
 //! Nobody has to be asked whether a sibling lives: one that does not take what is its own within some moments, because it
 //! is dead, stopped, or busy, is not waited for until it takes something again.
@@ -18,11 +18,15 @@ const MOMENTS: u32 = 4;
 
 /// What this worker knows of the others.
 #[derive(Debug, Default)]
-pub(crate) struct Share {
-    /// Siblings that did not take what was theirs, when they had taken something last, and for how many moments.
-    slow: HashMap<Instance, (Duration, u32)>,
-    /// A moment has passed in which this worker left the queue to them.
-    has_waited: bool,
+pub(crate) struct Share(HashMap<Instance, Known>);
+
+/// A sibling as it was when the last moment began or ended.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    /// When it had taken something last.
+    last_accept: Duration,
+    /// For how many moments it has not taken what was its own.
+    missed: u32,
 }
 
 /// What to do about the queue.
@@ -30,41 +34,49 @@ pub(crate) struct Share {
 pub(crate) enum Turn {
     /// Take one.
     Mine,
-    /// Wait a moment, then look again.
+    /// Leave it to them for a moment, and look again when it is over or when another connection comes.
     Theirs,
 }
 
+/// The time for which a queue that is not empty is left to the siblings. It goes on while this worker takes what is its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// None has begun. One does if it turns out to be their turn.
+    None,
+    /// It has begun.
+    Runs,
+    /// It is over with this look.
+    Over,
+}
+
 impl Share {
-    /// Whose turn it is, with so many connections in the queue. To be asked again after a connection was taken, and after
-    /// a moment when it is not this worker's turn.
+    /// Whose turn it is, with so many connections in the queue.
     pub(crate) fn turn(
         &mut self,
         queued: u64,
+        moment: Moment,
         me: (Instance, Seat),
         siblings: impl Iterator<Item = (Instance, Seat)>,
     ) -> Turn {
-        let has_waited = std::mem::take(&mut self.has_waited);
         let mut ahead = 0_u64;
         let mut has_moved = false;
         for (instance, seat) in siblings {
             let theirs = before_mine(me, (instance, seat));
-            let slow = self.slow.entry(instance).or_insert((seat.last_accept, 0));
-            if slow.0 != seat.last_accept {
-                *slow = (seat.last_accept, 0);
-                has_moved |= has_waited;
-            } else if has_waited && theirs > 0 {
-                slow.1 += 1;
+            let known = self.0.entry(instance).or_insert(Known { last_accept: seat.last_accept, missed: 0 });
+            let moves = known.last_accept != seat.last_accept;
+            has_moved |= moves;
+            if moment != Moment::Runs {
+                let misses = moment == Moment::Over && theirs > 0;
+                let missed = if moves { 0 } else { known.missed.saturating_add(misses.into()) };
+                *known = Known { last_accept: seat.last_accept, missed };
             }
-            if slow.1 < MOMENTS {
+            if moves || known.missed < MOMENTS {
                 ahead = ahead.saturating_add(theirs);
             }
         }
         // One connection for each moment in which nobody moved: who is not slow but only late finds the rest.
-        if queued > ahead || (has_waited && !has_moved) {
-            return Turn::Mine;
-        }
-        self.has_waited = true;
-        Turn::Theirs
+        let is_left = moment == Moment::Over && !has_moved;
+        if queued > ahead || is_left { Turn::Mine } else { Turn::Theirs }
     }
 }
 

@@ -8,6 +8,8 @@ use super::*;
 struct Stage {
     seats: Vec<Seat>,
     shares: Vec<Share>,
+    /// A moment has begun for this worker.
+    waits: Vec<bool>,
     queued: u64,
     now: u64,
 }
@@ -22,23 +24,33 @@ impl Stage {
         Self {
             seats: connections.iter().map(|connections| seat(*connections)).collect(),
             shares: connections.iter().map(|_| Share::default()).collect(),
+            waits: vec![false; connections.len()],
             queued: 0,
             now: 0,
         }
     }
 
-    fn turn(&mut self, index: usize) -> Turn {
-        let seats = &self.seats;
-        let others = (0..seats.len()).filter(|other| *other != index).map(|o| (instance(o), seats[o]));
-        self.shares[index].turn(self.queued, (instance(index), seats[index]), others)
+    /// This worker looks once, and takes one if it is its turn. When it waits, the moment is over.
+    fn look(&mut self, index: usize) -> Option<Turn> {
+        let moment = if self.waits[index] { Moment::Over } else { Moment::None };
+        self.look_in(moment, index)
     }
 
-    /// This worker looks once, and takes one if it is its turn.
-    fn look(&mut self, index: usize) -> Option<Turn> {
+    /// The same, because another connection has come.
+    fn look_early(&mut self, index: usize) -> Option<Turn> {
+        let moment = if self.waits[index] { Moment::Runs } else { Moment::None };
+        self.look_in(moment, index)
+    }
+
+    fn look_in(&mut self, moment: Moment, index: usize) -> Option<Turn> {
         if self.queued == 0 {
+            self.waits[index] = false;
             return None;
         }
-        let turn = self.turn(index);
+        let seats = &self.seats;
+        let others = (0..seats.len()).filter(|other| *other != index).map(|o| (instance(o), seats[o]));
+        let turn = self.shares[index].turn(self.queued, moment, (instance(index), seats[index]), others);
+        self.waits[index] = turn == Turn::Theirs || moment == Moment::Runs;
         if turn == Turn::Mine {
             self.queued -= 1;
             self.now += 1;
@@ -133,7 +145,69 @@ fn a_slow_sibling_that_moves_is_waited_for() {
     }
 }
 
+#[test]
+fn what_comes_meanwhile_is_not_waited_for() {
+    let mut stage = Stage::new(&[0, 0]);
+    stage.queued = 1;
+    assert_eq!(stage.look(1), Some(Turn::Theirs));
+    stage.queued = 2;
+    assert_eq!(stage.look_early(1), Some(Turn::Mine));
+    assert_eq!(stage.look_early(1), Some(Turn::Theirs), "the moment goes on");
+}
+
+/// Only a whole moment shows that a sibling does not move.
+#[test]
+fn early_looks_are_not_counted() {
+    let mut stage = Stage::new(&[0, 0]);
+    stage.queued = 1;
+    for _ in 0..100 {
+        assert_eq!(stage.look_early(1), Some(Turn::Theirs));
+    }
+    assert_eq!(stage.look(1), Some(Turn::Mine), "it was left to it for a moment");
+}
+
+/// However fast they come: the moments of those who wait for number 2 end all the same.
+#[test]
+fn a_dead_sibling_is_given_up_under_load() {
+    let mut stage = Stage::new(&[0, 0, 0]);
+    let arrivals_in_a_moment = 10;
+    for _ in 0..=MOMENTS {
+        for _ in 0..arrivals_in_a_moment {
+            stage.queued += 1;
+            for index in [0, 2] {
+                while stage.look_early(index) == Some(Turn::Mine) {}
+            }
+        }
+        [0, 2].into_iter().for_each(|index| stage.take(index));
+    }
+    let given_up = stage.connections();
+    stage.queued += 10;
+    for index in [0, 2] {
+        while stage.look_early(index) == Some(Turn::Mine) {}
+    }
+    assert_eq!(stage.queued, 0, "from {given_up:?}");
+}
+
 proptest! {
+    /// Looks that come early change nothing about the shares.
+    #[test]
+    fn connections_that_come_one_by_one_are_shared_evenly(
+        workers in 1..6_usize,
+        looks in prop::collection::vec((0..6_usize, 0..3_u64), 1..300),
+    ) {
+        let mut stage = Stage::new(&vec![0; workers]);
+        for (index, come) in looks {
+            stage.queued += come;
+            stage.look_early(index % workers);
+        }
+        for _ in 0..2 {
+            (0..workers).for_each(|index| while stage.look_early(index) == Some(Turn::Mine) {});
+        }
+        prop_assert_eq!(stage.queued, 0);
+        let after = stage.connections();
+        prop_assert!(after.iter().max().unwrap() - after.iter().min().unwrap() <= 1, "{:?}", after);
+    }
+
     /// When each worker has looked twice, in any order, the queue is empty, and nobody who got one has two more than another.
     #[test]
     fn all_together_empty_the_queue_evenly_in_two_rounds(
