@@ -51,6 +51,7 @@ mod notify;
 mod place;
 mod recycle;
 mod service;
+mod slice;
 mod stream;
 mod upload;
 mod websocket;

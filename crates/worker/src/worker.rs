@@ -15,7 +15,7 @@ use crate::connection::{Connections, Manners};
 use crate::crowd::Crowd;
 use crate::limits::{FOREVER, Limits};
 use crate::recycle::Enough;
-use crate::{Accept, Drain, Error, accept, listener, notify, place};
+use crate::{Accept, Drain, Error, accept, listener, notify, place, slice};
 
 /// A worker and its settings. Times may be as long as [`Duration`] has them: more than 30 years are taken for 30.
 ///
@@ -193,6 +193,9 @@ impl Worker {
     /// Serves `router` until SIGTERM or SIGINT, drains, and returns. It takes the listener out of
     /// the environment, so call it once, and before threads read the environment through C.
     ///
+    /// For the calling thread it asks the scheduler for short slices (sched_setattr(2)), so that answers do not
+    /// wait behind those who compute for longer: on a runtime of one thread that is the one that serves.
+    ///
     /// # Errors
     /// See [`Error`]. Once the worker is ready there are none.
     pub async fn serve(self, router: Router) -> Result<(), Error> {
@@ -206,6 +209,7 @@ impl Worker {
                 _ = interrupt.recv() => {}
             }
         };
+        slice::shorten();
         let slot = place::claim();
         let most = self.max_connections.min(accept::slots());
         let acceptor = Acceptor::new(listener, slot.clone(), self.accept, most);
