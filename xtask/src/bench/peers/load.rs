@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use client::{Failure, Report};
 use machine::{Machine, Running};
 
@@ -11,6 +11,12 @@ use crate::demo;
 
 /// How many connections are open at once, whatever they do.
 const CONNECTIONS: &str = "32";
+
+/// Requests a second, where their times are measured.
+pub(super) const RATE: &str = "1000";
+
+/// Has the scheduler take a process before all that have no real-time priority (chrt(1)).
+const CHRT: &str = "chrt";
 
 /// What is not answered in that time counts as lost.
 const TIMEOUT: &str = "2";
@@ -56,6 +62,25 @@ impl<'a> Client<'a> {
     pub(super) fn run(&self, arguments: &[&'a str]) -> Result<Report> {
         let arguments = [&self.with_defaults(arguments)[..], &["--json"]].concat();
         report(self.machine.spawn_in_network(self.program, &arguments).wait())
+    }
+
+    /// The same at [`RATE`], to time answers.
+    pub(super) fn start_at_rate(&self) -> Result<Running> {
+        demo::start(self.machine, Path::new(CHRT), &self.timed(&[])?)
+    }
+
+    /// The same at [`RATE`], to time answers.
+    pub(super) fn run_at_rate(&self, seconds: &'a str) -> Result<Report> {
+        let arguments = self.timed(&["--seconds", seconds, "--json"])?;
+        report(self.machine.spawn_in_network(Path::new(CHRT), &arguments).wait())
+    }
+
+    /// A client that shares its CPUs with those it asks would time its own wait for one, too. It has no use for more than
+    /// a tenth of one, so it can be given that at once.
+    fn timed(&self, arguments: &[&'a str]) -> Result<Vec<&'a str>> {
+        let program = self.program.to_str().context("the client's path is no text")?;
+        let arguments = self.with_defaults(&[&["--rate", RATE], arguments].concat());
+        Ok([&["--fifo", "1", program], &arguments[..]].concat())
     }
 
     fn with_defaults(&self, arguments: &[&'a str]) -> Vec<&'a str> {

@@ -48,7 +48,8 @@ fn introduction(plan: &Plan, versions: &str) -> Result<String> {
         "{versions}\n\n\
         4 workers each, answering `GET /` with the same few bytes of JSON on a port of 127.0.0.1. Started, measured and\n\
         stopped one after another, {}; medians, and in brackets the ratio to app-cluster. The client is the strict one of the\n\
-        tests: it never tries again. It shares the machine with what it measures.\n\n",
+        tests: it never tries again. It shares the machine with what it measures; where it\n\
+        times answers, the scheduler takes it first (`chrt --fifo 1`), so that it does not time its own wait for a CPU.\n\n",
         if plan.rounds == 1 { "once".to_owned() } else { format!("{} times over", plan.rounds) },
     );
     for peer in &PEERS {

@@ -5,10 +5,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::{
-    load::{self, Client},
+    load::{self, Client, RATE},
     peer::{AXUM, OURS},
     serving::WORKERS,
-    visit::{Plan, RATE, per_second},
+    visit::{Plan, per_second},
 };
 use crate::bench::{
     cluster::Cluster,
@@ -99,8 +99,8 @@ impl AsShipped {
         let mut pairs = Pairs::default();
         for turn in 0..plan.rollouts_as_shipped {
             eprintln!("xtask: turn {} of {}: at rest, and in a rollout", turn + 1, plan.rollouts_as_shipped);
-            let rest = client.run(&["--seconds", AT_REST, "--rate", RATE])?;
-            let load = client.start(&["--rate", RATE])?;
+            let rest = client.run_at_rate(AT_REST)?;
+            let load = client.start_at_rate()?;
             cluster.reload()?;
             let rolling = load::stop(load)?;
             pairs.0.push([rolling, rest].map(|report| report.latency.p999_us as f64 / 1e3));

@@ -34,9 +34,6 @@ pub(super) struct Plan {
     pub(super) rolling: Duration,
 }
 
-/// Requests a second when latency is measured: a fraction of what the slowest peer can do. The report names it.
-pub(super) const RATE: &str = "1000";
-
 impl Plan {
     pub(super) const QUICK: Self = Self {
         rounds: 1,
@@ -98,7 +95,7 @@ fn at_rest(serving: &Serving<'_>, client: &Client<'_>, plan: &Plan, measured: &m
         rates.push(per_second(&report));
         measured.lost_at_rest += report.failed();
     }
-    let report = client.run(&[&seconds[..], &["--rate", RATE]].concat())?;
+    let report = client.run_at_rate(plan.seconds)?;
     measured.at_rest.add(&report);
     measured.lost_at_rest += report.failed();
     measured.bursts.push(Spread::of(client, BURST)?);
@@ -129,7 +126,7 @@ fn rollouts(serving: &Serving<'_>, client: &Client<'_>, plan: &Plan, measured: &
         }
         losses.add(&load::stop(load)?, plan.rollouts);
     }
-    let load = client.start(&["--rate", RATE])?;
+    let load = client.start_at_rate()?;
     let begun = Instant::now();
     while begun.elapsed() < plan.rolling {
         serving.rollout()?;
