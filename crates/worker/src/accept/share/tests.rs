@@ -65,6 +65,11 @@ impl Stage {
         while self.look(index) == Some(Turn::Mine) {}
     }
 
+    /// The same, because another connection has come.
+    fn take_early(&mut self, index: usize) {
+        while self.look_early(index) == Some(Turn::Mine) {}
+    }
+
     fn connections(&self) -> Vec<u64> {
         self.seats.iter().map(|seat| seat.connections).collect()
     }
@@ -174,17 +179,13 @@ fn a_dead_sibling_is_given_up_under_load() {
     for _ in 0..=MOMENTS {
         for _ in 0..arrivals_in_a_moment {
             stage.queued += 1;
-            for index in [0, 2] {
-                while stage.look_early(index) == Some(Turn::Mine) {}
-            }
+            [0, 2].into_iter().for_each(|index| stage.take_early(index));
         }
         [0, 2].into_iter().for_each(|index| stage.take(index));
     }
     let given_up = stage.connections();
     stage.queued += 10;
-    for index in [0, 2] {
-        while stage.look_early(index) == Some(Turn::Mine) {}
-    }
+    [0, 2].into_iter().for_each(|index| stage.take_early(index));
     assert_eq!(stage.queued, 0, "from {given_up:?}");
 }
 
@@ -201,7 +202,7 @@ proptest! {
             stage.look_early(index % workers);
         }
         for _ in 0..2 {
-            (0..workers).for_each(|index| while stage.look_early(index) == Some(Turn::Mine) {});
+            (0..workers).for_each(|index| stage.take_early(index));
         }
         prop_assert_eq!(stage.queued, 0);
         let after = stage.connections();
