@@ -2,17 +2,18 @@
 //! same machine, one after another and over again, so that whatever drifts meets all of them alike.
 //!
 //! `kit` is what the machine needs for it, `peer` who they are, `serving` one that runs, `visit` what is measured of each
-//! in one go, `turns` what is measured of two at a time, `sandbox` what the workers' sandbox costs, `measured` what has come
-//! together, `report` how it is told.
+//! in one go, `turns` and `recovery` what is measured of two at a time, `measured` what has come together, `report` how it is
+//! told.
 
 mod crash;
 mod kit;
 mod load;
 mod measured;
+mod pairs;
 mod peer;
 mod plain;
+mod recovery;
 mod report;
-mod sandbox;
 mod serving;
 mod spread;
 mod turns;
@@ -27,7 +28,7 @@ use self::{
     load::Client,
     measured::Measured,
     peer::{OURS, PEERS},
-    sandbox::Sandbox,
+    recovery::Recovery,
     serving::WORKERS,
     turns::{AsShipped, Throughput},
     visit::Plan,
@@ -43,7 +44,7 @@ pub(super) fn run(cluster: &Cluster, client: &Path, kit: &Kit, quick: bool) -> R
     cluster.resize(u32::try_from(WORKERS)?, Duration::ZERO)?;
     // What serves on the address in the meantime is what is measured.
     cluster.machine.systemctl(["stop", "app-cluster.target"]).into_success()?;
-    let sandbox = Sandbox::measure(cluster, &client, &plan)?;
+    let recovery = Recovery::measure(cluster, &client, &plan)?;
 
     let mut measured: Vec<Measured> = PEERS.iter().map(|_| Measured::default()).collect();
     for round in 0..plan.rounds {
@@ -56,6 +57,6 @@ pub(super) fn run(cluster: &Cluster, client: &Path, kit: &Kit, quick: bool) -> R
                 .with_context(|| format!("failed to measure {}", peer.name))?;
         }
     }
-    let in_turns = [throughput.sentence()?, as_shipped.sentence()?, sandbox.sentence()?];
+    let in_turns = [throughput.sentence()?, as_shipped.sentence()?, recovery.sentence()?];
     report::findings(&plan, &measured, &in_turns, &kit.versions(cluster)?)
 }

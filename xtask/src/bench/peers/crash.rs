@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use client::Failure;
-use machine::poll;
+use machine::{Running, poll};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::{
@@ -12,8 +12,25 @@ use super::{
     serving::{DEADLINE, Serving},
 };
 
-/// Connections are always waiting, so that a new process is given one as soon as it takes any.
-const LOAD: [&str; 1] = ["--one-request"];
+/// What the workers have to do when one of them is killed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Load {
+    /// [`RATE`](load::RATE) requests a second, which leaves the CPUs time.
+    AtRate,
+    /// As much as they can, while the new process starts on the same CPUs.
+    Saturating,
+}
+
+impl Load {
+    /// With a connection for each request, so that a new process is given one as soon as it takes any.
+    fn start(self, client: &Client<'_>) -> Result<Running> {
+        const MODE: [&str; 1] = ["--one-request"];
+        match self {
+            Self::AtRate => client.start_at_rate(&MODE),
+            Self::Saturating => client.start(&MODE),
+        }
+    }
+}
 
 /// What became of one crash.
 #[derive(Debug, Clone, Copy)]
@@ -27,9 +44,9 @@ pub(super) struct Crash {
 }
 
 /// Kills the worker that comes at this place.
-pub(super) fn crash(serving: &Serving<'_>, client: &Client<'_>, place: usize) -> Result<Crash> {
+pub(super) fn crash(serving: &Serving<'_>, client: &Client<'_>, load: Load, place: usize) -> Result<Crash> {
     let workers = serving.until_complete()?;
-    let load = client.start(&LOAD)?;
+    let load = load.start(client)?;
     let killed = monotonic()?;
     serving.kill(workers[place % workers.len()])?;
     poll("the answer of a new process", DEADLINE, || {

@@ -65,8 +65,8 @@ impl<'a> Client<'a> {
     }
 
     /// The same at [`RATE`], to time answers.
-    pub(super) fn start_at_rate(&self) -> Result<Running> {
-        demo::start(self.machine, Path::new(CHRT), &self.timed(&[])?)
+    pub(super) fn start_at_rate(&self, arguments: &[&'a str]) -> Result<Running> {
+        demo::start(self.machine, Path::new(CHRT), &self.timed(arguments)?)
     }
 
     /// The same at [`RATE`], to time answers.

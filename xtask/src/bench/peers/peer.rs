@@ -42,18 +42,7 @@ const ADDRESS: &str = "127.0.0.1:8080";
 pub(super) const PEERS: [Peer; 5] = [
     OURS,
     AXUM,
-    Peer {
-        name: "PM2",
-        address: ADDRESS,
-        unit: "pm2.service",
-        workers: Workers::Children,
-        supervisor: Some("pm2.service"),
-        rollout: "PM2_HOME=/var/lib/pm2 /opt/npm/node_modules/.bin/pm2 reload peer",
-        status: Some("PM2_HOME=/var/lib/pm2 /opt/npm/node_modules/.bin/pm2 list"),
-        silent: &[HTTP2],
-        settings: "cluster mode, `wait_ready`, 10 s for that, else its defaults; at SIGINT the server calls `close()` and \
-            `closeIdleConnections()`; `pm2 reload`, which takes two at a time and kills after 1.6 s",
-    },
+    PM2,
     Peer {
         name: "Node cluster",
         address: ADDRESS,
@@ -105,4 +94,18 @@ pub(super) const AXUM: Peer = Peer {
     silent: &[],
     settings: "`axum::serve` `with_graceful_shutdown` on tokio's current_thread runtime in the package's own units, \
         without the watchdog; `systemctl restart plain@N`, one after another",
+};
+
+/// What most people run Node under.
+pub(super) const PM2: Peer = Peer {
+    name: "PM2",
+    address: ADDRESS,
+    unit: "pm2.service",
+    workers: Workers::Children,
+    supervisor: Some("pm2.service"),
+    rollout: "PM2_HOME=/var/lib/pm2 /opt/npm/node_modules/.bin/pm2 reload peer",
+    status: Some("PM2_HOME=/var/lib/pm2 /opt/npm/node_modules/.bin/pm2 list"),
+    silent: &[HTTP2],
+    settings: "cluster mode, `wait_ready`, 10 s for that, else its defaults; at SIGINT the server calls `close()` and \
+        `closeIdleConnections()`; `pm2 reload`, which takes two at a time and kills after 1.6 s",
 };

@@ -2,44 +2,22 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::{
     load::{self, Client, RATE},
+    pairs::Pairs,
     peer::{AXUM, OURS},
     serving::WORKERS,
     visit::{Plan, per_second},
 };
-use crate::bench::{
-    cluster::Cluster,
-    table::grouped,
-    trend::{median, quantile},
-};
+use crate::bench::{cluster::Cluster, table::grouped};
 
 /// The settle of a configuration that says nothing.
 const DEFAULT_SETTLE: Duration = Duration::from_secs(2);
 
 /// As long as a rollout takes with that, in seconds.
 const AT_REST: &str = "11";
-
-/// Two figures at a time, of which the first is compared with the second.
-#[derive(Default)]
-struct Pairs(Vec<[f64; 2]>);
-
-impl Pairs {
-    fn medians(&self) -> Result<[f64; 2]> {
-        let median_of = |place: usize| median(&self.0.iter().map(|pair| pair[place]).collect::<Vec<_>>());
-        median_of(0).zip(median_of(1)).map(<[f64; 2]>::from).context("there was no turn")
-    }
-
-    /// The median of all pairs' ratios, and between which two half of them lie.
-    fn ratio(&self) -> Result<[f64; 3]> {
-        let ratios: Vec<f64> = self.0.iter().map(|[one, other]| one / other).collect();
-        let parts = [0.5, 0.25, 0.75].map(|part| quantile(&ratios, part));
-        let [Some(median), Some(lower), Some(upper)] = parts else { anyhow::bail!("there was no turn") };
-        Ok([median, lower, upper])
-    }
-}
 
 /// Requests a second on connections that are kept alive.
 pub(super) struct Throughput(Pairs);
@@ -68,7 +46,7 @@ impl Throughput {
             for place in [turn % 2, (turn + 1) % 2] {
                 pair[place] = rate(place, "1")?;
             }
-            pairs.0.push(pair);
+            pairs.push(pair);
         }
         cluster.machine.systemctl(["stop", AXUM_WORKER]).into_success()?;
         Ok(Self(pairs))
@@ -81,7 +59,7 @@ impl Throughput {
             "**Throughput in turns.** One worker of app-cluster and one of plain axum serve side by side and are asked in \
             turns, {} times for a second each, so close that the machine is the same for both: {} and {} requests/s kept \
             alive, **{ratio:.2} of plain axum** (median of the pairs; half of them between {lower:.2} and {upper:.2}).",
-            self.0.0.len(),
+            self.0.count(),
             grouped(ours.round() as u64),
             grouped(axum.round() as u64),
         ))
@@ -100,10 +78,10 @@ impl AsShipped {
         for turn in 0..plan.rollouts_as_shipped {
             eprintln!("xtask: turn {} of {}: at rest, and in a rollout", turn + 1, plan.rollouts_as_shipped);
             let rest = client.run_at_rate(AT_REST)?;
-            let load = client.start_at_rate()?;
+            let load = client.start_at_rate(&[])?;
             cluster.reload()?;
             let rolling = load::stop(load)?;
-            pairs.0.push([rolling, rest].map(|report| report.latency.p999_us as f64 / 1e3));
+            pairs.push([rolling, rest].map(|report| report.latency.p999_us as f64 / 1e3));
         }
         Ok(Self(pairs))
     }
@@ -116,20 +94,7 @@ impl AsShipped {
             answered within {rest:.2} ms at rest and within {rolling:.2} ms in a rollout, **{ratio:.2} times** as long \
             (medians of {} turns of {AT_REST} s each, and of their ratios; half of these between {lower:.2} and {upper:.2}; \
             both begin with the opening of the connections).",
-            self.0.0.len(),
+            self.0.count(),
         ))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_ratio_is_that_of_the_pairs() {
-        let pairs = Pairs(vec![[1.0, 2.0], [30.0, 10.0], [5.0, 5.0]]);
-        assert_eq!(pairs.medians().unwrap(), [5.0, 5.0]);
-        assert_eq!(pairs.ratio().unwrap(), [1.0, 0.5, 3.0]);
-        assert!(Pairs::default().ratio().is_err());
     }
 }

@@ -7,7 +7,7 @@ use client::Report;
 use machine::poll;
 
 use super::{
-    crash::crash,
+    crash::{Load, crash},
     load::{self, Client, MODES, newcomers},
     measured::Measured,
     peer::Peer,
@@ -22,8 +22,10 @@ pub(super) struct Plan {
     pub(super) rounds: usize,
     /// How many rollouts there are in each mode, in each round, and of idle workers; and how often the status is asked.
     pub(super) rollouts: u32,
-    /// How many workers are killed in each round.
+    /// How many workers are killed in each round, and in each turn.
     pub(super) crashes: usize,
+    /// How often app-cluster and PM2 take turns at crashing.
+    pub(super) crash_turns: usize,
     /// For how long throughput, and latency, is measured, in seconds.
     pub(super) seconds: &'static str,
     /// How often app-cluster and plain axum take turns.
@@ -39,6 +41,7 @@ impl Plan {
         rounds: 1,
         rollouts: 5,
         crashes: 3,
+        crash_turns: 2,
         seconds: "1",
         turns: 10,
         rollouts_as_shipped: 2,
@@ -48,6 +51,7 @@ impl Plan {
         rounds: 3,
         rollouts: 4,
         crashes: 4,
+        crash_turns: 5,
         seconds: "4",
         turns: 60,
         rollouts_as_shipped: 10,
@@ -68,7 +72,7 @@ pub(super) fn visit(
     at_rest(&serving, client, plan, measured)?;
     rollouts(&serving, client, plan, measured)?;
     for place in 0..plan.crashes {
-        measured.crashes.push(crash(&serving, client, place)?);
+        measured.crashes.push(crash(&serving, client, Load::Saturating, place)?);
     }
     serving.until_complete()?;
     serving.stop()
@@ -126,7 +130,7 @@ fn rollouts(serving: &Serving<'_>, client: &Client<'_>, plan: &Plan, measured: &
         }
         losses.add(&load::stop(load)?, plan.rollouts);
     }
-    let load = client.start_at_rate()?;
+    let load = client.start_at_rate(&[])?;
     let begun = Instant::now();
     while begun.elapsed() < plan.rolling {
         serving.rollout()?;
