@@ -22,6 +22,9 @@ DevicePolicy=auto
 LockPersonality=no
 NoNewPrivileges=no
 ProtectClock=no
+ProtectHome=no
+ProtectProc=default
+ProtectSystem=no
 RemoveIPC=no
 RestrictAddressFamilies=
 RestrictNamespaces=no
@@ -29,6 +32,7 @@ RestrictRealtime=no
 RestrictSUIDSGID=no
 SystemCallArchitectures=
 SystemCallFilter=
+TemporaryFileSystem=
 ";
 
 /// Milliseconds from SIGKILL until the new process answers, under one of the two loads.
