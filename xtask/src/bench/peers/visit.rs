@@ -22,7 +22,7 @@ pub(super) struct Plan {
     pub(super) rounds: usize,
     /// How many rollouts there are in each mode, in each round, and of idle workers; and how often the status is asked.
     pub(super) rollouts: u32,
-    /// How many workers are killed in each round, and in each turn.
+    /// How many workers are killed in each round, and under each load in each turn.
     pub(super) crashes: usize,
     /// How often app-cluster and PM2 take turns at crashing.
     pub(super) crash_turns: usize,
