@@ -156,7 +156,7 @@ impl Cluster {
     fn one_status(&self, instance: Instance, worker: &Worker) -> api::Worker {
         let info = &worker.info;
         let state = match info.active {
-            ActiveState::Inactive if worker.next_try.is_some() => WorkerState::Flapping,
+            ActiveState::Inactive | ActiveState::Failed if worker.next_try.is_some() => WorkerState::Flapping,
             ActiveState::Active => WorkerState::Ready,
             ActiveState::Activating | ActiveState::Other => WorkerState::Starting,
             ActiveState::Deactivating => WorkerState::Stopping,

@@ -301,6 +301,12 @@ impl Driver {
         self.jobs.insert(job, Job { instance, is_stop, seems_over: false });
     }
 
+    /// Whether a stop of ours is under way. systemd tells all that comes before its end before it tells the end, so what is
+    /// heard meanwhile is of before.
+    fn is_being_stopped(&self, instance: Instance) -> bool {
+        self.jobs.values().any(|job| job.instance == instance && job.is_stop)
+    }
+
     async fn job_removed(&mut self, job: &str, result: JobResult) {
         match self.jobs.remove(job) {
             Some(Job { instance, is_stop, .. }) => self.job_finished(instance, is_stop, result).await,

@@ -1,7 +1,7 @@
 //! A worker that keeps ending is given pauses, is shown as flapping, and comes back by itself; a release after which
 //! most workers flap is undone.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use promises::{
     Cluster, DEADLINE, Entry, Failure, Flaw, GOOD, Mode, Package, Report, Suite, monotonic_usec, pass,
@@ -10,6 +10,8 @@ use promises::{
 
 promises::in_every_suite!(
     of_some_workers,
+    however_late_it_is_heard_of,
+    and_who_fails_while_it_is_stopped_is_tried_again,
     and_who_is_paused_is_not_forgotten_by_a_successor,
     and_a_release_after_which_most_flap_is_undone,
 );
@@ -41,12 +43,13 @@ fn of_some_workers(suite: Suite) {
         until_flapping(&cluster, instance);
     }
 
-    // Unslowed each is started seven times and more in a second; that of the second is never a start to systemd.
+    // Unslowed each is started seven times and more in a second; that of the second is never a start to systemd. The
+    // first is tried at most five times, and before its end is heard of systemd may start it once or twice more.
     let account = cluster.open_account();
     pass(Duration::from_secs(8));
     let starts = cluster.close_account(account).starts();
     println!("{suite}: {starts} starts in 8 s of flapping");
-    assert!((2..=10).contains(&starts), "{starts} starts in 8 s");
+    assert!((2..=15).contains(&starts), "{starts} starts in 8 s");
     load.until_more(500);
     let told = CRASHES.map(|(instance, _)| {
         // The first burst is told as far as it is seen, then nothing more.
@@ -110,6 +113,60 @@ fn assert_only_its_own<'a>(report: &Report, others: impl Iterator<Item = &'a u32
     let of_another =
         report.examples.iter().find(|lost| lost.last_pid.is_some_and(|pid| others.contains(&pid)));
     assert_eq!(of_another, None, "a request of another worker was lost:\n{report}");
+}
+
+/// Nothing that is heard of a worker after its pause has begun, but was before, ends the pause or makes it longer.
+fn however_late_it_is_heard_of(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    cluster.configure("workers = 4\n[backoff]\nfirst = \"10min\"\nmax = \"1h\"\n");
+    cluster.reload();
+    let load = cluster.load(Mode::Calm);
+    let before = cluster.pids();
+    cluster.edit("worker@2.service", "Service", "Environment=APP_CLUSTER_FAULT_START=crash-after=10ms");
+    let signal = |signal: &str| {
+        cluster.systemctl(["kill", "--signal", signal, "app-cluster.service"]).assert_success();
+    };
+
+    signal("STOP");
+    let _ = cluster.systemctl(["restart", "worker@2"]);
+    cluster.until_worker(2, "to have crashed often", |worker| worker.restarts >= 12);
+    signal("CONT");
+
+    cluster.until_worker(2, "to be stopped", |worker| matches!(&*worker.active, "inactive" | "failed"));
+    until_flapping(&cluster, 2);
+    let next_try = cluster.status().workers[1].next_try_usec;
+    let now = SystemTime::UNIX_EPOCH.elapsed().expect("the clock is right");
+    let pause = Duration::from_micros(next_try).saturating_sub(now);
+    assert!(pause <= Duration::from_mins(12), "the first pause is one of {pause:?}");
+    cluster.revert("worker@2.service");
+    cluster.reload();
+    assert_only_its_own(&load.stop(), [1, 3, 4].iter().map(|instance| &before[instance]));
+    cluster.assert_socket_is_whole();
+}
+
+/// Such a unit is failed, not inactive, as are those that systemd has given up.
+fn and_who_fails_while_it_is_stopped_is_tried_again(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    cluster.configure("workers = 4\n[backoff]\nfirst = \"5s\"\n");
+    cluster.reload();
+    let load = cluster.load(Mode::Calm);
+    let begin = monotonic_usec();
+    cluster.systemctl(["stop", "worker@2"]).assert_success();
+    // It does not hear of a stop.
+    let deaf = "KillSignal=SIGCONT\nExecStart=\nExecStart=sh -c 'sleep 0.3; exit 1'";
+    cluster.edit("worker@2.service", "Service", deaf);
+    cluster.systemctl(["start", "worker@2"]).assert_failure();
+
+    cluster.until_worker(2, "to have failed", |worker| worker.active == "failed");
+    until_flapping(&cluster, 2);
+    cluster.revert("worker@2.service");
+
+    cluster.until_whole();
+    let told = about_worker(&cluster, 2, begin);
+    let is_given_up = |entry: &Entry| entry.message().contains("is not started again");
+    assert!(!told.iter().any(is_given_up), "{told:#?}");
+    load.loses_nothing();
+    cluster.assert_socket_is_whole();
 }
 
 fn and_who_is_paused_is_not_forgotten_by_a_successor(suite: Suite) {

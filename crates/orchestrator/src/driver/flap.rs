@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use rollout::backoff::{BackoffPolicy, Verdict};
 use rollout::{ActiveState, Instance};
 
-use super::{Driver, Phase, Timer};
+use super::{Driver, LOOK_AFTER, Phase, Timer};
 use crate::cluster::monotonic_usec;
 use crate::log::{CATALOGUED, message_id};
 use crate::manager::EnqueueError;
@@ -28,6 +28,10 @@ impl Driver {
     pub(super) async fn ended(&mut self, instance: Instance, ends: u32) -> bool {
         if self.phase == Phase::Stopping || self.is_rolled(instance) {
             return true;
+        }
+        // Late news: systemd restarts it as fast as it ends, and told of this before it had our stop.
+        if self.is_being_stopped(instance) {
+            return false;
         }
         let (now, policy) = (now(), self.backoff_policy());
         let Some(worker) = self.cluster.workers.get_mut(&instance) else { return true };
@@ -63,7 +67,10 @@ impl Driver {
     async fn stop_flapping(&mut self, instance: Instance) {
         let Some((_, manager)) = &self.bus else { return };
         match manager.stop(instance).await {
-            Ok(job) => self.track(job, instance, true),
+            Ok(job) => {
+                self.track(job, instance, true);
+                self.after(LOOK_AFTER, Timer::Look(instance));
+            }
             Err(EnqueueError::Refused(reason) | EnqueueError::Unreachable(reason)) => {
                 tracing::warn!(worker = %instance, "failed to stop {instance}: {reason}; systemd goes on restarting it");
             }
@@ -72,6 +79,10 @@ impl Driver {
 
     /// It became ready: if it stays so, it is forgiven.
     pub(super) fn is_ready_again(&mut self, instance: Instance) {
+        // Late news again: its pause has begun.
+        if self.is_being_stopped(instance) {
+            return;
+        }
         let (now, policy) = (now(), self.backoff_policy());
         let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
         worker.backoff.ready(now);

@@ -46,8 +46,10 @@ impl Driver {
         }
     }
 
-    /// What the old process said while it drained is not what the new one failed with.
+    /// Whoever stopped the worker has it started again. And what the old process said while it drained is not what the
+    /// new one failed with.
     fn new_process_begins(&mut self, instance: Instance) {
+        self.hold(instance, false);
         let is_at_hand = self.is_at_hand(instance);
         if let Some(running) = self.rolling.as_mut().filter(|_| is_at_hand) {
             running.process_begins(instance);
@@ -151,7 +153,8 @@ impl Driver {
     pub(super) fn log_if_given_up(&mut self, instance: Instance) {
         let unit = self.cluster.names.unit(instance);
         let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
-        let is_failed = worker.info.active == ActiveState::Failed;
+        // One that is stopped while it fails stays failed; it is started when its pause is over.
+        let is_failed = worker.info.active == ActiveState::Failed && worker.next_try.is_none();
         let was_known = std::mem::replace(&mut worker.is_given_up, is_failed);
         if is_failed && !was_known {
             tracing::error!(
@@ -242,9 +245,17 @@ impl Driver {
 
     /// The pause of a worker that ended by itself is over.
     pub(super) async fn start_if_wanted(&mut self, instance: Instance) {
+        if self.is_being_stopped(instance) {
+            self.after(LOOK_AFTER, Timer::Start(instance));
+            return;
+        }
         self.inspect(instance).await;
         let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
-        worker.next_try = None;
+        let was_paused = worker.next_try.take().is_some();
+        if was_paused && worker.info.active == ActiveState::Failed {
+            // Not that systemd has given it up: it failed before our stop could end it.
+            worker.info.active = ActiveState::Inactive;
+        }
         let is_wanted = self.cluster.corrections().contains(&Correction::Start(instance));
         if is_wanted && !self.is_rolled(instance) && self.phase != Phase::Stopping {
             self.start(instance).await;
