@@ -32,9 +32,11 @@ impl Cluster {
     /// From now on systemd keeps account of the workers.
     #[track_caller]
     pub fn open_account(&self) -> OpenAccount {
+        // What is told while the workers are read is in both, and changes nothing the second time.
+        let since_usec = monotonic_usec();
         let ready = self.workers().into_iter().filter(Worker::is_ready);
         let ready = ready.map(|worker| format!("worker@{}.service", worker.instance)).collect();
-        OpenAccount { since_usec: monotonic_usec(), ready }
+        OpenAccount { since_usec, ready }
     }
 
     /// What was told since then.
@@ -85,6 +87,17 @@ impl Account {
     /// How often one became ready.
     #[must_use]
     pub fn starts(&self) -> usize {
-        self.entries.iter().filter(|entry| entry.field("MESSAGE_ID") == STARTED).count()
+        self.started().count()
+    }
+
+    /// How often this one became ready.
+    #[must_use]
+    pub fn starts_of(&self, instance: u32) -> usize {
+        let unit = format!("worker@{instance}.service");
+        self.started().filter(|entry| entry.field("UNIT") == unit).count()
+    }
+
+    fn started(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| entry.field("MESSAGE_ID") == STARTED)
     }
 }
