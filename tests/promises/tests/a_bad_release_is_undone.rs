@@ -118,8 +118,10 @@ fn when_it_fails_on_the_second_worker(suite: Suite) {
     let is_touched = |instance: u32| after[&instance] != before[&instance];
     assert_eq!([1, 2, 3, 4].map(is_touched), [true, true, false, false], "{before:?}, then {after:?}");
     assert_eq!(account.fewest_ready(), 4, "{account:#?}");
-    // The extra one and worker@1 with the new release, then worker@2 and worker@1 with the old one.
-    assert_eq!(account.starts(), 4, "{account:#?}");
+    // The extra one and worker@1 with the new release, then worker@2 and worker@1 with the old one. systemd, which restarts
+    // worker@2 as soon as it has failed, may get there before us with either release.
+    assert_eq!([1, 3, 4, 5].map(|instance| account.starts_of(instance)), [2, 0, 0, 1], "{account:#?}");
+    assert!((1..=2).contains(&account.starts_of(2)), "{account:#?}");
 
     cluster.configure("workers = 4\n[rollout]\nsettle = \"200ms\"\non_failure = \"halt\"\n");
     let account = cluster.open_account();
