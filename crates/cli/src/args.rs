@@ -90,7 +90,7 @@ Examples:
 
 A file is copied; it can be removed afterwards. A directory is not: workers execute the program `worker` \
 in it, with all that lies beside, so it has to stay, and the user app-cluster-worker has to be able to \
-read it. Workers see neither /home nor /root nor /tmp.
+read it. It cannot lie in /home, /root or /tmp, which are hidden from the orchestrator.
 
 With --canary the command ends with status 0 as soon as K workers run the release; the extra ones, which \
 come first, count. The rollout then waits for app-cluster resume or app-cluster abort. Otherwise the command ends as app-cluster reload does; Ctrl-C \

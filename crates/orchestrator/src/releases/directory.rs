@@ -10,7 +10,8 @@ use anyhow::{Context as _, bail, ensure};
 use super::{PROGRAM, ReleaseId, Releases};
 use crate::disk;
 
-/// What the units hide (systemd.exec(5)): ProtectHome= the first three, TemporaryFileSystem= the others.
+/// What our unit hides from us (systemd.exec(5)), and what people may hide from workers: ProtectHome= the first three,
+/// TemporaryFileSystem= the others.
 pub(super) const HIDDEN: [&str; 5] = ["/home", "/root", "/run/user", "/tmp", "/var/tmp"];
 
 impl Releases {
@@ -65,7 +66,7 @@ impl Releases {
     fn check_visible(&self, path: &Path) -> anyhow::Result<()> {
         match self.hidden.iter().find(|hidden| path.starts_with(hidden)) {
             Some(hidden) => bail!(
-                "{} is below {}, which the units hide from the workers; put it in /srv or /opt instead",
+                "{} is below {}, which is hidden from the orchestrator; put it in /srv or /opt instead",
                 path.display(),
                 hidden.display()
             ),
@@ -79,7 +80,7 @@ impl Releases {
         on_the_way.reverse();
         for step in on_the_way {
             if let Ok(target) = fs::read_link(step) {
-                // Here and now: what is hidden from workers is hidden from us too, and not to be looked at.
+                // Here and now: what is hidden from us is not to be looked at.
                 self.check_visible(&target)?;
             }
             let metadata =

@@ -22,9 +22,6 @@ DevicePolicy=auto
 LockPersonality=no
 NoNewPrivileges=no
 ProtectClock=no
-ProtectHome=no
-ProtectProc=default
-ProtectSystem=no
 RemoveIPC=no
 RestrictAddressFamilies=
 RestrictNamespaces=no
@@ -32,7 +29,6 @@ RestrictRealtime=no
 RestrictSUIDSGID=no
 SystemCallArchitectures=
 SystemCallFilter=
-TemporaryFileSystem=
 ";
 
 /// Milliseconds from SIGKILL until the new process answers, under one of the two loads.

@@ -142,13 +142,13 @@ fn a_directory_is_used_where_it_is() {
 fn a_directory_that_workers_cannot_see_is_refused() {
     let disk = Disk::new();
     let refusal = disk.refusal_of_directory(&disk.directory("home/me/app"));
-    assert!(refusal.contains("which the units hide from the workers; put it in /srv or /opt"), "{refusal}");
+    assert!(refusal.contains("which is hidden from the orchestrator; put it in /srv or /opt"), "{refusal}");
     symlink(disk.path("home/me/app"), disk.path("srv/app")).unwrap();
     assert_eq!(disk.refusal_of_directory(&disk.path("srv/app")), refusal, "by way of a link, too");
     let with_program_elsewhere = disk.path("srv/linked");
     fs::create_dir(&with_program_elsewhere).unwrap();
     symlink(disk.path("home/me/app/worker"), with_program_elsewhere.join(PROGRAM)).unwrap();
-    assert!(disk.refusal_of_directory(&with_program_elsewhere).contains("which the units hide"));
+    assert!(disk.refusal_of_directory(&with_program_elsewhere).contains("which is hidden"));
 
     let real = Releases::new(disk.path("lib"), disk.path("pkg"));
     for dir in ["/home/me/app", "/root", "/run/user/1000/app", "/tmp/app", "/var/tmp/app"] {
