@@ -9,14 +9,18 @@ use rollout::plan::Candidate;
 use rollout::{ActiveState, Instance, InvocationId};
 
 use crate::ledger::Ledger;
+use crate::manager::{Reading, Sequence};
 use crate::names::Names;
 use crate::releases::ReleaseId;
-use crate::unit_info::{Properties, UnitInfo};
+use crate::unit_info::{NO_JOB, Properties, UnitInfo};
 
 /// One worker.
 #[derive(Debug)]
 pub(crate) struct Worker {
+    /// The newest of what was read and what signals told.
     pub(crate) info: UnitInfo,
+    /// When it was read last, in the order in which the bus delivers.
+    read_at: Sequence,
     pub(crate) backoff: Backoff,
     /// When it is started again, in microseconds since the Unix epoch, while it waits for that because it flaps.
     pub(crate) next_try: Option<u64>,
@@ -37,25 +41,63 @@ pub(crate) struct Worker {
 }
 
 /// What a signal told of a worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Told {
     pub(crate) active: ActiveState,
     pub(crate) restarts: u32,
+    job: String,
 }
 
 impl Told {
     /// What this state would tell.
     pub(crate) fn of(info: &UnitInfo) -> Self {
-        Self { active: info.active, restarts: info.restarts }
+        Self { active: info.active, restarts: info.restarts, job: info.job.clone() }
+    }
+
+    /// The job that it had then.
+    pub(crate) fn job(&self) -> Option<&str> {
+        Some(self.job.as_str()).filter(|job| *job != NO_JOB)
     }
 
     /// What is told after a signal with these properties. Not from what is known of the worker, which may have been
     /// read after the signal was sent: then the same restart would be seen twice.
-    pub(crate) fn after(self, properties: &Properties) -> Self {
+    fn after(&self, properties: &Properties) -> Self {
         let mut info = UnitInfo::default();
-        (info.active, info.restarts) = (self.active, self.restarts);
+        (info.active, info.restarts, info.job) = (self.active, self.restarts, self.job.clone());
         info.apply(properties);
         Self::of(&info)
+    }
+}
+
+impl Worker {
+    /// Takes over what was read of it.
+    pub(crate) fn read(&mut self, Reading { info, at }: Reading) {
+        self.last_exit = info.last_exit().or(self.last_exit.take());
+        self.info = info;
+        self.read_at = at;
+    }
+
+    /// Takes over what a signal tells. One that systemd sent before the worker was read may be heard after that: it tells
+    /// what happened, and nothing of how things are.
+    pub(crate) fn hear(&mut self, properties: &Properties, at: Sequence) {
+        self.told = self.told.after(properties);
+        if at < self.read_at {
+            return;
+        }
+        self.info.apply(properties);
+        if self.info.active == ActiveState::Inactive {
+            // Another signal says so, a moment later.
+            self.info.main_pid = 0;
+        }
+        if let Some(exit) = self.info.last_exit() {
+            self.last_exit = Some(exit);
+        }
+    }
+
+    /// There is another connection to the bus, which counts anew.
+    pub(crate) fn begin_listening_anew(&mut self) {
+        self.is_watched = false;
+        self.read_at = Sequence::default();
     }
 }
 
@@ -63,6 +105,7 @@ impl Default for Worker {
     fn default() -> Self {
         Self {
             info: UnitInfo::default(),
+            read_at: Sequence::default(),
             backoff: Backoff::default(),
             next_try: None,
             told_ready: None,
@@ -187,3 +230,6 @@ pub(crate) fn monotonic_usec() -> u64 {
     u64::try_from(now.tv_sec).unwrap_or_default() * 1_000_000
         + u64::try_from(now.tv_nsec).unwrap_or_default() / 1000
 }
+
+#[cfg(test)]
+mod tests;

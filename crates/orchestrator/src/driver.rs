@@ -189,8 +189,8 @@ impl Driver {
     async fn handle(&mut self, input: Input) -> anyhow::Result<()> {
         match input {
             Input::Request(request) => self.request(request).await,
-            Input::Signal(Signal::Changed { instance, properties }) => {
-                self.changed(instance, properties).await
+            Input::Signal(Signal::Changed { instance, properties, at }) => {
+                self.changed(instance, properties, at).await
             }
             Input::Signal(Signal::JobRemoved { job, result }) => self.job_removed(&job, result).await,
             Input::Signal(Signal::Reexecuted) => self.look_again("systemd was executed anew").await,

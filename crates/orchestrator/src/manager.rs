@@ -11,6 +11,8 @@ use futures_util::StreamExt as _;
 use rollout::{ActiveState, Instance, JobResult};
 use tokio::sync::mpsc::UnboundedSender;
 use zbus::fdo::{DBusProxy, PropertiesProxy};
+/// A place in the order in which a connection to the bus delivers; the bus keeps the order of each sender.
+pub(crate) use zbus::message::Sequence;
 use zbus::message::Type as MessageType;
 use zbus::names::{BusName, InterfaceName};
 use zbus::proxy::CacheProperties;
@@ -46,11 +48,19 @@ pub(crate) enum Signal {
     /// A job ended.
     JobRemoved { job: String, result: JobResult },
     /// Some of a worker's properties changed.
-    Changed { instance: Instance, properties: Properties },
+    Changed { instance: Instance, properties: Properties, at: Sequence },
     /// PID 1 executed itself anew and has another name on the bus; signals may have been missed.
     Reexecuted,
     /// The bus is gone.
     Disconnected,
+}
+
+/// What was read of a worker.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) info: UnitInfo,
+    /// When systemd answered. What it sent before that is in `info`, even if it is heard later.
+    pub(crate) at: Sequence,
 }
 
 /// Why a job was not enqueued.
@@ -131,11 +141,12 @@ impl Manager {
     ///
     /// Most of what systemd says is of no use here; but to ask for the fifteen that are costs PID 1 no less, and the bus
     /// more.
-    pub(crate) async fn inspect(&self, instance: Instance) -> anyhow::Result<UnitInfo> {
+    pub(crate) async fn inspect(&self, instance: Instance) -> anyhow::Result<Reading> {
+        let answer = self.get_all(&self.path(instance)).await;
+        let (properties, at) = answer.with_context(|| format!("failed to read the state of {instance}"))?;
         let mut info = UnitInfo::default();
-        let properties = self.get_all(&self.path(instance)).await;
-        info.apply(&properties.with_context(|| format!("failed to read the state of {instance}"))?);
-        Ok(info)
+        info.apply(&properties);
+        Ok(Reading { info, at })
     }
 
     /// The workers that systemd has loaded, running or not.
@@ -227,13 +238,14 @@ impl Manager {
         Ok(value.with_context(|| format!("failed to read {property} of {path}"))?.try_into()?)
     }
 
-    /// The properties of all interfaces at once: sd-bus takes an empty name for that, and zbus knows no such name.
-    async fn get_all(&self, path: &str) -> anyhow::Result<Properties> {
+    /// The properties of all interfaces at once, and when the answer came: sd-bus takes an empty name for that, and zbus
+    /// knows no such name.
+    async fn get_all(&self, path: &str) -> anyhow::Result<(Properties, Sequence)> {
         const ALL_INTERFACES: &str = "";
         let interface = Some("org.freedesktop.DBus.Properties");
         let answer =
             self.connection.call_method(Some(SYSTEMD), path, interface, "GetAll", &ALL_INTERFACES).await?;
-        Ok(answer.body().deserialize()?)
+        Ok((answer.body().deserialize()?, answer.recv_position()))
     }
 
     async fn properties(&self, path: &str) -> zbus::Result<PropertiesProxy<'static>> {
@@ -338,7 +350,7 @@ fn parse(message: &Message, names: &Names, systemd: &str) -> Option<Signal> {
         "PropertiesChanged" => {
             let instance = names.instance(&unit_name(header.path()?.as_str())?)?;
             let (_, properties, _): (String, Properties, Vec<String>) = message.body().deserialize().ok()?;
-            Some(Signal::Changed { instance, properties })
+            Some(Signal::Changed { instance, properties, at: message.recv_position() })
         }
         _ => None,
     }

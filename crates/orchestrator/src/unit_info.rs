@@ -60,7 +60,8 @@ impl Default for UnitInfo {
     }
 }
 
-const NO_JOB: &str = "/";
+/// Where a unit without a job says that its job is.
+pub(crate) const NO_JOB: &str = "/";
 
 /// `si_code` of SIGCHLD in `ExecMainCode` (sigaction(2)).
 const CLD_EXITED: i32 = 1;

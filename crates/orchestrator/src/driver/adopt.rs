@@ -20,7 +20,7 @@ impl Driver {
         let is_first = self.cluster.workers.is_empty();
         self.bus = Some((connection, manager));
         if !is_first {
-            self.cluster.workers.values_mut().for_each(|worker| worker.is_watched = false);
+            self.cluster.workers.values_mut().for_each(Worker::begin_listening_anew);
             self.look_again("the bus is back").await;
             return Ok(());
         }
@@ -243,10 +243,10 @@ impl Driver {
     pub(super) async fn inspect(&mut self, instance: Instance) {
         let Some((_, manager)) = &self.bus else { return };
         match manager.inspect(instance).await {
-            Ok(info) => {
-                let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
-                worker.last_exit = info.last_exit().or(worker.last_exit.take());
-                worker.info = info;
+            Ok(reading) => {
+                if let Some(worker) = self.cluster.workers.get_mut(&instance) {
+                    worker.read(reading);
+                }
             }
             Err(error) => tracing::warn!(worker = %instance, "{error:#}; looking again later"),
         }

@@ -8,6 +8,7 @@ use rollout::{ActiveState, Event, Instance, JobResult};
 use super::{Driver, LOOK_AFTER, Phase, Timer};
 use crate::cluster::Worker;
 use crate::fault;
+use crate::manager::Sequence;
 use crate::unit_info::Properties;
 
 impl Driver {
@@ -16,15 +17,11 @@ impl Driver {
     /// A signal tells what was, in the order in which it happened; that is what is needed to tell a worker that
     /// ended by itself from one that was stopped: at the moment it became inactive it had a job or had none.
     /// For the rollout, which needs to know what is, it is a reason to look.
-    pub(super) async fn changed(&mut self, instance: Instance, properties: Properties) {
+    pub(super) async fn changed(&mut self, instance: Instance, properties: Properties, at: Sequence) {
         let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
-        let before = worker.told;
-        worker.told = before.after(&properties);
-        worker.info.apply(&properties);
-        if let Some(exit) = worker.info.last_exit() {
-            worker.last_exit = Some(exit);
-        }
-        let now = worker.told;
+        let before = worker.told.clone();
+        worker.hear(&properties, at);
+        let now = worker.told.clone();
         let restarts = now.restarts.saturating_sub(before.restarts);
         if restarts > 0 && self.ended(instance, restarts).await {
             self.log_restart(instance);
@@ -59,18 +56,18 @@ impl Driver {
     async fn became_inactive(&mut self, instance: Instance) {
         let is_ours = self.jobs.values().any(|job| job.instance == instance);
         let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
-        worker.info.main_pid = 0;
         if worker.next_try.is_some() {
             // It flaps: the stop is ours, even where it took the place of systemd's own restart.
             return;
         }
-        let is_foreign = worker.info.has_job() && !self.jobs.contains_key(&worker.info.job);
+        let job = worker.told.job();
+        let is_foreign = job.is_some_and(|job| !self.jobs.contains_key(job));
         if (is_ours && !is_foreign) || self.phase == Phase::Stopping {
             return;
         }
         if is_foreign {
             // A stop that somebody asked for, or one half of a restart: the job's end will tell.
-            worker.stopping_job = Some(worker.info.job.clone());
+            worker.stopping_job = job.map(str::to_owned);
         } else if instance.number() <= self.cluster.desired {
             self.ended_by_itself(instance).await;
         }

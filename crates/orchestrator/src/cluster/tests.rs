@@ -1,0 +1,59 @@
+use std::os::unix::net::UnixStream;
+
+use futures_util::TryStreamExt as _;
+use zbus::{Guid, MessageStream, OwnedVariant, Str, connection::Builder};
+
+use super::*;
+
+/// The first places in the order in which a connection delivers.
+async fn places() -> [Sequence; 3] {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let server = Builder::unix_stream(theirs).server(Guid::generate()).p2p().build();
+    let client = Builder::unix_stream(ours).p2p().build();
+    let (server, client) = tokio::try_join!(server, client).unwrap();
+    let mut messages = MessageStream::from(client);
+    let mut places = [Sequence::default(); 3];
+    for place in &mut places {
+        server.emit_signal(None::<&str>, "/", "org.example", "Heard", &()).await.unwrap();
+        *place = messages.try_next().await.unwrap().unwrap().recv_position();
+    }
+    places
+}
+
+fn properties<const N: usize>(properties: [(&str, OwnedVariant); N]) -> Properties {
+    properties.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+fn word(word: &str) -> OwnedVariant {
+    Str::from(word.to_owned()).into()
+}
+
+/// systemd restarted a worker just before our stop: it was ready for a moment, and that is heard after it was read.
+#[tokio::test]
+async fn what_was_sent_before_a_worker_was_read_is_no_news_of_how_it_is() {
+    let [before, at, after] = places().await;
+    let mut worker = Worker::default();
+    let stopped = properties([("ActiveState", word("inactive")), ("MainPID", 0_u32.into())]);
+    let ready = properties([
+        ("ActiveState", word("active")),
+        ("MainPID", 246_u32.into()),
+        ("ExecMainCode", 2_i32.into()),
+    ]);
+
+    let mut info = UnitInfo::default();
+    info.apply(&stopped);
+    worker.read(Reading { info: info.clone(), at });
+    worker.hear(&ready, before);
+    assert_eq!(worker.info, info);
+    assert_eq!(worker.last_exit, None);
+    // What happened is told all the same.
+    assert_eq!(worker.told.active, ActiveState::Active);
+
+    worker.hear(&ready, after);
+    assert_eq!((worker.info.active, worker.info.main_pid), (ActiveState::Active, 246));
+
+    // Another connection counts anew.
+    worker.begin_listening_anew();
+    worker.hear(&stopped, before);
+    assert_eq!((worker.info.active, worker.info.main_pid), (ActiveState::Inactive, 0));
+}
