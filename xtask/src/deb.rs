@@ -7,7 +7,6 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
 use anyhow::{Context, Result};
@@ -15,13 +14,13 @@ use xshell::{Shell, cmd};
 
 use crate::{
     docs, host,
-    tree::{copy, files, set_modes, walk},
+    tree::{copy, files, set_modes},
     workspace::{VERSION, Workspace},
 };
 
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Options {
-    /// The package's version, and what its programs say theirs is [default: that of the source]
+    /// The package's version, and that of the release it brings [default: that of the source]
     #[arg(long, value_name = "V")]
     pub(crate) version: Option<String>,
 }
@@ -29,16 +28,13 @@ pub(crate) struct Options {
 /// When there is no git to ask for the date of the last change.
 const DATE_WITHOUT_GIT: &str = "1767225600";
 
-/// What the package is made from.
-const INPUTS: [&str; 6] = ["Cargo.lock", "Cargo.toml", "crates", "packaging", "units", "xtask"];
-
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let package = build(workspace, options)?;
     println!("{}", package.display());
     Ok(())
 }
 
-/// Builds the package, unless there is one that is newer than all it is made from, and returns its path.
+/// Builds the package and returns its path. Another version of it is made of the same programs.
 pub(crate) fn build(workspace: &Workspace, options: &Options) -> Result<PathBuf> {
     let version = options.version.as_deref().unwrap_or(VERSION);
     host::install(&workspace.shell, host::TO_BUILD)?;
@@ -46,11 +42,6 @@ pub(crate) fn build(workspace: &Workspace, options: &Options) -> Result<PathBuf>
     let architecture = cmd!(shell, "dpkg --print-architecture").quiet().read()?;
     let directory = workspace.target.join("debian");
     let package = directory.join(format!("app-cluster_{version}_{architecture}.deb"));
-    if package.exists() && is_newer(&package, &workspace.root)? {
-        eprintln!("xtask: {} is up to date", package.display());
-        return Ok(package);
-    }
-
     let stage = directory.join(format!("{version}.stage"));
     shell.remove_path(&stage)?;
     // Named as dpkg-shlibdeps expects it, which also takes DEBIAN/ for the mark of a package.
@@ -58,7 +49,7 @@ pub(crate) fn build(workspace: &Workspace, options: &Options) -> Result<PathBuf>
     fs::create_dir_all(root.join("DEBIAN"))?;
     copy(&workspace.root.join("packaging/root"), &root)?;
     copy(&workspace.root.join("units"), &root.join("usr/lib/systemd/system"))?;
-    let programs = build_programs(workspace, version, &root)?;
+    let programs = build_programs(workspace, &root)?;
     let libraries = libraries(shell, &programs, &stage)?;
     let release = root.join("usr/lib/app-cluster/release");
     fs::write(release.join("VERSION"), format!("{version}\n"))?;
@@ -76,11 +67,10 @@ pub(crate) fn build(workspace: &Workspace, options: &Options) -> Result<PathBuf>
 }
 
 /// Builds the programs and puts them into the tree; returns where.
-fn build_programs(workspace: &Workspace, version: &str, root: &Path) -> Result<[PathBuf; 3]> {
+fn build_programs(workspace: &Workspace, root: &Path) -> Result<[PathBuf; 3]> {
     workspace
         .cargo()
         .args(["build", "--release", "-p", "cli", "-p", "orchestrator", "-p", "reference-worker", "--bins"])
-        .env("APP_CLUSTER_VERSION", version)
         .run()?;
     let programs = [
         ("app-cluster", "usr/bin/app-cluster"),
@@ -175,19 +165,4 @@ fn source_date(shell: &Shell) -> String {
         .ok()
         .filter(|date| !date.is_empty())
         .unwrap_or_else(|| DATE_WITHOUT_GIT.to_owned())
-}
-
-/// Whether `package` exists and nothing it is made from is newer. A directory is as new as the last
-/// file that was added to it or removed.
-fn is_newer(package: &Path, root: &Path) -> Result<bool> {
-    let Ok(built) = package.metadata().and_then(|metadata| metadata.modified()) else {
-        return Ok(false);
-    };
-    let mut newest = SystemTime::UNIX_EPOCH;
-    for input in INPUTS {
-        for path in walk(&root.join(input))? {
-            newest = newest.max(path.symlink_metadata()?.modified()?);
-        }
-    }
-    Ok(newest < built)
 }

@@ -6,12 +6,6 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Parser, Subcommand, ValueHint, value_parser};
 use config::Workers;
 
-/// The version: what the build says, else that of the source.
-const VERSION: &str = match option_env!("APP_CLUSTER_VERSION") {
-    Some(version) => version,
-    None => env!("CARGO_PKG_VERSION"),
-};
-
 const LONG_ABOUT: &str = "\
 Runs one network service as several workers that share a socket held by systemd, and replaces them \
 one after another without losing a request.
@@ -35,7 +29,7 @@ Exit status:
 #[derive(Debug, Parser)]
 #[command(
     name = "app-cluster",
-    version = VERSION,
+    version,
     about = "Workers that share a socket, replaced one after another",
     long_about = LONG_ABOUT,
     after_long_help = EXIT_STATUS,

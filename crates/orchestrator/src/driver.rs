@@ -111,6 +111,8 @@ enum Phase {
 #[derive(Debug)]
 pub(crate) struct Driver {
     phase: Phase,
+    /// Of the package that was installed when the orchestrator was started.
+    version: String,
     settings: config::Settings,
     cluster: Cluster,
     releases: Releases,
@@ -150,6 +152,7 @@ impl Driver {
         let releases = Releases::new(names.state_dir, names.packaged);
         Self {
             phase: Phase::Starting,
+            version: releases.packaged_version().map_or_else(source_version, |version| version.to_string()),
             settings,
             cluster,
             stage: Stage::new(releases.clone()),
@@ -219,7 +222,7 @@ impl Driver {
         let rollout = self.rolling.as_ref().map(|running| &running.record).or(self.last_rollout.as_ref());
         api::Status {
             cluster: self.cluster.names.cluster.clone(),
-            version: crate::VERSION.to_owned(),
+            version: self.version.clone(),
             summary: self.summary(),
             release: self.cluster.release.as_ref().map(ToString::to_string).unwrap_or_default(),
             desired: self.cluster.desired,
@@ -359,6 +362,11 @@ async fn ring(inputs: UnboundedSender<Input>, pause: Duration, timer: Timer) {
     tokio::time::sleep(pause).await;
     // Nobody listens any more when the orchestrator ends.
     let _ = inputs.send(Input::Timer(timer));
+}
+
+/// The version of the source, for an orchestrator that no package brought.
+fn source_version(_: anyhow::Error) -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
 }
 
 fn has_failed(rollout: &api::Rollout) -> bool {

@@ -31,12 +31,6 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use driver::{Driver, Input};
 
-/// The version of this program.
-const VERSION: &str = match option_env!("APP_CLUSTER_VERSION") {
-    Some(version) => version,
-    None => env!("CARGO_PKG_VERSION"),
-};
-
 /// sysexits.h: the configuration has to be mended first; the unit does not restart us for it.
 const EX_CONFIG: u8 = 78;
 

@@ -153,8 +153,8 @@ impl Service {
     }
 
     #[zbus(property(emits_changed_signal = "const"))]
-    async fn version(&self) -> String {
-        crate::VERSION.to_owned()
+    async fn version(&self) -> fdo::Result<String> {
+        Ok(self.look().await?.version)
     }
 
     #[zbus(property)]

@@ -5,11 +5,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-/// The version that was compiled in.
-pub(crate) const VERSION: &str = match option_env!("APP_CLUSTER_VERSION") {
-    Some(version) => version,
-    None => env!("CARGO_PKG_VERSION"),
-};
+/// The version of the source.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Who answers: the body of `GET /`.
 #[derive(Debug, Serialize)]

@@ -28,7 +28,7 @@ impl Releases {
             return Ok(None);
         }
         if let Some(current) = self.current().and_then(|id| self.release(&id))
-            && (current.origin != Origin::Package || same_content(&program, &self.program(&current.id))?)
+            && (current.origin != Origin::Package || self.is_packaged(&current.id)?)
         {
             return Ok(None);
         }
@@ -41,12 +41,23 @@ impl Releases {
             }
             // Otherwise it is the same version with other bytes: somebody builds without counting up.
             if self.release(&id).is_some_and(|release| release.origin == Origin::Package)
-                && same_content(&program, &self.program(&id))?
+                && self.is_packaged(&id)?
             {
                 return Ok(Some(id));
             }
         }
         bail!("no name is left for release {version}")
+    }
+
+    /// Whether this release, which a package brought, is what the package brings now. A new version is another release
+    /// even if its program is the same: who installed it looks for it in `app-cluster status`.
+    fn is_packaged(&self, id: &ReleaseId) -> anyhow::Result<bool> {
+        for file in [VERSION, PROGRAM] {
+            if !same_content(&self.packaged.join(file), &self.dir(id).join(file))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Makes a copy of a program a release.
@@ -84,7 +95,11 @@ impl Releases {
         self.dir(id).symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 
-    fn packaged_version(&self) -> anyhow::Result<ReleaseId> {
+    /// What the package calls the release that it brings.
+    ///
+    /// # Errors
+    /// When the package is not installed, or calls it what cannot name a release.
+    pub(crate) fn packaged_version(&self) -> anyhow::Result<ReleaseId> {
         let path = self.packaged.join(VERSION);
         let text = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
         ReleaseId::new(text.trim())

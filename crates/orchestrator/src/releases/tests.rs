@@ -109,6 +109,15 @@ fn the_same_version_with_other_bytes_is_another_release() {
 }
 
 #[test]
+fn another_version_with_the_same_bytes_is_another_release() {
+    let disk = Disk::with_current("1.0.0");
+    disk.package("1.0.1", &script("1.0.0"));
+    assert_eq!(disk.stage().as_deref(), Some("1.0.1"));
+    disk.releases.make_current(&id("1.0.1")).unwrap();
+    assert_eq!(disk.stage(), None);
+}
+
+#[test]
 fn a_package_does_not_replace_what_somebody_deployed() {
     let disk = Disk::with_current("1.0.0");
     let mine = disk.releases.stage_directory(&disk.directory("srv/mine"), None).unwrap();
