@@ -31,6 +31,7 @@ mod output;
 mod running;
 mod suite;
 mod supervisor;
+mod tree;
 mod wait;
 
 pub use crate::{
@@ -38,12 +39,13 @@ pub use crate::{
     machine::{Machine, enter},
     output::Output,
     running::Running,
-    suite::{HOST_PACKAGES, Suite, target_directory},
+    suite::{HOST_PACKAGES, Suite},
+    tree::{Tree, target_directory},
     wait::{poll, wait_for},
 };
 
-/// Declares promises that hold in every [`Suite`]: one `#[test]` for each suite and each function
-/// named, which is called with the suite.
+/// Declares promises that hold in every [`Suite`] and depend on what differs between them, such as systemd: one `#[test]`
+/// for each suite and each function named, which is called with the suite.
 ///
 /// ```text
 /// machine::in_every_suite!(a_reload_loses_nothing);
@@ -61,6 +63,36 @@ macro_rules! in_every_suite {
         }
         mod trixie {
             $(#[test] fn $promise() { super::$promise($crate::Suite::Trixie) })+
+        }
+    };
+}
+
+/// Declares promises that hold in every [`Suite`] and depend on nothing that differs between them. The tests in the other
+/// suite than the one named are in a module `only_in_full`, by which whoever has little time leaves them out.
+///
+/// ```text
+/// machine::in_one_suite!(trixie: a_drain_keeps_its_word);
+/// ```
+#[macro_export]
+macro_rules! in_one_suite {
+    (bookworm: $($promise:ident),+ $(,)?) => {
+        mod bookworm {
+            $(#[test] fn $promise() { super::$promise($crate::Suite::Bookworm) })+
+        }
+        mod only_in_full {
+            mod trixie {
+                $(#[test] fn $promise() { super::super::$promise($crate::Suite::Trixie) })+
+            }
+        }
+    };
+    (trixie: $($promise:ident),+ $(,)?) => {
+        mod trixie {
+            $(#[test] fn $promise() { super::$promise($crate::Suite::Trixie) })+
+        }
+        mod only_in_full {
+            mod bookworm {
+                $(#[test] fn $promise() { super::super::$promise($crate::Suite::Bookworm) })+
+            }
         }
     };
 }

@@ -13,8 +13,8 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    Boot, Output, Running, Suite,
-    boot::booted,
+    Boot, Output, Running, Suite, Tree,
+    boot::{BOOT_DEADLINE, booted},
     output::{capture, words},
     supervisor::Supervisor,
     wait,
@@ -26,11 +26,13 @@ pub struct Machine {
     suite: Suite,
     leader: u32,
     supervisor: Supervisor,
+    /// What it was started from, unless that is its own.
+    _tree: Option<Tree>,
 }
 
 impl Machine {
-    pub(crate) fn new(suite: Suite, leader: u32, supervisor: Supervisor) -> Self {
-        Self { suite, leader, supervisor }
+    pub(crate) fn new(suite: Suite, leader: u32, supervisor: Supervisor, tree: Option<Tree>) -> Self {
+        Self { suite, leader, supervisor, _tree: tree }
     }
 
     /// Boots a machine with a network of its own.
@@ -59,6 +61,19 @@ impl Machine {
             Ok(leader) => self.leader = leader,
             Err(error) => panic!("failed to reboot: {error:?}; its console:\n{}", self.supervisor.console()),
         }
+    }
+
+    /// Shuts it down in good order, so that its disk holds all that was written.
+    ///
+    /// # Errors
+    /// When it does not go down.
+    pub(crate) fn power_off(self) -> Result<()> {
+        // It may be gone before it can answer.
+        let _ = self.systemctl(["poweroff", "--no-block"]);
+        let leader = Path::new("/proc").join(self.leader.to_string());
+        wait::poll("the end of the machine", BOOT_DEADLINE, || {
+            if leader.exists() { Err("it is powering off") } else { Ok(()) }
+        })
     }
 
     /// The release of Debian it runs.

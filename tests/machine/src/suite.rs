@@ -1,14 +1,15 @@
 //! The releases of Debian that machines are made of, and their trees.
 
 use std::{
-    env, fmt,
-    fs::{self, File},
+    fmt,
     hash::{DefaultHasher, Hash, Hasher},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
+
+use crate::Tree;
 
 /// What the host needs for machines, as Debian packages.
 pub const HOST_PACKAGES: [&str; 3] = ["mmdebstrap", "systemd-container", "util-linux"];
@@ -46,34 +47,22 @@ impl Suite {
         }
     }
 
-    /// The root tree of this suite, made first if there is none. Nobody may write to it.
+    /// The root tree of this suite, made first if there is none.
     ///
     /// # Errors
     /// Without root, `mmdebstrap`, or a Debian mirror, when it has to be made.
-    pub fn tree(self) -> Result<PathBuf> {
+    pub fn tree(self) -> Result<Tree> {
         self.tree_with(&[])
     }
 
     /// The root tree with these packages too, apart from the one without.
-    pub(crate) fn tree_with(self, packages: &[&str]) -> Result<PathBuf> {
-        let directory = target_directory()?.join("machines");
-        fs::create_dir_all(&directory).with_context(|| format!("failed to make {}", directory.display()))?;
-        let lock = File::create(directory.join("lock")).context("failed to make the lock of the trees")?;
-        lock.lock().context("failed to take the lock of the trees")?;
-
+    pub(crate) fn tree_with(self, packages: &[&str]) -> Result<Tree> {
         let name = [&[self.name()], packages].concat().join("+");
-        let tree = directory.join(format!("{name}-{:016x}", self.recipe()));
-        if !tree.exists() {
-            remove_leftovers(&directory, &name)?;
-            let partial = directory.join(format!("{name}-partial"));
-            self.bootstrap(&partial, packages)?;
-            fs::rename(&partial, &tree).with_context(|| format!("failed to name {}", tree.display()))?;
-        }
-        Ok(tree)
+        Tree::of(&name, self.recipe(), |path| self.bootstrap(path, packages))
     }
 
     /// Changes with everything that goes into the tree.
-    fn recipe(self) -> u64 {
+    pub(crate) fn recipe(self) -> u64 {
         let mut hasher = DefaultHasher::new();
         (PACKAGES, MASKED, include_str!("tree.sh")).hash(&mut hasher);
         hasher.finish()
@@ -100,27 +89,4 @@ impl fmt::Display for Suite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
-}
-
-/// Removes the trees with this name that are of older recipes and those that were given up half way.
-fn remove_leftovers(directory: &Path, name: &str) -> Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(&format!("{name}-")) {
-            let path = entry.path();
-            fs::remove_dir_all(&path).with_context(|| format!("failed to remove {}", path.display()))?;
-        }
-    }
-    Ok(())
-}
-
-/// Cargo's target directory that this program was built in: the one that holds `CACHEDIR.TAG`.
-///
-/// # Errors
-/// When this program does not lie in a target directory.
-pub fn target_directory() -> Result<PathBuf> {
-    let program = env::current_exe().context("failed to find this program's own path")?;
-    let target = program.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file());
-    ensure!(target.is_some(), "{} does not lie in a target directory of cargo", program.display());
-    Ok(target.map(Path::to_owned).unwrap_or_default())
 }

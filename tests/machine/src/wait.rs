@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::{Result, anyhow};
 
-/// How long the processor is left to others between two looks at a condition.
-const PAUSE: Duration = Duration::from_millis(10);
+/// How long the processor is left to others between two looks at a condition, at first and at most.
+const PAUSES: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(100)];
 
 /// Waits until `condition` is `Ok` and returns its value. `Err` is what the state was instead.
 ///
@@ -29,7 +29,7 @@ pub fn poll<T, E: Display>(
             Err(state) if begun.elapsed() >= deadline => {
                 return Err(anyhow!("waited {deadline:?} for {what}; the last state was: {state}"));
             }
-            Err(_) => pause(),
+            Err(_) => pause(begun.elapsed()),
         }
     }
 }
@@ -46,9 +46,11 @@ pub fn wait_for<T, E: Display>(what: &str, deadline: Duration, condition: impl F
     }
 }
 
+/// A look costs the machine a process and a call or two. What has taken long already may be seen a little later.
 #[expect(clippy::disallowed_methods, reason = "the one place that polls; it has a condition and a deadline")]
-fn pause() {
-    thread::sleep(PAUSE);
+fn pause(waited: Duration) {
+    let [first, longest] = PAUSES;
+    thread::sleep((waited / 20).clamp(first, longest));
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ fn leaves_nothing_behind(suite: Suite) {
             if cgroup.exists() { Err(cgroup.display().to_string()) } else { Ok(()) }
         });
     }
-    assert!(!suite.tree().unwrap().join("etc/left-behind").exists());
+    assert!(!suite.tree().unwrap().path().join("etc/left-behind").exists());
 }
 
 fn remembers_over_a_reboot(suite: Suite) {
@@ -53,7 +53,7 @@ fn remembers_over_a_reboot(suite: Suite) {
     assert_eq!(machine.run(["cat", "/etc/remembered"]).stdout(), "yes");
     machine.run(["cat", "/run/forgotten"]).assert_failure();
     drop(machine);
-    assert!(!suite.tree().unwrap().join("etc/remembered").exists());
+    assert!(!suite.tree().unwrap().path().join("etc/remembered").exists());
 }
 
 #[test]

@@ -1,0 +1,106 @@
+//! Root trees on disk that machines start from. Each is made once; whoever starts a machine from one holds it, so that
+//! no other process removes it meanwhile.
+
+use std::{
+    env,
+    fs::{self, File, TryLockError},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+
+/// A tree that is complete, and stays while this is held. Nobody may write to it.
+#[derive(Debug)]
+pub struct Tree {
+    path: PathBuf,
+    _held: File,
+}
+
+/// While a tree is made.
+const PARTIAL: &str = ".partial";
+/// Taken to make or remove a tree, shared to start from it.
+const LOCK: &str = ".lock";
+
+impl Tree {
+    /// The tree of this name and recipe, which `make` fills first if there is none. Those of the same name and another
+    /// recipe are removed then, unless somebody holds them.
+    pub(crate) fn of(name: &str, recipe: u64, make: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
+        let directory = target_directory()?.join("machines");
+        fs::create_dir_all(&directory).with_context(|| format!("failed to make {}", directory.display()))?;
+        let path = directory.join(format!("{name}-{recipe:016x}"));
+        let lock = lock_of(&path)?;
+        let mut make = Some(make);
+        loop {
+            lock.lock_shared().context("failed to share the lock of a tree")?;
+            if path.exists() {
+                return Ok(Self { path, _held: lock });
+            }
+            // flock(2): what is shared does not become exclusive without being given up.
+            lock.unlock().context("failed to give up the lock of a tree")?;
+            lock.lock().context("failed to take the lock of a tree")?;
+            if !path.exists() {
+                let make = make.take().with_context(|| format!("{} was removed at once", path.display()))?;
+                remove_leftovers(&directory, name)?;
+                let partial = beside(&path, PARTIAL);
+                if partial.exists() {
+                    remove(&partial)?;
+                }
+                make(&partial)?;
+                fs::rename(&partial, &path).with_context(|| format!("failed to name {}", path.display()))?;
+            }
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// `<tree>.lock`, and `<tree>.partial`
+fn beside(tree: &Path, what: &str) -> PathBuf {
+    let mut name = tree.as_os_str().to_owned();
+    name.push(what);
+    name.into()
+}
+
+fn lock_of(tree: &Path) -> Result<File> {
+    let path = beside(tree, LOCK);
+    File::create(&path).with_context(|| format!("failed to make {}", path.display()))
+}
+
+/// Removes the trees of this name that nobody holds, and those that were given up half way.
+fn remove_leftovers(directory: &Path, name: &str) -> Result<()> {
+    let prefix = format!("{name}-");
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if !name.starts_with(&prefix) || !path.is_dir() {
+            continue;
+        }
+        let tree = directory.join(name.strip_suffix(PARTIAL).unwrap_or(&name));
+        match lock_of(&tree)?.try_lock() {
+            Ok(()) => remove(&path)?,
+            // Our own too, for which nothing is left over but what is removed by whoever makes it.
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(error).context("failed to try the lock of a tree"),
+        }
+    }
+    Ok(())
+}
+
+fn remove(tree: &Path) -> Result<()> {
+    fs::remove_dir_all(tree).with_context(|| format!("failed to remove {}", tree.display()))
+}
+
+/// Cargo's target directory that this program was built in: the one that holds `CACHEDIR.TAG`.
+///
+/// # Errors
+/// When this program does not lie in a target directory.
+pub fn target_directory() -> Result<PathBuf> {
+    let program = env::current_exe().context("failed to find this program's own path")?;
+    let target = program.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file());
+    ensure!(target.is_some(), "{} does not lie in a target directory of cargo", program.display());
+    Ok(target.map(Path::to_owned).unwrap_or_default())
+}
