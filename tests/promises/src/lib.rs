@@ -44,7 +44,7 @@ mod workers;
 
 pub use attacker::Attack;
 pub use client::{Failure, Report};
-pub use machine::{Machine, Output, Suite, in_every_suite, wait_for};
+pub use machine::{Machine, Output, Suite, in_every_suite, in_one_suite, wait_for};
 
 pub use crate::{
     artifacts::Package,

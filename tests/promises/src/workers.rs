@@ -104,6 +104,18 @@ impl Cluster {
         wait_for("four workers that are ready", DEADLINE, || whole(self.workers()))
     }
 
+    /// All four workers are ready, and none is the process that it was before.
+    ///
+    /// # Panics
+    /// When one is.
+    #[track_caller]
+    pub fn assert_all_replaced(&self, before: &BTreeMap<u32, u32>) {
+        let after = self.pids();
+        for (instance, pid) in before {
+            assert_ne!(after[instance], *pid, "worker@{instance} is still the process of before");
+        }
+    }
+
     /// Waits until a rollout has replaced one of the workers 1 to 4; these were their processes before.
     #[track_caller]
     pub fn until_one_is_replaced(&self, before: &BTreeMap<u32, u32>) {

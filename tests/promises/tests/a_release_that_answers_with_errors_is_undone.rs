@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use promises::{Cluster, Entry, Failure, Flaw, GOOD, Mode, Package, Report, Suite, monotonic_usec};
 
-promises::in_every_suite!(while_it_settles, unless_too_little_is_known);
+promises::in_one_suite!(trixie: while_it_settles, unless_too_little_is_known);
 
 /// What the worker is found to do, under a hundred requests in a second.
 const CASES: [(Flaw, &str, &str); 2] = [

@@ -4,7 +4,8 @@
 use attacker::Report;
 use promises::{Attack, Cluster, DEADLINE, Mode, Process, Suite, ci_or_full, wait_for};
 
-promises::in_every_suite!(
+promises::in_one_suite!(
+    trixie:
     slow_loris,
     heads_of_a_mebibyte,
     garbage,
@@ -15,9 +16,10 @@ promises::in_every_suite!(
 /// Who asks for something meanwhile: some keep their connections, some come anew.
 const LOADS: [Mode; 2] = [Mode::Calm, Mode::Newcomers];
 
-/// How long an attack takes.
+/// How long an attack takes. All its clients are there within the first second, so a short one shows what a long one does;
+/// what would only add up in a minute is left to the long one.
 fn seconds() -> u64 {
-    ci_or_full(8, 60)
+    ci_or_full(4, 60)
 }
 
 fn slow_loris(suite: Suite) {
@@ -29,14 +31,16 @@ fn slow_loris(suite: Suite) {
 fn heads_of_a_mebibyte(suite: Suite) {
     let attack = Harm { attack: Attack::HugeHeads, clients: 50, each_kib: http1(64) };
     let report = attack.harms_nobody(suite);
-    assert!(report.connected >= attack.clients && report.answered * 10 > report.connected * 9, "{report}");
+    // At the end each client has a head under way.
+    let ended = report.connected.saturating_sub(attack.clients);
+    assert!(report.connected >= attack.clients * 2 && report.answered * 10 > ended * 9, "{report}");
 }
 
 fn garbage(suite: Suite) {
     // One head at a time is all that any of this garbage brings about.
     let attack = Harm { attack: Attack::Garbage, clients: 100, each_kib: http2(64, 1) };
     let report = attack.harms_nobody(suite);
-    assert!(report.connected >= 1000 && report.answered > report.connected / 2, "{report}");
+    assert!(report.connected >= attack.clients * 5 && report.answered > report.connected / 2, "{report}");
 }
 
 fn half_open_connections(suite: Suite) {

@@ -2,7 +2,8 @@
 
 use promises::{Cluster, Mode, Output, Suite, monotonic_usec};
 
-promises::in_every_suite!(
+promises::in_one_suite!(
+    bookworm:
     an_invalid_file_fails_the_reload,
     a_unit_that_endangers_the_socket_is_found,
     an_invalid_file_at_the_start_leaves_the_workers_alone,

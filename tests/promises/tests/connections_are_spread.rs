@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use promises::{Cluster, Failure, Mode, Process, Report, Suite, Worker, ci_or_full};
 
-promises::in_every_suite!(
+promises::in_one_suite!(
+    bookworm:
     a_burst_is_shared_evenly,
     one_after_the_other_goes_round,
     a_killed_worker_holds_nobody_back,

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use promises::{Cluster, DEADLINE, Suite, ci_or_full, wait_for};
 
-promises::in_every_suite!(no_rollout_leaves_anything_behind);
+promises::in_one_suite!(trixie: no_rollout_leaves_anything_behind);
 
 /// Two workers, and nothing to wait for between them.
 const SETTINGS: &str = "workers = 2\n[rollout]\nsettle = \"0\"\n";

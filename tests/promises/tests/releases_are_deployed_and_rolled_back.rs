@@ -4,7 +4,8 @@ use std::thread;
 
 use promises::{Cluster, DEADLINE, GOOD, Mode, Package, Suite, pass, wait_for};
 
-promises::in_every_suite!(
+promises::in_one_suite!(
+    trixie:
     from_files_directories_and_packages,
     with_a_canary_pauses_and_a_queue,
     and_what_cannot_run_is_refused,

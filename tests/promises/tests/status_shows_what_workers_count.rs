@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use api::Counters;
 use promises::{Cluster, DEADLINE, Mode, Process, Report, Suite, Wire, wait_for};
 
-promises::in_every_suite!(
+promises::in_one_suite!(
+    bookworm:
     under_load_it_is_what_the_client_counts,
     a_worker_that_drains_is_seen_to_do_so,
     after_a_kill_all_begins_anew,

@@ -1,0 +1,71 @@
+//! Whatever protocol clients speak, and all at once: a reload loses nothing of it, and streams end with their protocol's
+//! goodbye.
+
+use std::time::{Duration, Instant};
+
+use promises::{Cluster, DEADLINE, Load, Mode, Suite, ci_or_full};
+
+promises::in_one_suite!(bookworm: one_after_the_other, a_million_of_each_kind);
+
+fn one_after_the_other(suite: Suite) {
+    let reloads = ci_or_full(2, 20);
+    let cluster = Cluster::installed(suite);
+    for mode in Mode::OTHERS {
+        let mut load = cluster.load(mode);
+        for _ in 0..reloads {
+            load.until_more(200);
+            let before = cluster.pids();
+            cluster.reload();
+            cluster.assert_all_replaced(&before);
+        }
+        let report = load.loses_nothing();
+        println!("{suite}, {mode:?}: {} answers over {reloads} reloads, 0 lost", report.ok);
+        // Nobody stays with a worker that is gone.
+        assert!(report.connections >= mode.connections() * reloads, "{report}");
+    }
+}
+
+/// All kinds at once: that is as many rollouts for each of them, and a busy cluster besides. Rollouts go on as long as
+/// one kind has not enough; who has enough leaves, so that the fast ones do not take the processors from the slow ones.
+fn a_million_of_each_kind(suite: Suite) {
+    let reloads = ci_or_full(2, 20);
+    let requests_of_each_kind = ci_or_full(1_000, 1_000_000);
+    let cluster = Cluster::installed(suite);
+    let modes = Mode::HARD.into_iter().chain(Mode::OTHERS);
+    let mut loads: Vec<_> =
+        modes.map(|mode| (mode, cluster.load_of(mode, ci_or_full(mode.connections(), fair(mode))))).collect();
+    let begun = Instant::now();
+    for reload in 1.. {
+        let before = cluster.pids();
+        cluster.reload();
+        cluster.assert_all_replaced(&before);
+        let has_enough = |(mode, load): &mut (Mode, Load)| {
+            // Of these it is the streams that count.
+            let counts_streams = matches!(mode, Mode::Events | Mode::WebSockets);
+            reload >= reloads && (counts_streams || load.answered() >= requests_of_each_kind)
+        };
+        for (mode, load) in loads.extract_if(.., has_enough) {
+            let report = load.loses_nothing();
+            println!("{suite}, {mode:?}: {} answers over {reload} reloads, 0 lost", report.ok);
+            assert!(report.connections >= mode.connections().min(fair(mode)) * reload, "{report}");
+        }
+        if loads.is_empty() {
+            break;
+        }
+        assert!(begun.elapsed() < DEADLINE + Duration::from_millis(requests_of_each_kind), "{loads:?}");
+    }
+    cluster.assert_socket_is_whole();
+}
+
+/// With so many connections no kind takes much longer for a million answers than the others beside it.
+fn fair(mode: Mode) -> u64 {
+    match mode {
+        Mode::Pipelined | Mode::Http2 => 2,
+        Mode::KeepAlive => 4,
+        Mode::OneRequest => 16,
+        Mode::WithGaps | Mode::Bodies => 50,
+        Mode::WithLongGaps => 500,
+        Mode::SlowUploads => 1_000,
+        _ => mode.connections(),
+    }
+}
