@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use xshell::cmd;
+use xshell::{Cmd, cmd};
 
 use crate::{host, tree, workspace::Workspace};
 
@@ -64,15 +64,29 @@ fn targets(workspace: &Workspace) -> Result<Vec<String>> {
 
 /// Builds all of them, and returns the directory they are in. It is not that of other builds, which have other flags.
 fn build(workspace: &Workspace) -> Result<PathBuf> {
-    let shell = &workspace.shell;
-    // With a target by name the flags do not reach build scripts and macros, which run in the compiler.
-    let host = cmd!(shell, "rustc --print host-tuple").quiet().read()?;
-    let directory = workspace.target.join("fuzz");
-    let arguments = ["build", "--package=fuzz", "--bins", "--features=libfuzzer", "--profile=fuzz"];
-    let flags = COVERAGE.join(" ");
-    let build = workspace.cargo().args(arguments).arg("--target").arg(&host).env("RUSTFLAGS", flags);
-    build.env("CARGO_TARGET_DIR", &directory).run()?;
-    Ok(directory.join(host).join("fuzz"))
+    let arguments = ["build", "--package=fuzz", "--bins", "--features=libfuzzer"];
+    let host = host(workspace)?;
+    cargo(workspace, &arguments, &host).env("RUSTFLAGS", COVERAGE.join(" ")).run()?;
+    Ok(directory(workspace).join(host).join("fuzz"))
+}
+
+/// Removes what was built of this project.
+pub(crate) fn clean(workspace: &Workspace) -> Result<()> {
+    Ok(cargo(workspace, &["clean", "--quiet", "--workspace"], &host(workspace)?).quiet().run()?)
+}
+
+fn cargo<'a>(workspace: &'a Workspace, arguments: &[&str], host: &str) -> Cmd<'a> {
+    let cargo = workspace.cargo().args(arguments).args(["--profile=fuzz", "--target", host]);
+    cargo.env("CARGO_TARGET_DIR", directory(workspace))
+}
+
+fn directory(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("fuzz")
+}
+
+/// With a target by name the flags do not reach build scripts and macros, which run in the compiler.
+fn host(workspace: &Workspace) -> Result<String> {
+    Ok(cmd!(workspace.shell, "rustc --print host-tuple").quiet().read()?)
 }
 
 /// One target and where its files are.

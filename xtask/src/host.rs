@@ -15,8 +15,18 @@ pub(crate) const TO_BOOT: &[&str] = &["iproute2", "mmdebstrap", "systemd-contain
 pub(crate) const TO_TEST: &[&str] = &["dbus", "dbus-daemon", "systemd", "util-linux"];
 
 /// Carried over to root, so that it is the same cargo with the same target directory.
-const KEPT: [&str; 8] =
-    ["PATH", "CARGO", "CARGO_HOME", "CARGO_TARGET_DIR", "CI", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "TERM"];
+const KEPT: [&str; 10] = [
+    "PATH",
+    "CARGO",
+    "CARGO_HOME",
+    "CARGO_MANIFEST_DIR",
+    "CARGO_TARGET_DIR",
+    "CI",
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "TERM",
+    "XDG_CACHE_HOME",
+];
 
 /// Goes on as root: starts this program again through sudo when it is not.
 pub(crate) fn ensure_root() -> Result<()> {
@@ -30,6 +40,7 @@ pub(crate) fn ensure_root() -> Result<()> {
         let default = match name {
             "CARGO_HOME" => Some(format!("{home}/.cargo")),
             "RUSTUP_HOME" => Some(format!("{home}/.rustup")),
+            "XDG_CACHE_HOME" => Some(format!("{home}/.cache")),
             _ => None,
         };
         if let Some(value) = env::var(name).ok().or(default) {

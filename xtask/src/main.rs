@@ -4,6 +4,7 @@
 //! runs on).
 
 mod bench;
+mod checkout;
 mod ci;
 mod deb;
 mod demo;
@@ -22,6 +23,7 @@ mod workspace;
 
 use std::{ffi::OsString, process::ExitCode};
 
+use anyhow::Result;
 use clap::Parser;
 
 use crate::workspace::Workspace;
@@ -59,22 +61,26 @@ enum Task {
 
 fn main() -> ExitCode {
     let task = Task::parse();
-    let result = Workspace::open().and_then(|workspace| match task {
-        Task::Deb(options) => deb::run(&workspace, &options),
-        Task::Up => up::run(&workspace),
-        Task::Enter { command } => enter::run(&workspace, &command),
-        Task::Test(options) => test::run(&workspace, &options),
-        Task::Simulate(options) => simulate::run(&options),
-        Task::Fuzz(options) => fuzz::run(&workspace, &options),
-        Task::Interface(options) => interface::run(&workspace, &options),
-        Task::Bench(options) => bench::run(&workspace, &options),
-        Task::Ci => ci::run(&workspace),
-    });
-    match result {
+    match Workspace::open().and_then(|workspace| carry_out(&workspace, task)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn carry_out(workspace: &Workspace, task: Task) -> Result<()> {
+    checkout::claim(workspace)?;
+    match task {
+        Task::Deb(options) => deb::run(workspace, &options),
+        Task::Up => up::run(workspace),
+        Task::Enter { command } => enter::run(workspace, &command),
+        Task::Test(options) => test::run(workspace, &options),
+        Task::Simulate(options) => simulate::run(&options),
+        Task::Fuzz(options) => fuzz::run(workspace, &options),
+        Task::Interface(options) => interface::run(workspace, &options),
+        Task::Bench(options) => bench::run(workspace, &options),
+        Task::Ci => ci::run(workspace),
     }
 }

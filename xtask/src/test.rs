@@ -1,97 +1,157 @@
-//! The rings of tests, from the inside out: units, the private user manager, booted machines.
+//! The tests: the simulator, and one pool of all others, from units to promises in booted machines.
+
+mod costs;
 
 use std::{fs, path::PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use crate::{
-    deb, demo, fuzz, host, simulate,
+    deb, demo, fuzz, host, simulate, tools,
     workspace::{VERSION, Workspace},
 };
 
-#[derive(Debug, Clone, Copy, Default, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Options {
-    /// As many requests and rounds as the promises name
+    /// Each promise on every Debian release, as many requests and rounds as it names, and the fuzzers
     #[arg(long, conflicts_with = "quick")]
     full: bool,
     /// Without booted machines
     #[arg(long)]
     quick: bool,
+    /// Each of them so many times
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Only those in whose name one of these occurs, and no simulator
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
 }
 
-/// Promises that measure milliseconds, or need the processors: no other may run meanwhile.
-const MEASURING: [&str; 4] = [
-    "attacks_harm_nobody",
-    "connections_are_spread",
-    "killed_worker_is_replaced",
-    "orchestrator_is_light_at_rest",
-];
+/// How much of the tests is run: a profile in .config/nextest.toml.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Profile {
+    /// What needs no machine.
+    Quick,
+    /// What a change must pass.
+    Ci,
+    /// Everything.
+    Full,
+}
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     host::install(&workspace.shell, host::TO_BUILD)?;
     host::install(&workspace.shell, host::TO_TEST)?;
-    simulate::quick(workspace)?;
-    if options.full {
+    if !options.quick {
+        host::ensure_root()?;
+        host::install(&workspace.shell, host::TO_BOOT)?;
+    }
+    let pool = Pool { program: tools::cargo_nextest(workspace)?, profile: options.profile() };
+    if options.names.is_empty() {
+        simulate::quick(workspace)?;
+    }
+    if options.full && options.names.is_empty() {
         fuzz::run(workspace, &fuzz::Options::default())?;
     }
-    if options.quick {
-        return test(workspace, &["--workspace", "--exclude=machine", "--exclude=promises"]);
-    }
-    let packages = Packages::build(workspace)?;
-    let client = demo::client(workspace)?;
-    let attacker = attacker(workspace)?;
-    host::ensure_root()?;
-    host::install(&workspace.shell, host::TO_BOOT)?;
-
-    let shell = &workspace.shell;
-    let _environment = [
-        shell.push_env("APP_CLUSTER_DEB_OLD", packages.old),
-        shell.push_env("APP_CLUSTER_DEB_NEW", packages.new),
-        shell.push_env("APP_CLUSTER_CLIENT", client),
-        shell.push_env("APP_CLUSTER_ATTACKER", attacker),
-        shell.push_env("APP_CLUSTER_MORTAL_ORCHESTRATOR", mortal_orchestrator(workspace)?),
-        shell.push_env("APP_CLUSTER_COUNTS", if options.full { "full" } else { "ci" }),
-    ];
-    let (measuring, others): (Vec<_>, Vec<_>) =
-        promises(workspace)?.into_iter().partition(|promise| MEASURING.contains(&promise.as_str()));
-    ensure!(measuring.len() == MEASURING.len(), "these promises are no more: {MEASURING:?}");
+    let _environment = match pool.profile {
+        Profile::Quick => Vec::new(),
+        Profile::Ci | Profile::Full => Artifacts::build(workspace)?.name(workspace, pool.profile),
+    };
     // All of them, whatever failed before.
-    let rings = [
-        test(workspace, &["--workspace", "--exclude=promises"]),
-        test_promises(workspace, &others, "--test-threads=3"),
-        test_promises(workspace, &measuring, "--test-threads=1"),
-    ];
-    rings.into_iter().collect()
+    let tests = pool.run(workspace, options);
+    let examples = if options.names.is_empty() { examples(workspace) } else { Ok(()) };
+    tests.and(examples)
 }
 
-/// Runs these promises. They are chosen by target and not by package, for which cargo would build all
-/// dependencies anew, with fewer features.
-fn test_promises(workspace: &Workspace, promises: &[String], threads: &str) -> Result<()> {
-    let mut arguments = vec!["--workspace"];
-    arguments.extend(promises.iter().flat_map(|promise| ["--test", promise.as_str()]));
-    arguments.extend(["--", threads]);
-    test(workspace, &arguments)
-}
-
-/// The promises by name: one file each.
-fn promises(workspace: &Workspace) -> Result<Vec<String>> {
-    let mut promises = Vec::new();
-    for entry in fs::read_dir(workspace.root.join("tests/promises/tests"))? {
-        if let Some(name) = entry?.file_name().to_string_lossy().strip_suffix(".rs") {
-            promises.push(name.to_owned());
+impl Options {
+    fn profile(&self) -> Profile {
+        match (self.quick, self.full) {
+            (true, _) => Profile::Quick,
+            (_, true) => Profile::Full,
+            _ => Profile::Ci,
         }
     }
-    promises.sort();
-    Ok(promises)
 }
 
-/// Runs `cargo test` with these arguments; the summary is the test runner's own.
-fn test(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
-    let runner = arguments.iter().position(|argument| *argument == "--").unwrap_or(arguments.len());
-    // Built by whoever owns the target directory, run by root.
-    workspace.cargo().args(["test", "--no-run", "--quiet"]).args(&arguments[..runner]).run()?;
-    workspace.cargo_as_root().args(["test", "--no-fail-fast"]).args(arguments).run()?;
-    Ok(())
+/// One runner for all tests: what waits leaves its place to others.
+struct Pool {
+    /// cargo-nextest.
+    program: PathBuf,
+    profile: Profile,
+}
+
+impl Pool {
+    /// Runs the tests; the summary is the test runner's own. What each of them cost is told at the end.
+    fn run(&self, workspace: &Workspace, options: &Options) -> Result<()> {
+        let Self { program, profile } = self;
+        let mut arguments = vec!["nextest", "run", "--workspace", "--profile", profile.name()];
+        if *profile == Profile::Quick {
+            arguments.extend(["--exclude=machine", "--exclude=promises"]);
+        }
+        // Built by whoever owns the target directory, run by root.
+        workspace.as_owner(program).args(&arguments).args(["--no-run", "--cargo-quiet"]).run()?;
+        let rounds = options.rounds.to_string();
+        if options.rounds > 1 {
+            arguments.extend(["--stress-count", &rounds]);
+        }
+        let run =
+            workspace.as_root(program).args(&arguments).arg("--cargo-quiet").arg("--").args(&options.names);
+        let ended = run.run();
+        costs::tell(&workspace.target.join("nextest").join(profile.name()).join("junit.xml"))?;
+        Ok(ended?)
+    }
+}
+
+impl Profile {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Ci => "ci",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// The examples in the documentation, which are not in the pool.
+fn examples(workspace: &Workspace) -> Result<()> {
+    Ok(workspace.cargo().args(["test", "--quiet", "--workspace", "--doc"]).run()?)
+}
+
+/// What the promises are about.
+struct Artifacts {
+    /// The package upgraded from.
+    old: PathBuf,
+    /// The package upgraded to.
+    new: PathBuf,
+    client: PathBuf,
+    attacker: PathBuf,
+    mortal_orchestrator: PathBuf,
+}
+
+impl Artifacts {
+    fn build(workspace: &Workspace) -> Result<Self> {
+        let package = |version: String| deb::build(workspace, &deb::Options { version: Some(version) });
+        Ok(Self {
+            old: package(VERSION.to_owned())?,
+            new: package(next_version())?,
+            client: demo::client(workspace)?,
+            attacker: attacker(workspace)?,
+            mortal_orchestrator: mortal_orchestrator(workspace)?,
+        })
+    }
+
+    /// Names them in the environment, as long as what is returned is held.
+    fn name(self, workspace: &Workspace, profile: Profile) -> Vec<xshell::PushEnv<'_>> {
+        let counts = if profile == Profile::Full { "full" } else { "ci" };
+        let variables = [
+            ("APP_CLUSTER_DEB_OLD", self.old),
+            ("APP_CLUSTER_DEB_NEW", self.new),
+            ("APP_CLUSTER_CLIENT", self.client),
+            ("APP_CLUSTER_ATTACKER", self.attacker),
+            ("APP_CLUSTER_MORTAL_ORCHESTRATOR", self.mortal_orchestrator),
+            ("APP_CLUSTER_COUNTS", counts.into()),
+        ];
+        variables.into_iter().map(|(name, value)| workspace.shell.push_env(name, value)).collect()
+    }
 }
 
 fn attacker(workspace: &Workspace) -> Result<PathBuf> {
@@ -106,19 +166,6 @@ fn mortal_orchestrator(workspace: &Workspace) -> Result<PathBuf> {
     let mortal = workspace.target.join("mortal-orchestrator");
     fs::copy(workspace.target.join("debug/app-cluster-orchestrator"), &mortal)?;
     Ok(mortal)
-}
-
-/// What the promises install and upgrade.
-struct Packages {
-    old: PathBuf,
-    new: PathBuf,
-}
-
-impl Packages {
-    fn build(workspace: &Workspace) -> Result<Self> {
-        let build = |version: String| deb::build(workspace, &deb::Options { version: Some(version) });
-        Ok(Self { old: build(VERSION.to_owned())?, new: build(next_version())? })
-    }
 }
 
 /// The patch release after the source's own.

