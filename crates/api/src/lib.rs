@@ -103,7 +103,7 @@ pub trait Cluster {
     /// Reads the configuration again and scales to it; returns the wanted number of workers.
     fn reconfigure(&self) -> Result<u32, Error>;
 
-    /// The orchestrator's own version.
+    /// The version of the package that was installed when the orchestrator was started.
     #[zbus(property(emits_changed_signal = "const"))]
     fn version(&self) -> zbus::Result<String>;
     /// The sentence that `systemctl status app-cluster` shows.

@@ -10,7 +10,7 @@ use crate::Kind;
 pub struct Status {
     /// The cluster's name, `app-cluster`.
     pub cluster: String,
-    /// The orchestrator's own version.
+    /// The version of the package that was installed when the orchestrator was started.
     pub version: String,
     /// The sentence that `systemctl status app-cluster` shows: `4 of 4 ready, release 1.2.0`.
     pub summary: String,

@@ -12,7 +12,7 @@ use crate::ledger::Ledger;
 use crate::manager::{Reading, Sequence};
 use crate::names::Names;
 use crate::releases::ReleaseId;
-use crate::unit_info::{NO_JOB, Properties, UnitInfo};
+use crate::unit_info::{Properties, UnitInfo};
 
 /// One worker.
 #[derive(Debug)]
@@ -45,18 +45,14 @@ pub(crate) struct Worker {
 pub(crate) struct Told {
     pub(crate) active: ActiveState,
     pub(crate) restarts: u32,
-    job: String,
+    /// The path of the job that it had then.
+    pub(crate) job: Option<String>,
 }
 
 impl Told {
     /// What this state would tell.
     pub(crate) fn of(info: &UnitInfo) -> Self {
         Self { active: info.active, restarts: info.restarts, job: info.job.clone() }
-    }
-
-    /// The job that it had then.
-    pub(crate) fn job(&self) -> Option<&str> {
-        Some(self.job.as_str()).filter(|job| *job != NO_JOB)
     }
 
     /// What is told after a signal with these properties. Not from what is known of the worker, which may have been
@@ -84,9 +80,9 @@ impl Worker {
         if at < self.read_at {
             return;
         }
+        let was_inactive = self.info.active == ActiveState::Inactive;
         self.info.apply(properties);
-        if self.info.active == ActiveState::Inactive {
-            // Another signal says so, a moment later.
+        if self.info.active == ActiveState::Inactive && !was_inactive {
             self.info.main_pid = 0;
         }
         if let Some(exit) = self.info.last_exit() {

@@ -16,7 +16,6 @@ mod roll;
 mod stop;
 mod tell;
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use rollout::keep::Correction;
@@ -25,6 +24,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::cluster::Cluster;
 use crate::history::{self, History};
+use crate::jobs::{Ended, Jobs};
 use crate::ledger::Ledger;
 use crate::manager::{EnqueueError, Manager, Signal};
 use crate::names::Names;
@@ -85,15 +85,6 @@ pub(crate) enum Timer {
 /// How long a job may be under way before somebody looks whether its end was missed.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
-/// A job that we enqueued.
-#[derive(Debug, Clone, Copy)]
-struct Job {
-    instance: Instance,
-    is_stop: bool,
-    /// The unit was seen without a job: the signal of its end is under way, or lost.
-    seems_over: bool,
-}
-
 /// What the orchestrator is in the middle of.
 #[derive(Debug, PartialEq, Eq)]
 enum Phase {
@@ -119,8 +110,7 @@ pub(crate) struct Driver {
     stage: Stage,
     history: History,
     bus: Option<(zbus::Connection, Manager)>,
-    /// Our own jobs that have not ended, by path.
-    jobs: HashMap<String, Job>,
+    jobs: Jobs,
     rolling: Option<Running>,
     /// What a predecessor had begun and we go on with, once all workers that should run do.
     unfinished: Option<history::Entry>,
@@ -152,14 +142,14 @@ impl Driver {
         let releases = Releases::new(names.state_dir, names.packaged);
         Self {
             phase: Phase::Starting,
-            version: releases.packaged_version().map_or_else(source_version, |version| version.to_string()),
+            version: version(&releases),
             settings,
             cluster,
             stage: Stage::new(releases.clone()),
             releases,
             history,
             bus: None,
-            jobs: HashMap::new(),
+            jobs: Jobs::default(),
             rolling: None,
             unfinished: None,
             last_rollout: None,
@@ -284,7 +274,7 @@ impl Driver {
         let what = if is_stop { "stop" } else { "start" };
         match job {
             Ok(job) => {
-                self.track(job, instance, is_stop);
+                self.jobs.track(job, instance, is_stop);
                 self.after(LOOK_AFTER, Timer::Look(instance));
             }
             Err(EnqueueError::Refused(reason)) => {
@@ -298,22 +288,11 @@ impl Driver {
         }
     }
 
-    /// Remembers a job of ours. An earlier one of the same worker has been replaced by it.
-    fn track(&mut self, job: String, instance: Instance, is_stop: bool) {
-        self.jobs.retain(|_, earlier| earlier.instance != instance);
-        self.jobs.insert(job, Job { instance, is_stop, seems_over: false });
-    }
-
-    /// Whether a stop of ours is under way. systemd tells all that comes before its end before it tells the end, so what is
-    /// heard meanwhile is of before.
-    fn is_being_stopped(&self, instance: Instance) -> bool {
-        self.jobs.values().any(|job| job.instance == instance && job.is_stop)
-    }
-
     async fn job_removed(&mut self, job: &str, result: JobResult) {
-        match self.jobs.remove(job) {
-            Some(Job { instance, is_stop, .. }) => self.job_finished(instance, is_stop, result).await,
-            None => self.foreign_job_removed(job).await,
+        match self.jobs.end(job) {
+            Ended::Awaited(job) => self.job_finished(job.instance, job.is_stop, result).await,
+            Ended::Outdated => {}
+            Ended::Foreign => self.foreign_job_removed(job).await,
         }
     }
 
@@ -364,9 +343,15 @@ async fn ring(inputs: UnboundedSender<Input>, pause: Duration, timer: Timer) {
     let _ = inputs.send(Input::Timer(timer));
 }
 
-/// The version of the source, for an orchestrator that no package brought.
-fn source_version(_: anyhow::Error) -> String {
-    env!("CARGO_PKG_VERSION").to_owned()
+/// The version of the package, or that of the source for an orchestrator that no package brought.
+fn version(releases: &Releases) -> String {
+    releases.packaged_version().map_or_else(
+        |error| {
+            tracing::debug!("{error:#}; the version is that of the source");
+            env!("CARGO_PKG_VERSION").to_owned()
+        },
+        |version| version.to_string(),
+    )
 }
 
 fn has_failed(rollout: &api::Rollout) -> bool {

@@ -9,6 +9,7 @@ mod disk;
 mod driver;
 mod fault;
 mod history;
+mod jobs;
 mod journal;
 mod ledger;
 mod log;

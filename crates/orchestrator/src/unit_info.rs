@@ -16,8 +16,8 @@ pub(crate) struct UnitInfo {
     pub(crate) active: ActiveState,
     pub(crate) sub_state: String,
     pub(crate) invocation: Option<InvocationId>,
-    /// The path of the job that waits or runs for it; `/` is none.
-    pub(crate) job: String,
+    /// The path of the job that waits or runs for it.
+    pub(crate) job: Option<String>,
     /// `NRestarts`.
     pub(crate) restarts: u32,
     pub(crate) main_pid: u32,
@@ -44,7 +44,7 @@ impl Default for UnitInfo {
             active: ActiveState::Inactive,
             sub_state: "dead".to_owned(),
             invocation: None,
-            job: NO_JOB.to_owned(),
+            job: None,
             restarts: 0,
             main_pid: 0,
             started_usec: 0,
@@ -61,7 +61,7 @@ impl Default for UnitInfo {
 }
 
 /// Where a unit without a job says that its job is.
-pub(crate) const NO_JOB: &str = "/";
+const NO_JOB: &str = "/";
 
 /// `si_code` of SIGCHLD in `ExecMainCode` (sigaction(2)).
 const CLD_EXITED: i32 = 1;
@@ -76,7 +76,9 @@ impl UnitInfo {
                 "InvocationID" => {
                     set(&mut self.invocation, value, |id: Vec<u8>| InvocationId::from_bytes(&id));
                 }
-                "Job" => set(&mut self.job, value, |(_, path): (u32, OwnedObjectPath)| path.to_string()),
+                "Job" => set(&mut self.job, value, |(_, path): (u32, OwnedObjectPath)| {
+                    Some(path.to_string()).filter(|path| path != NO_JOB)
+                }),
                 "NRestarts" => set(&mut self.restarts, value, |n| n),
                 "MainPID" => set(&mut self.main_pid, value, |pid| pid),
                 "ExecMainStartTimestampMonotonic" => set(&mut self.started_usec, value, |usec| usec),
@@ -111,7 +113,7 @@ impl UnitInfo {
     }
 
     pub(crate) fn has_job(&self) -> bool {
-        self.job != NO_JOB
+        self.job.is_some()
     }
 
     /// How the last process ended or is being ended, as a phrase; none while one runs or when there was none.

@@ -52,6 +52,13 @@ async fn what_was_sent_before_a_worker_was_read_is_no_news_of_how_it_is() {
     worker.hear(&ready, after);
     assert_eq!((worker.info.active, worker.info.main_pid), (ActiveState::Active, 246));
 
+    // systemd tells of the process before it tells of the unit.
+    worker.hear(&properties([("ActiveState", word("inactive"))]), after);
+    assert_eq!(worker.info.main_pid, 0);
+    worker.hear(&properties([("MainPID", 247_u32.into())]), after);
+    worker.hear(&properties([("ActiveState", word("activating"))]), after);
+    assert_eq!(worker.info.main_pid, 247);
+
     // Another connection counts anew.
     worker.begin_listening_anew();
     worker.hear(&stopped, before);

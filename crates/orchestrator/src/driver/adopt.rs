@@ -7,6 +7,7 @@ use sd_notify::NotifyState;
 use super::{Driver, LOOK_AFTER, Phase, Timer};
 use crate::cluster::{Told, Worker, monotonic_usec};
 use crate::history::State;
+use crate::jobs::Missing;
 use crate::manager::Manager;
 use crate::releases::ReleaseId;
 
@@ -168,6 +169,7 @@ impl Driver {
         if let Err(error) = manager.subscribe().await {
             tracing::warn!("{error:#}; changes are seen late");
         }
+        self.jobs.forget_outdated();
         self.know_wanted().await;
         let known: Vec<_> = self.cluster.workers.keys().copied().collect();
         for instance in known {
@@ -181,7 +183,7 @@ impl Driver {
     /// Looks at a worker that is not, or not yet, as it should be.
     pub(super) async fn look_if_awaited(&mut self, instance: Instance) {
         let is_active = |worker: &Worker| worker.info.active == ActiveState::Active;
-        let has_job = self.is_at_hand(instance) || self.jobs.values().any(|job| job.instance == instance);
+        let has_job = self.is_at_hand(instance) || self.jobs.is_awaited(instance);
         if has_job || !self.cluster.workers.get(&instance).is_some_and(is_active) {
             self.look(instance).await;
         }
@@ -210,24 +212,10 @@ impl Driver {
     /// The unit has no job any more. The signal that says so may still be in our queue, so a job counts as lost only
     /// when it is still known the next time.
     async fn give_up_lost_jobs(&mut self, instance: Instance) {
-        let mut lost = None;
-        self.jobs.retain(|_, job| {
-            let is_over = job.instance == instance && job.seems_over;
-            if is_over {
-                lost = Some(job.is_stop);
-            }
-            !is_over
-        });
-        let mut is_waiting = false;
-        for job in self.jobs.values_mut().filter(|job| job.instance == instance) {
-            job.seems_over = true;
-            is_waiting = true;
-        }
-        if is_waiting {
-            self.after(LOOK_AFTER, Timer::Look(instance));
-        }
-        if let Some(is_stop) = lost {
-            self.job_is_over(instance, is_stop).await;
+        match self.jobs.miss(instance) {
+            Missing::Nothing => {}
+            Missing::Perhaps => self.after(LOOK_AFTER, Timer::Look(instance)),
+            Missing::Lost { is_stop } => self.job_is_over(instance, is_stop).await,
         }
     }
 

@@ -30,7 +30,7 @@ impl Driver {
             return true;
         }
         // Late news: systemd restarts it as fast as it ends, and told of this before it had our stop.
-        if self.is_being_stopped(instance) {
+        if self.jobs.is_being_stopped(instance) {
             return false;
         }
         let (now, policy) = (now(), self.backoff_policy());
@@ -68,7 +68,7 @@ impl Driver {
         let Some((_, manager)) = &self.bus else { return };
         match manager.stop(instance).await {
             Ok(job) => {
-                self.track(job, instance, true);
+                self.jobs.track(job, instance, true);
                 self.after(LOOK_AFTER, Timer::Look(instance));
             }
             Err(EnqueueError::Refused(reason) | EnqueueError::Unreachable(reason)) => {
@@ -80,7 +80,7 @@ impl Driver {
     /// It became ready: if it stays so, it is forgiven.
     pub(super) fn is_ready_again(&mut self, instance: Instance) {
         // Late news again: its pause has begun.
-        if self.is_being_stopped(instance) {
+        if self.jobs.is_being_stopped(instance) {
             return;
         }
         let (now, policy) = (now(), self.backoff_policy());

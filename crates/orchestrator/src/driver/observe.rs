@@ -38,7 +38,10 @@ impl Driver {
             ActiveState::Activating => self.new_process_begins(instance),
             ActiveState::Deactivating | ActiveState::Other => {}
         }
-        if now != before && self.has_part(instance) && !self.is_at_hand(instance) {
+        if (now.active, now.restarts) != (before.active, before.restarts)
+            && self.has_part(instance)
+            && !self.is_at_hand(instance)
+        {
             self.look(instance).await;
         }
     }
@@ -54,22 +57,20 @@ impl Driver {
     }
 
     async fn became_inactive(&mut self, instance: Instance) {
-        let is_ours = self.jobs.values().any(|job| job.instance == instance);
+        let has_job_of_ours = self.jobs.is_awaited(instance);
         let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
         if worker.next_try.is_some() {
             // It flaps: the stop is ours, even where it took the place of systemd's own restart.
             return;
         }
-        let job = worker.told.job();
-        let is_foreign = job.is_some_and(|job| !self.jobs.contains_key(job));
-        if (is_ours && !is_foreign) || self.phase == Phase::Stopping {
-            return;
-        }
-        if is_foreign {
+        match worker.told.job.clone() {
+            _ if self.phase == Phase::Stopping => {}
+            Some(job) if self.jobs.is_ours(&job) => {}
             // A stop that somebody asked for, or one half of a restart: the job's end will tell.
-            worker.stopping_job = job.map(str::to_owned);
-        } else if instance.number() <= self.cluster.desired {
-            self.ended_by_itself(instance).await;
+            Some(job) => worker.stopping_job = Some(job),
+            None if has_job_of_ours => {}
+            None if instance.number() <= self.cluster.desired => self.ended_by_itself(instance).await,
+            None => {}
         }
     }
 
@@ -89,9 +90,12 @@ impl Driver {
         let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
         worker.is_given_up = false;
         let (pid, restarts) = (worker.info.main_pid, worker.info.restarts);
+        if worker.info.active != ActiveState::Active || pid == 0 {
+            // An old signal: the worker has been seen stopped since, or its next process is on its way.
+            return;
+        }
         let told = std::mem::replace(&mut worker.told_ready, worker.info.invocation);
-        // Without a process the signal is an old one: the worker has been seen stopped since.
-        let is_news = pid != 0 && told != worker.info.invocation;
+        let is_news = told != worker.info.invocation;
         if is_news && is_worth_telling(restarts) && !worker.is_flapping_told {
             let release =
                 self.cluster.workers.get(&instance).and_then(|worker| self.cluster.release_of(worker));
@@ -242,7 +246,7 @@ impl Driver {
 
     /// The pause of a worker that ended by itself is over.
     pub(super) async fn start_if_wanted(&mut self, instance: Instance) {
-        if self.is_being_stopped(instance) {
+        if self.jobs.is_being_stopped(instance) {
             self.after(LOOK_AFTER, Timer::Start(instance));
             return;
         }

@@ -87,7 +87,7 @@ impl Driver {
         });
         match job {
             Ok(job) => {
-                self.track(job, instance, is_stop);
+                self.jobs.track(job, instance, is_stop);
                 Some(Event::Enqueued(instance))
             }
             Err(EnqueueError::Refused(reason)) => Some(Event::JobRefused { instance, reason }),

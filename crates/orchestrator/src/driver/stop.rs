@@ -38,7 +38,7 @@ impl Driver {
 
     async fn stop_all(&mut self) {
         self.phase = Phase::Stopping;
-        self.jobs.clear();
+        self.jobs.give_up();
         let running = |worker: &crate::cluster::Worker| {
             !matches!(worker.info.active, ActiveState::Inactive | ActiveState::Failed)
         };

@@ -50,7 +50,7 @@ impl Releases {
     }
 
     /// Whether this release, which a package brought, is what the package brings now. A new version is another release
-    /// even if its program is the same: who installed it looks for it in `app-cluster status`.
+    /// even if its program is the same: after an upgrade people look for it in `app-cluster status`.
     fn is_packaged(&self, id: &ReleaseId) -> anyhow::Result<bool> {
         for file in [VERSION, PROGRAM] {
             if !same_content(&self.packaged.join(file), &self.dir(id).join(file))? {
