@@ -15,6 +15,9 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     host::install(&workspace.shell, host::TO_BUILD)?;
     host::ensure_root()?;
     host::install(&workspace.shell, host::TO_BOOT)?;
+    step("format");
+    tools::ensure_components(workspace)?;
+    workspace.cargo().args(["fmt", "--all", "--check"]).run()?;
     // Made while others compile: mmdebstrap waits for its mirror, mostly.
     let trees = thread::spawn(make_trees);
     let checked = check(workspace);
@@ -32,9 +35,8 @@ fn make_trees() -> Result<()> {
 
 /// All but the tests.
 fn check(workspace: &Workspace) -> Result<()> {
-    step("format and lints");
-    tools::ensure_components(workspace)?;
-    format_and_lints(workspace)?;
+    step("lints");
+    lints(workspace)?;
     step("documentation");
     documentation(workspace)?;
     step("interfaces of the libraries");
@@ -52,8 +54,7 @@ fn step(name: &str) {
     eprintln!("\n=== {name}");
 }
 
-fn format_and_lints(workspace: &Workspace) -> Result<()> {
-    workspace.cargo().args(["fmt", "--all", "--check"]).run()?;
+fn lints(workspace: &Workspace) -> Result<()> {
     let clippy = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
     Ok(workspace.cargo().args(clippy).run()?)
 }

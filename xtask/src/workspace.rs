@@ -1,7 +1,9 @@
 //! The source tree, its target directory, and cargo.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -35,12 +37,13 @@ impl Workspace {
 
     /// Cargo, as the person who owns the target directory.
     pub(crate) fn cargo(&self) -> Cmd<'_> {
-        self.as_owner(Path::new(&cargo()))
+        self.as_owner(cargo())
     }
 
-    /// A program, as the person who owns the target directory: what is built on the way through sudo must
+    /// A program, as the person who owns the target directory: what is made on the way through sudo must
     /// not lock that person out afterwards.
-    pub(crate) fn as_owner(&self, program: &Path) -> Cmd<'_> {
+    pub(crate) fn as_owner(&self, program: impl AsRef<OsStr>) -> Cmd<'_> {
+        let program = program.as_ref();
         match self.person_behind_sudo() {
             None => cmd!(self.shell, "{program}"),
             Some((uid, gid)) => {
@@ -49,7 +52,7 @@ impl Workspace {
         }
     }
 
-    /// A program as whoever runs this: for tests that need root.
+    /// A program as the user who runs this: for tests that need root.
     pub(crate) fn as_root(&self, program: &Path) -> Cmd<'_> {
         cmd!(self.shell, "{program}")
     }

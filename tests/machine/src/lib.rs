@@ -68,7 +68,7 @@ macro_rules! in_every_suite {
 }
 
 /// Declares promises that hold in every [`Suite`] and depend on nothing that differs between them. The tests in the other
-/// suite than the one named are in a module `only_in_full`, by which whoever has little time leaves them out.
+/// suite than the one named are in a module `only_in_full`, by which a short run leaves them out.
 ///
 /// ```text
 /// machine::in_one_suite!(trixie: a_drain_keeps_its_word);

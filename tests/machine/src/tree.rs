@@ -1,5 +1,5 @@
-//! Root trees on disk that machines start from. Each is made once; whoever starts a machine from one holds it, so that
-//! no other process removes it meanwhile.
+//! Root trees on disk that machines start from. Each is made once. A machine holds the tree that it was started from, so
+//! that no other process removes it meanwhile. The files of the locks stay: two processes must not lock different ones.
 
 use std::{
     env,
@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-/// A tree that is complete, and stays while this is held. Nobody may write to it.
+/// A tree that is complete, and stays while this is held. It is not written to.
 #[derive(Debug)]
 pub struct Tree {
     path: PathBuf,
@@ -23,7 +23,7 @@ const LOCK: &str = ".lock";
 
 impl Tree {
     /// The tree of this name and recipe, which `make` fills first if there is none. Those of the same name and another
-    /// recipe are removed then, unless somebody holds them.
+    /// recipe are removed then, unless another process holds them.
     pub(crate) fn of(name: &str, recipe: u64, make: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
         let directory = target_directory()?.join("machines");
         fs::create_dir_all(&directory).with_context(|| format!("failed to make {}", directory.display()))?;
@@ -70,7 +70,7 @@ fn lock_of(tree: &Path) -> Result<File> {
     File::create(&path).with_context(|| format!("failed to make {}", path.display()))
 }
 
-/// Removes the trees of this name that nobody holds, and those that were given up half way.
+/// Removes the trees of this name that no process holds, and those that were given up half way.
 fn remove_leftovers(directory: &Path, name: &str) -> Result<()> {
     let prefix = format!("{name}-");
     for entry in fs::read_dir(directory)? {
@@ -82,7 +82,7 @@ fn remove_leftovers(directory: &Path, name: &str) -> Result<()> {
         let tree = directory.join(name.strip_suffix(PARTIAL).unwrap_or(&name));
         match lock_of(&tree)?.try_lock() {
             Ok(()) => remove(&path)?,
-            // Our own too, for which nothing is left over but what is removed by whoever makes it.
+            // Ours too: what is left over of it is removed before it is made.
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(error).context("failed to try the lock of a tree"),
         }

@@ -36,8 +36,10 @@ impl Cluster {
     #[track_caller]
     #[must_use]
     pub fn installed(suite: Suite) -> Self {
-        let package = fs::read(Package::New.path()).expect("the package can be read");
-        let prepared = Boot::new(suite).start_prepared("app-cluster", &(package, SETTINGS), |machine| {
+        // What is done to prepare the machine is in this file.
+        let key =
+            (fs::read(Package::New.path()).expect("the package can be read"), include_str!("cluster.rs"));
+        let prepared = Boot::new(suite).start_prepared("app-cluster", &key, |machine| {
             let cluster = Self { machine };
             cluster.set_up(Package::New);
             cluster.shell("rm /tmp/*.deb").assert_success();

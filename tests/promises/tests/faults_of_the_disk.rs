@@ -3,7 +3,7 @@
 
 use promises::{Cluster, Disk, Mode, Package, Suite};
 
-promises::in_one_suite!(trixie: var_is_full, run_is_full, var_is_read_only, run_is_read_only);
+promises::in_every_suite!(var_is_full, run_is_full, var_is_read_only, run_is_read_only);
 
 fn var_is_full(suite: Suite) {
     an_upgrade_is_refused(suite, Disk::VAR, Disk::fill, Disk::make_room);

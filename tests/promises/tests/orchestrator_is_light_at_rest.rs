@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use promises::{Cluster, DEADLINE, Suite, ci_or_full, pass, wait_for};
 
-promises::in_one_suite!(bookworm: eight_megabytes_and_no_wake_ups);
+promises::in_every_suite!(eight_megabytes_and_no_wake_ups);
 
 /// Resident, in kibibytes.
 const PROMISED_KIB: u64 = 8 * 1024;

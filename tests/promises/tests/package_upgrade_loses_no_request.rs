@@ -67,7 +67,7 @@ fn a_cluster_that_was_stopped_stays_so(suite: Suite) {
 }
 
 fn remove_stops_everything_and_a_reinstallation_starts_it(suite: Suite) {
-    let cluster = Cluster::installed(suite);
+    let cluster = Cluster::installed_from(suite, Package::New);
     cluster.apt(["remove", "app-cluster"]).assert_success();
     assert_nothing_runs(&cluster);
     // Settings are the administrator's until a purge.
@@ -79,7 +79,7 @@ fn remove_stops_everything_and_a_reinstallation_starts_it(suite: Suite) {
 }
 
 fn purge_leaves_nothing(suite: Suite) {
-    let cluster = Cluster::installed(suite);
+    let cluster = Cluster::installed_from(suite, Package::New);
     cluster.reload();
     cluster.app_cluster(["scale", "5"]).assert_success();
     cluster.apt(["purge", "app-cluster"]).assert_success();

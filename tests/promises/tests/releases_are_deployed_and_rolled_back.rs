@@ -4,8 +4,7 @@ use std::thread;
 
 use promises::{Cluster, DEADLINE, GOOD, Mode, Package, Suite, pass, wait_for};
 
-promises::in_one_suite!(
-    trixie:
+promises::in_every_suite!(
     from_files_directories_and_packages,
     with_a_canary_pauses_and_a_queue,
     and_what_cannot_run_is_refused,
