@@ -15,7 +15,7 @@ use crate::releases::ReleaseId;
 use crate::unit_info::{Properties, UnitInfo};
 
 /// One worker.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Worker {
     /// The newest of what was read and what signals told.
     pub(crate) info: UnitInfo,
@@ -30,39 +30,15 @@ pub(crate) struct Worker {
     pub(crate) is_flapping_told: bool,
     /// How its last process ended, as a phrase.
     pub(crate) last_exit: Option<String>,
-    /// What the last signal told: signals come in order, what was read in between does not.
-    pub(crate) told: Told,
+    /// What signals have told so far. They come in order, so it is as the worker was at one moment; not what is known of the
+    /// worker, which may have been read after the last one was sent: then the same restart would be seen twice.
+    pub(crate) told: UnitInfo,
     /// The job that the worker had when it became inactive; its end tells whether that was on purpose.
     pub(crate) stopping_job: Option<String>,
     /// Whether the log knows that systemd has given it up.
     pub(crate) is_given_up: bool,
     /// Whether its signals were asked for on this connection.
     pub(crate) is_watched: bool,
-}
-
-/// What a signal told of a worker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Told {
-    pub(crate) active: ActiveState,
-    pub(crate) restarts: u32,
-    /// The path of the job that it had then.
-    pub(crate) job: Option<String>,
-}
-
-impl Told {
-    /// What this state would tell.
-    pub(crate) fn of(info: &UnitInfo) -> Self {
-        Self { active: info.active, restarts: info.restarts, job: info.job.clone() }
-    }
-
-    /// What is told after a signal with these properties. Not from what is known of the worker, which may have been
-    /// read after the signal was sent: then the same restart would be seen twice.
-    fn after(&self, properties: &Properties) -> Self {
-        let mut info = UnitInfo::default();
-        (info.active, info.restarts, info.job) = (self.active, self.restarts, self.job.clone());
-        info.apply(properties);
-        Self::of(&info)
-    }
 }
 
 impl Worker {
@@ -76,7 +52,10 @@ impl Worker {
     /// Takes over what a signal tells. One that systemd sent before the worker was read may be heard after that: it tells
     /// what happened, and nothing of how things are.
     pub(crate) fn hear(&mut self, properties: &Properties, at: Sequence) {
-        self.told = self.told.after(properties);
+        self.told.apply(properties);
+        if let Some(exit) = self.told.last_exit() {
+            self.last_exit = Some(exit);
+        }
         if at < self.read_at {
             return;
         }
@@ -85,33 +64,12 @@ impl Worker {
         if self.info.active == ActiveState::Inactive && !was_inactive {
             self.info.main_pid = 0;
         }
-        if let Some(exit) = self.info.last_exit() {
-            self.last_exit = Some(exit);
-        }
     }
 
     /// There is another connection to the bus, which counts anew.
     pub(crate) fn begin_listening_anew(&mut self) {
         self.is_watched = false;
         self.read_at = Sequence::default();
-    }
-}
-
-impl Default for Worker {
-    fn default() -> Self {
-        Self {
-            info: UnitInfo::default(),
-            read_at: Sequence::default(),
-            backoff: Backoff::default(),
-            next_try: None,
-            told_ready: None,
-            is_flapping_told: false,
-            last_exit: None,
-            told: Told::of(&UnitInfo::default()),
-            stopping_job: None,
-            is_given_up: false,
-            is_watched: false,
-        }
     }
 }
 

@@ -34,20 +34,18 @@ async fn what_was_sent_before_a_worker_was_read_is_no_news_of_how_it_is() {
     let [before, at, after] = places().await;
     let mut worker = Worker::default();
     let stopped = properties([("ActiveState", word("inactive")), ("MainPID", 0_u32.into())]);
-    let ready = properties([
-        ("ActiveState", word("active")),
-        ("MainPID", 246_u32.into()),
-        ("ExecMainCode", 2_i32.into()),
-    ]);
+    let ready = properties([("ActiveState", word("active")), ("MainPID", 246_u32.into())]);
+    let failed = properties([("ExecMainCode", 1_i32.into()), ("ExecMainStatus", 78_i32.into())]);
 
     let mut info = UnitInfo::default();
     info.apply(&stopped);
     worker.read(Reading { info: info.clone(), at });
+    worker.hear(&failed, before);
     worker.hear(&ready, before);
     assert_eq!(worker.info, info);
-    assert_eq!(worker.last_exit, None);
     // What happened is told all the same.
     assert_eq!(worker.told.active, ActiveState::Active);
+    assert_eq!(worker.last_exit.as_deref(), Some("exited with status 78"));
 
     worker.hear(&ready, after);
     assert_eq!((worker.info.active, worker.info.main_pid), (ActiveState::Active, 246));

@@ -5,7 +5,7 @@ use rollout::{ActiveState, Event, Instance};
 use sd_notify::NotifyState;
 
 use super::{Driver, LOOK_AFTER, Phase, Timer};
-use crate::cluster::{Told, Worker, monotonic_usec};
+use crate::cluster::{Worker, monotonic_usec};
 use crate::history::State;
 use crate::jobs::Missing;
 use crate::manager::Manager;
@@ -137,7 +137,7 @@ impl Driver {
             }
             if let Some(worker) = self.cluster.workers.get_mut(&instance) {
                 worker.is_watched = true;
-                worker.told = Told::of(&worker.info);
+                worker.told = worker.info.clone();
             }
         }
     }

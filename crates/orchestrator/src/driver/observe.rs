@@ -19,15 +19,15 @@ impl Driver {
     /// For the rollout, which needs to know what is, it is a reason to look.
     pub(super) async fn changed(&mut self, instance: Instance, properties: Properties, at: Sequence) {
         let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
-        let before = worker.told.clone();
+        let before = (worker.told.active, worker.told.restarts);
         worker.hear(&properties, at);
-        let now = worker.told.clone();
-        let restarts = now.restarts.saturating_sub(before.restarts);
+        let now = (worker.told.active, worker.told.restarts);
+        let (active, restarts) = (now.0, now.1.saturating_sub(before.1));
         if restarts > 0 && self.ended(instance, restarts).await {
             self.log_restart(instance);
         }
-        match now.active {
-            same if same == before.active => {}
+        match active {
+            same if same == before.0 => {}
             ActiveState::Inactive => self.became_inactive(instance).await,
             ActiveState::Active => {
                 self.became_active(instance);
@@ -38,10 +38,7 @@ impl Driver {
             ActiveState::Activating => self.new_process_begins(instance),
             ActiveState::Deactivating | ActiveState::Other => {}
         }
-        if (now.active, now.restarts) != (before.active, before.restarts)
-            && self.has_part(instance)
-            && !self.is_at_hand(instance)
-        {
+        if now != before && self.has_part(instance) && !self.is_at_hand(instance) {
             self.look(instance).await;
         }
     }
