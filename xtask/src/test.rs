@@ -41,8 +41,8 @@ enum Profile {
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     host::install(&workspace.shell, host::TO_BUILD)?;
     host::install(&workspace.shell, host::TO_TEST)?;
+    host::ensure_root()?;
     if !options.quick {
-        host::ensure_root()?;
         host::install(&workspace.shell, host::TO_BOOT)?;
     }
     let pool = Pool { program: tools::cargo_nextest(workspace)?, profile: options.profile() };
@@ -183,17 +183,36 @@ fn next_version() -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::Path};
+    use std::{
+        fs,
+        path::{Path, PathBuf},
+    };
+
+    fn promises() -> Vec<PathBuf> {
+        let directory = root().join("tests/promises/tests");
+        let files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
+    }
+
+    fn root() -> &'static Path {
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+    }
+
+    /// A file without its line is not compiled.
+    #[test]
+    fn every_promise_is_in_the_program_of_promises() {
+        let program = fs::read_to_string(root().join("tests/promises/tests/main.rs")).unwrap();
+        for file in promises() {
+            let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+            assert!(name == "main" || program.contains(&format!("mod {name};")), "main.rs lacks {name}");
+        }
+    }
 
     /// A test that was given another name would silently lose its place.
     #[test]
     fn the_tests_that_the_pool_knows_by_name_exist() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let pool = fs::read_to_string(root.join(".config/nextest.toml")).unwrap();
-        let promises: String = fs::read_dir(root.join("tests/promises/tests"))
-            .unwrap()
-            .filter_map(|entry| fs::read_to_string(entry.unwrap().path()).ok())
-            .collect();
+        let pool = fs::read_to_string(root().join(".config/nextest.toml")).unwrap();
+        let promises: String = promises().iter().map(|path| fs::read_to_string(path).unwrap()).collect();
         let filters = pool.lines().filter(|line| line.contains("package(promises)"));
         let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
         let words = filters.flat_map(|line| line.split(|c: char| !is_name(c)));

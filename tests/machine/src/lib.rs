@@ -67,7 +67,7 @@ macro_rules! in_every_suite {
     };
 }
 
-/// Declares promises that hold in every [`Suite`] and depend on nothing that differs between them. The tests in the other
+/// Declares promises that hold in every [`Suite`] and do not depend on what differs between them. The tests in the other
 /// suite than the one named are in a module `only_in_full`, by which a short run leaves them out.
 ///
 /// ```text

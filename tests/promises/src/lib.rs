@@ -1,6 +1,6 @@
 //! What the promises share: an installed cluster, load on it, and its own words for what is seen.
 //!
-//! Each file in `tests/` is one promise; their names are the specification. Every promise is kept on
+//! Each file in `tests/` is one promise; their names are the specification. Every promise holds on
 //! every Debian release of [`Suite`], on a booted machine with the package installed by apt:
 //!
 //! ```no_run

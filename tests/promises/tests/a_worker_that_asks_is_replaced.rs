@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use promises::{Cluster, DEADLINE, Mode, Suite, wait_for};
 
-promises::in_one_suite!(
-    bookworm:
+promises::in_every_suite!(
     after_so_many_requests,
     of_age_or_size,
     unless_the_new_one_fails,

@@ -42,6 +42,7 @@ fn garbage(suite: Suite) {
     // One head at a time is all that any of this garbage brings about.
     let attack = Harm { attack: Attack::Garbage, clients: 100, each_kib: http2(64, 1) };
     let report = attack.harms_nobody(suite);
+    // Not only once, each of them: in a shorter time less often.
     let least = ci_or_full(5, 10) * attack.clients;
     assert!(report.connected >= least && report.answered > report.connected / 2, "{report}");
 }

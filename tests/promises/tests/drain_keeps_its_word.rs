@@ -4,8 +4,7 @@ use std::thread;
 
 use promises::{Cluster, Mode, Suite, Wire, monotonic_usec};
 
-promises::in_one_suite!(
-    trixie:
+promises::in_every_suite!(
     a_request_under_way_is_answered,
     an_idle_connection_gets_one_more_answer,
     what_exceeds_the_deadline_is_cut_counted_and_told,
