@@ -1,6 +1,7 @@
 //! The jobs that we have enqueued with systemd. A job is known by its path, never by the order of signals.
 
 use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
 
 use rollout::Instance;
 
@@ -9,8 +10,8 @@ use rollout::Instance;
 pub(crate) struct Job {
     pub(crate) instance: Instance,
     pub(crate) is_stop: bool,
-    /// The unit was seen without a job: the signal of its end is under way, or lost.
-    seems_over: bool,
+    /// When the unit was first seen without a job: the signal of its end is under way, or lost.
+    seems_over: Option<Instant>,
 }
 
 /// Whose job has ended.
@@ -31,7 +32,7 @@ pub(crate) enum Missing {
     Nothing,
     /// The signal of its end may be under way.
     Perhaps,
-    /// It was seen so before: the signal is lost, and the job is no longer awaited.
+    /// It was seen so long before: the signal is lost, and the job is no longer awaited.
     Lost { is_stop: bool },
 }
 
@@ -49,7 +50,7 @@ impl Jobs {
     pub(crate) fn track(&mut self, path: String, instance: Instance, is_stop: bool) {
         self.awaited.retain(|_, earlier| earlier.instance != instance);
         self.ours.insert(path.clone());
-        self.awaited.insert(path, Job { instance, is_stop, seems_over: false });
+        self.awaited.insert(path, Job { instance, is_stop, seems_over: None });
     }
 
     /// systemd has told the end of this job.
@@ -62,12 +63,13 @@ impl Jobs {
         }
     }
 
-    /// The worker was seen without a job.
-    pub(crate) fn miss(&mut self, instance: Instance) -> Missing {
+    /// The worker is seen without a job. A signal that is under way comes within `patience`, however often it is looked.
+    pub(crate) fn miss(&mut self, instance: Instance, now: Instant, patience: Duration) -> Missing {
         let Some((path, job)) = self.awaited.iter_mut().find(|(_, job)| job.instance == instance) else {
             return Missing::Nothing;
         };
-        if !std::mem::replace(&mut job.seems_over, true) {
+        let since = *job.seems_over.get_or_insert(now);
+        if now.saturating_duration_since(since) < patience {
             return Missing::Perhaps;
         }
         let (path, is_stop) = (path.clone(), job.is_stop);
@@ -132,10 +134,14 @@ mod tests {
     #[test]
     fn a_job_that_was_taken_for_lost_is_still_ours() {
         let mut jobs = Jobs::default();
-        assert_eq!(jobs.miss(worker()), Missing::Nothing);
+        let (now, patience) = (Instant::now(), Duration::from_secs(1));
+        assert_eq!(jobs.miss(worker(), now, patience), Missing::Nothing);
         jobs.track("stop".to_owned(), worker(), true);
-        assert_eq!(jobs.miss(worker()), Missing::Perhaps);
-        assert_eq!(jobs.miss(worker()), Missing::Lost { is_stop: true });
+        // Every signal is a reason to look.
+        for _ in 0..3 {
+            assert_eq!(jobs.miss(worker(), now, patience), Missing::Perhaps);
+        }
+        assert_eq!(jobs.miss(worker(), now + patience, patience), Missing::Lost { is_stop: true });
         assert!(jobs.is_empty() && jobs.is_ours("stop"));
         assert_eq!(jobs.end("stop"), Ended::Outdated);
     }

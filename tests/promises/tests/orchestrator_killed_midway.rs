@@ -76,6 +76,9 @@ fn a_way_back_is_brought_to_its_end(suite: Suite) {
         deploy.assert_exit_code(2).assert_says("worker@2");
         assert_converged(&cluster, "good", api::EntryState::Restored);
     }
+    // Of those that were given up the oldest go, also one that lies in a lower layer of the file system.
+    let journal = cluster.journal(["-u", "app-cluster"]);
+    assert!(!journal.contains("failed to tidy up"), "{journal}");
     load.loses_nothing();
     cluster.assert_socket_is_whole();
 }

@@ -1,5 +1,7 @@
 //! Finding out how things stand: at the start, and whenever signals may have been missed.
 
+use std::time::Instant;
+
 use rollout::plan::Candidate;
 use rollout::{ActiveState, Event, Instance};
 use sd_notify::NotifyState;
@@ -210,9 +212,9 @@ impl Driver {
     }
 
     /// The unit has no job any more. The signal that says so may still be in our queue, so a job counts as lost only
-    /// when it is still known the next time.
+    /// when it is still known after a while, not at the next look: every signal is a reason to look.
     async fn give_up_lost_jobs(&mut self, instance: Instance) {
-        match self.jobs.miss(instance) {
+        match self.jobs.miss(instance, Instant::now(), LOOK_AFTER) {
             Missing::Nothing => {}
             Missing::Perhaps => self.after(LOOK_AFTER, Timer::Look(instance)),
             Missing::Lost { is_stop } => self.job_is_over(instance, is_stop).await,

@@ -47,8 +47,11 @@ impl Releases {
             disk::remove(&dir)?;
         } else {
             let removed = self.parent().join(REMOVED);
-            disk::rename(&dir, &removed)?;
-            disk::remove_tree(&removed)?;
+            match disk::rename(&dir, &removed) {
+                // A directory of a lower layer, as in the image of a container, has its name for good (overlayfs).
+                Err(error) if error.kind() == io::ErrorKind::CrossesDevices => disk::remove_tree(&dir)?,
+                renamed => renamed.and_then(|()| disk::remove_tree(&removed))?,
+            }
         }
         // Not before: until the release is gone, it must not look like a good one.
         self.accept(id)?;
