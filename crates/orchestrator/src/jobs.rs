@@ -21,7 +21,7 @@ pub(crate) enum Ended {
     Awaited(Job),
     /// One of ours that a later one has replaced, or that was given up as lost.
     Outdated,
-    /// Somebody else's.
+    /// A job that we did not enqueue.
     Foreign,
 }
 

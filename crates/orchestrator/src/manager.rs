@@ -139,8 +139,7 @@ impl Manager {
 
     /// Reads everything about this worker that somebody here needs, as it is at one moment.
     ///
-    /// Most of what systemd says is of no use here; but to ask for the fifteen that are costs PID 1 no less, and the bus
-    /// more.
+    /// To ask only for the fifteen properties that are of use would cost PID 1 no less, and the bus more.
     pub(crate) async fn inspect(&self, instance: Instance) -> anyhow::Result<Reading> {
         let answer = self.get_all(&self.path(instance)).await;
         let (properties, at) = answer.with_context(|| format!("failed to read the state of {instance}"))?;
@@ -238,8 +237,7 @@ impl Manager {
         Ok(value.with_context(|| format!("failed to read {property} of {path}"))?.try_into()?)
     }
 
-    /// The properties of all interfaces at once, and when the answer came: sd-bus takes an empty name for that, and zbus
-    /// knows no such name.
+    /// The properties of all interfaces at once, and when the answer came. sd-bus takes an empty name for that, zbus has none.
     async fn get_all(&self, path: &str) -> anyhow::Result<(Properties, Sequence)> {
         const ALL_INTERFACES: &str = "";
         let interface = Some("org.freedesktop.DBus.Properties");
