@@ -16,8 +16,8 @@
 //! ```
 //!
 //! A machine is a `systemd-nspawn` container without `systemd-machined`, so it also boots where the
-//! host's own PID 1 is something else. Its tree is made once by `mmdebstrap` and never written to:
-//! every machine runs on an overlay in memory, so it boots within a second and forgets everything.
+//! host's own PID 1 is something else. Its tree is made once, by `mmdebstrap` or from that by a
+//! [preparation](Boot::start_prepared), and never written to: every machine runs on an overlay in memory, so it boots within a second and forgets everything.
 //! Any number of machines may run at the same time. All of it needs root.
 //!
 //! Methods panic when the machine itself cannot do its part, naming the caller's line; what a command

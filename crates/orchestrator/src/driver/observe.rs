@@ -19,15 +19,15 @@ impl Driver {
     /// For the rollout, which needs to know what is, it is a reason to look.
     pub(super) async fn changed(&mut self, instance: Instance, properties: Properties, at: Sequence) {
         let Some(worker) = self.cluster.workers.get_mut(&instance) else { return };
-        let before = (worker.told.active, worker.told.restarts);
+        let (active_before, restarts_before) = (worker.told.active, worker.told.restarts);
         worker.hear(&properties, at);
-        let now = (worker.told.active, worker.told.restarts);
-        let (active, restarts) = (now.0, now.1.saturating_sub(before.1));
+        let (active, restarts) = (worker.told.active, worker.told.restarts.saturating_sub(restarts_before));
+        let is_other = (active, worker.told.restarts) != (active_before, restarts_before);
         if restarts > 0 && self.ended(instance, restarts).await {
             self.log_restart(instance);
         }
         match active {
-            same if same == before.0 => {}
+            same if same == active_before => {}
             ActiveState::Inactive => self.became_inactive(instance).await,
             ActiveState::Active => {
                 self.became_active(instance);
@@ -38,7 +38,7 @@ impl Driver {
             ActiveState::Activating => self.new_process_begins(instance),
             ActiveState::Deactivating | ActiveState::Other => {}
         }
-        if now != before && self.has_part(instance) && !self.is_at_hand(instance) {
+        if is_other && self.has_part(instance) && !self.is_at_hand(instance) {
             self.look(instance).await;
         }
     }
