@@ -15,8 +15,6 @@ use futures_util::task::AtomicWaker;
 pub(crate) struct Woken<F> {
     future: F,
     alarm: Arc<Alarm>,
-    /// Of the task that the alarm wakes.
-    task: Option<Waker>,
 }
 
 #[derive(Debug)]
@@ -40,7 +38,7 @@ impl<F: Future + Unpin> Woken<F> {
     pub(crate) fn new(future: F) -> Self {
         // The first time is for free.
         let alarm = Alarm { has_rung: AtomicBool::new(true), task: AtomicWaker::new() };
-        Self { future, alarm: Arc::new(alarm), task: None }
+        Self { future, alarm: Arc::new(alarm) }
     }
 }
 
@@ -49,18 +47,13 @@ impl<F: Future + Unpin> Future for Woken<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = &mut *self;
-        let has_rung = this.alarm.has_rung.load(Ordering::Acquire);
-        let is_known = this.task.as_ref().is_some_and(|task| task.will_wake(context.waker()));
-        if is_known && !has_rung {
-            return Poll::Pending;
-        }
-        // To ring is to use the waker up.
+        // Each time, and before the look: an alarm that rings uses the waker up, and may ring between any two lines here.
         this.alarm.task.register(context.waker());
-        this.task = Some(context.waker().clone());
-        // Before the poll: what rings from now on is for the next one.
-        if !this.alarm.has_rung.swap(false, Ordering::AcqRel) {
+        if !this.alarm.has_rung.load(Ordering::Acquire) {
             return Poll::Pending;
         }
+        // Before the future is polled: what rings from now on is for the next time.
+        this.alarm.has_rung.store(false, Ordering::Release);
         let waker = Waker::from(Arc::clone(&this.alarm));
         Pin::new(&mut this.future).poll(&mut Context::from_waker(&waker))
     }
@@ -116,6 +109,36 @@ mod tests {
         tokio::task::yield_now().await;
         send.send(7).unwrap();
         assert_eq!(waiting.await.unwrap(), Ok(7));
+    }
+
+    /// On a runtime of several threads an alarm may ring in the midst of a poll.
+    #[test]
+    fn an_alarm_that_rings_around_a_poll_does_not_silence_the_next_one() {
+        struct Task(AtomicUsize);
+        impl Wake for Task {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let ringer = std::cell::Cell::new(None);
+        let mut woken = Woken::new(poll_fn(|context| {
+            ringer.set(Some(context.waker().clone()));
+            Poll::<()>::Pending
+        }));
+        let task = Arc::new(Task(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&task));
+        let poll = |woken: &mut Woken<_>| {
+            assert!(Pin::new(woken).poll(&mut Context::from_waker(&waker)).is_pending());
+        };
+        poll(&mut woken);
+        // One half of a ring before a poll, the other one after it.
+        woken.alarm.has_rung.store(true, Ordering::Release);
+        poll(&mut woken);
+        woken.alarm.task.wake();
+        poll(&mut woken);
+        let woken_before = task.0.load(Ordering::Relaxed);
+        ringer.take().unwrap().wake();
+        assert_eq!(task.0.load(Ordering::Relaxed), woken_before + 1);
     }
 
     #[tokio::test]
