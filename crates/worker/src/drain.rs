@@ -45,7 +45,9 @@ impl Drain {
         self.begun.clone().cancelled_owned()
     }
 
-    pub(crate) fn begin(&self) {
+    /// Has the worker drain, as SIGTERM does: for tests, and for programs that end for a reason of their own. A
+    /// worker that nobody has asked to end is started again if its program ends with an error.
+    pub fn begin(&self) {
         self.begun.cancel();
     }
 

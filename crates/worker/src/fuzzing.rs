@@ -87,11 +87,6 @@ impl Goodbye {
     }
 }
 
-/// Begins the drain, as SIGTERM does.
-pub fn begin(drain: &Drain) {
-    drain.begin();
-}
-
 /// Serves one connection to its end, with the default limits.
 pub fn serve(router: Router, drain: Drain, slot: Slot, stream: TcpStream) -> impl Future<Output = ()> + Send {
     let manners = Manners { linger: Duration::from_secs(2), goodbye: Duration::from_secs(5) };

@@ -1,6 +1,15 @@
 //! What systemd is told (sd_notify(3)). Without `NOTIFY_SOCKET` all of it is silent.
+//!
+//! Nothing here waits. PID 1 may not read for a while, because it is stopped, or reloads thousands of units; its socket
+//! takes some datagrams more, of all services together, and the next one would block the thread that serves.
 
+use std::env;
+use std::ffi::OsStr;
+use std::io;
 use std::net::SocketAddr;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{self, UnixDatagram};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -9,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 /// Says that connections are accepted from now on.
 pub(crate) fn ready(address: SocketAddr) {
     let status = format!("accepting connections on {address}");
-    tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
+    insist(&[NotifyState::Ready, NotifyState::Status(&status)]);
 }
 
 /// Says how far the drain is, and asks systemd to let it go on for `extension` more.
@@ -27,7 +36,7 @@ pub(crate) fn draining(connections: usize, holds: usize, extension: Duration) {
 /// Asks the orchestrator to be replaced. It reads the status of its workers, which systemd keeps for as long as the
 /// process lives.
 pub(crate) fn recycle(reason: &str) {
-    tell(&[NotifyState::Status(&format!("recycle: {reason}"))]);
+    insist(&[NotifyState::Status(&format!("recycle: {reason}"))]);
 }
 
 /// Says how the drain ended.
@@ -48,9 +57,12 @@ pub(crate) fn feed_watchdog() -> Option<AbortOnDropHandle<()>> {
         const FIRST: Duration = Duration::from_millis(25);
         let mut pause = FIRST.min(timeout / 2);
         loop {
-            tell(&[NotifyState::Watchdog]);
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(timeout / 2);
+            if tell(&[NotifyState::Watchdog]) {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(timeout / 2);
+            } else {
+                tokio::time::sleep(AGAIN.min(timeout / 2)).await;
+            }
         }
     })))
 }
@@ -61,8 +73,81 @@ pub(crate) fn count(number: impl TryInto<u64>, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-fn tell(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!(%error, "systemd cannot be told of this worker's state, it may end the worker as hung");
+/// When something is told again that systemd had no room for.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// Returns whether systemd has room for it. What is told again and again may be lost once.
+fn tell(state: &[NotifyState<'_>]) -> bool {
+    send(&message(state))
+}
+
+/// For what is told once.
+fn insist(state: &[NotifyState<'_>]) {
+    let message = message(state);
+    if !send(&message) {
+        tokio::spawn(async move {
+            while !send(&message) {
+                tokio::time::sleep(AGAIN).await;
+            }
+        });
+    }
+}
+
+fn message(state: &[NotifyState<'_>]) -> String {
+    state.iter().map(|state| format!("{state}\n")).collect()
+}
+
+fn send(message: &str) -> bool {
+    let Some(socket) = env::var_os("NOTIFY_SOCKET") else { return true };
+    match send_to(&socket, message) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+        Err(error) => {
+            tracing::warn!(%error, "systemd cannot be told of this worker's state, it may end the worker as hung");
+        }
+        Ok(()) => {}
+    }
+    true
+}
+
+/// # Errors
+/// [`io::ErrorKind::WouldBlock`]: the receiver has no room for it.
+fn send_to(socket: &OsStr, message: &str) -> io::Result<()> {
+    let address = match socket.as_bytes().split_first() {
+        Some((b'@', name)) => net::SocketAddr::from_abstract_name(name)?,
+        _ => net::SocketAddr::from_pathname(socket)?,
+    };
+    let datagrams = UnixDatagram::unbound()?;
+    datagrams.set_nonblocking(true)?;
+    datagrams.send_to_addr(message.as_bytes(), &address).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_does_not_wait_for_a_receiver_that_does_not_read() {
+        let name = format!("app-cluster-test-{}", std::process::id());
+        let address = net::SocketAddr::from_abstract_name(&name).unwrap();
+        let receiver = UnixDatagram::bind_addr(&address).unwrap();
+        let socket = format!("@{name}");
+        let mut told = 0;
+        let error = loop {
+            match send_to(OsStr::new(&socket), "WATCHDOG=1\n") {
+                Ok(()) => told += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert!(told > 0);
+        let mut buffer = [0; 64];
+        let length = receiver.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], b"WATCHDOG=1\n");
+        send_to(OsStr::new(&socket), "READY=1\n").unwrap();
+    }
+
+    #[test]
+    fn a_line_each() {
+        assert_eq!(message(&[NotifyState::Ready, NotifyState::Status("x")]), "READY=1\nSTATUS=x\n");
     }
 }

@@ -190,8 +190,11 @@ impl Worker {
         self.drain.clone()
     }
 
-    /// Serves `router` until SIGTERM or SIGINT, drains, and returns. It takes the listener out of
+    /// Serves `router` until SIGTERM, SIGINT or [`Drain::begin`], drains, and returns. It takes the listener out of
     /// the environment, so call it once, and before threads read the environment through C.
+    ///
+    /// SIGHUP is ignored: it would cut what is in flight, and asks servers to read their configuration again, for which a
+    /// worker is replaced.
     ///
     /// For the calling thread it asks the scheduler for short slices (sched_setattr(2)), so that answers do not
     /// wait behind those who compute for longer: on a runtime of one thread that is the one that serves.
@@ -203,10 +206,13 @@ impl Worker {
         let address = listener.local_addr().map_err(Error::system("read the socket's address"))?;
         let mut terminate = signal(SignalKind::terminate()).map_err(Error::system("handle SIGTERM"))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::system("handle SIGINT"))?;
+        let _hangups = signal(SignalKind::hangup()).map_err(Error::system("ignore SIGHUP"))?;
+        let drain = self.drain.clone();
         let stop = async move {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
+                () = drain.begun() => {}
             }
         };
         slice::shorten();
@@ -248,7 +254,11 @@ impl Worker {
         slot.draining();
         self.drain.begin();
         tracing::info!(connections = tasks.len(), "draining {}", notify::count(tasks.len(), "connection"));
-        if !self.drain.wind_down(&tasks, self.drain_timeout).await {
+        let has_ended = tokio::select! {
+            has_ended = self.drain.wind_down(&tasks, self.drain_timeout) => has_ended,
+            () = interrupted() => false,
+        };
+        if !has_ended {
             connections.cut();
             tasks.wait().await;
         }
@@ -270,6 +280,14 @@ async fn accept_all(
             drop(permit);
         });
         crowd.counts(tasks.len());
+    }
+}
+
+/// Ctrl-C, once more: who waits at a terminal has no patience left.
+async fn interrupted() {
+    match signal(SignalKind::interrupt()) {
+        Ok(mut again) => drop(again.recv().await),
+        Err(_) => std::future::pending().await,
     }
 }
 

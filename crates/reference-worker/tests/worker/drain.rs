@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use client::{Connection, Failure, Load};
+use rustix::process::Signal;
 
 use crate::process::{Socket, exchange, get, soon};
 
@@ -64,7 +65,8 @@ async fn an_idle_connection_gets_its_next_request_answered() {
     assert!(!exchange(&mut connection, &get("/healthz")).await.closes);
     worker.drain().await;
     let answer = exchange(&mut connection, &get("/healthz")).await;
-    assert_eq!((answer.status, answer.closes), (503, true));
+    // The address is healthy: it is the cluster's, not the worker's.
+    assert_eq!((answer.status, answer.closes), (200, true));
     soon(connection.finish()).await.unwrap();
     worker.ended_well().await;
 }
@@ -157,4 +159,43 @@ async fn pipelined_requests_end_with_the_answer_that_says_close() {
     // What follows it is not answered, and does not destroy it by a reset.
     expect_last_answer(connection).await;
     worker.ended_well().await;
+}
+
+#[tokio::test]
+async fn sighup_cuts_nothing() {
+    let socket = Socket::listen();
+    let mut worker = socket.worker(&[]).await;
+    let mut connection = socket.connect().await;
+    connection.send(&get("/sleep?ms=300")).await.unwrap();
+    exchange(&mut socket.connect().await, &get("/")).await;
+    worker.signal(Signal::HUP);
+    assert_eq!(soon(connection.receive()).await.unwrap().status, 200);
+    worker.terminate();
+    worker.ended_well().await;
+}
+
+#[tokio::test]
+async fn a_second_ctrl_c_ends_it_at_once() {
+    let socket = Socket::listen();
+    let mut worker = socket.worker(&[LONG]).await;
+    let mut connection = socket.connect().await;
+    connection.send(&get("/sleep?ms=60000")).await.unwrap();
+    exchange(&mut socket.connect().await, &get("/")).await;
+    worker.signal(Signal::INT);
+    worker.told("STATUS=draining").await;
+    worker.signal(Signal::INT);
+    worker.ended_well().await;
+    assert!(worker.stderr().contains("closed 1 connection by force"), "{}", worker.stderr());
+}
+
+#[tokio::test]
+async fn who_is_idle_at_the_deadline_has_lost_nothing() {
+    let socket = Socket::listen();
+    let settings = [("APP_CLUSTER_LINGER", "300ms"), ("APP_CLUSTER_DRAIN", "300ms")];
+    let mut worker = socket.worker(&settings).await;
+    let mut connection = socket.connect().await;
+    exchange(&mut connection, &get("/")).await;
+    worker.terminate();
+    worker.ended_well().await;
+    assert!(!worker.stderr().contains("by force"), "{}", worker.stderr());
 }

@@ -9,3 +9,4 @@ mod memory;
 mod process;
 mod spread;
 mod start;
+mod supervisor;

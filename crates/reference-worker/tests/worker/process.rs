@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -122,11 +123,20 @@ impl Worker {
     }
 
     pub(crate) fn terminate(&self) {
-        rustix::process::kill_process(self.pid(), Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
     }
 
     pub(crate) fn kill(&self) {
-        rustix::process::kill_process(self.pid(), Signal::KILL).unwrap();
+        self.signal(Signal::KILL);
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// Fills the queue of what it has told systemd, which has no room for more then.
+    pub(crate) fn fill_notifications(&self) {
+        fill(&self.directory.path().join("notify"));
     }
 
     /// Its resident memory in kibibytes (`VmRSS`).
@@ -160,6 +170,13 @@ impl Worker {
     pub(crate) fn stderr(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("stderr")).unwrap()
     }
+}
+
+/// Sends to this socket until there is no room for more.
+pub(crate) fn fill(socket: &Path) {
+    let full = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    full.set_nonblocking(true).unwrap();
+    while full.send_to(b"STATUS=busy\n", socket).is_ok() {}
 }
 
 async fn receive(notify: &UnixDatagram) -> String {
