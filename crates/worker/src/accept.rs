@@ -11,6 +11,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use scoreboard::Slot;
 use tokio::net::TcpStream;
@@ -152,22 +153,38 @@ pub(crate) fn slots() -> usize {
     limit.map_or(usize::MAX, most)
 }
 
-/// Whether accept(2) reports what became of one connection, as opposed to a shortage here.
+/// Whether accept(2) reports what became of one connection, as opposed to a shortage here: on Linux it passes errors of the
+/// network on that are already known of the next connection (accept(2), "Error handling").
 fn is_of_the_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, TimedOut};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | TimedOut)
+    const ERRORS: [Errno; 13] = [
+        Errno::CONNABORTED,
+        Errno::CONNRESET,
+        Errno::TIMEDOUT,
+        Errno::INTR,
+        Errno::NETDOWN,
+        Errno::PROTO,
+        Errno::NOPROTOOPT,
+        Errno::HOSTDOWN,
+        Errno::NONET,
+        Errno::HOSTUNREACH,
+        Errno::OPNOTSUPP,
+        Errno::NETUNREACH,
+        Errno::PERM,
+    ];
+    Errno::from_io_error(error).is_some_and(|error| ERRORS.contains(&error))
 }
 
 #[cfg(test)]
 mod tests {
-    use rustix::io::Errno;
-
     use super::*;
 
     #[test]
     fn a_shortage_is_not_of_the_connection() {
-        assert!(is_of_the_connection(&Errno::CONNABORTED.into()));
-        assert!(!is_of_the_connection(&Errno::MFILE.into()));
-        assert!(!is_of_the_connection(&Errno::NOBUFS.into()));
+        for error in [Errno::CONNABORTED, Errno::PROTO, Errno::NETDOWN, Errno::INTR] {
+            assert!(is_of_the_connection(&error.into()), "{error}");
+        }
+        for error in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::INVAL] {
+            assert!(!is_of_the_connection(&error.into()), "{error}");
+        }
     }
 }

@@ -42,8 +42,16 @@ pub(crate) fn index(names: &str, name: &str) -> Option<usize> {
 
 /// Whether this is a service of systemd. One that opened a port of its own would serve beside its cluster, and nobody
 /// would notice.
+///
+/// The process that systemd has started finds its own pid in `SYSTEMD_EXEC_PID` (systemd.exec(5)); those that it
+/// starts in turn, as terminals and agents of CI do, find the pid of another.
 fn is_supervised() -> bool {
-    env::var_os("NOTIFY_SOCKET").is_some() || env::var_os("SYSTEMD_EXEC_PID").is_some()
+    let pid = env::var("SYSTEMD_EXEC_PID").ok();
+    env::var_os("NOTIFY_SOCKET").is_some() || pid.is_some_and(|pid| is_mine(&pid))
+}
+
+fn is_mine(pid: &str) -> bool {
+    pid.parse() == Ok(std::process::id())
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
@@ -107,6 +115,14 @@ mod tests {
         assert_eq!(read(&["worker", "--listen", "127.0.0.1:3000"]), address);
         assert_eq!(read(&["worker", "-v", "--listen=127.0.0.1:3000", "x"]), address);
         assert_eq!(read(&["worker", "listen", "--listener=127.0.0.1:1"]), Ok(None));
+    }
+
+    #[test]
+    fn the_pid_of_another_is_inherited() {
+        assert!(is_mine(&std::process::id().to_string()));
+        for pid in ["1", "", "x"] {
+            assert!(!is_mine(pid), "{pid}");
+        }
     }
 
     #[test]

@@ -15,8 +15,15 @@ const BOARD: &str = "APP_CLUSTER_SCOREBOARD";
 pub(crate) fn claim() -> Slot {
     let program = env::current_exe().unwrap_or_default();
     let release = release(&program);
-    let instance = env::var(INSTANCE).ok().and_then(|number| Instance::new(number.parse().ok()?));
-    let Some(instance) = instance else { return Slot::private(Instance::FIRST, release) };
+    let Ok(number) = env::var(INSTANCE) else { return Slot::private(Instance::FIRST, release) };
+    let Some(instance) = number.parse().ok().and_then(Instance::new) else {
+        tracing::warn!(
+            "{INSTANCE}={number} is no number from 1 to {}: this worker counts for itself, and its share of the \
+             connections may be uneven",
+            Instance::MAX
+        );
+        return Slot::private(Instance::FIRST, release);
+    };
     let path = env::var_os(BOARD).unwrap_or_else(|| DEFAULT_PATH.into());
     match Board::open(path).and_then(|board| board.claim(instance, release)) {
         Ok(slot) => slot,

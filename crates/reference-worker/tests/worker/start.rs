@@ -1,5 +1,6 @@
 //! From exec to READY=1, or to an exit status that says why not.
 
+use std::io::BufRead;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -64,6 +65,28 @@ async fn without_a_socket_it_does_not_start() {
     let other_name = socket.start(&[("LISTEN_FDNAMES", "console:metrics")]);
     expect_configuration_error(other_name, "no socket named \"http\" was passed").await;
     assert!(std::net::TcpStream::connect(socket.address).is_ok(), "the test's own listener still listens");
+}
+
+/// Terminals and agents of CI are services, and those that they start inherit what systemd says to them.
+#[tokio::test]
+async fn who_inherits_what_systemd_says_to_another_is_no_service() {
+    for (pid, is_started) in [("1", true), ("own", false)] {
+        let mut command = std::process::Command::new("/bin/sh");
+        let script = "[ $PID = own ] && PID=$$; SYSTEMD_EXEC_PID=$PID exec \"$0\" --listen 127.0.0.1:0 2>&1";
+        let mut worker = command
+            .args(["-c", script, env!("CARGO_BIN_EXE_app-cluster-worker")])
+            .env("PID", pid)
+            .env_remove("NOTIFY_SOCKET")
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut told = std::io::BufReader::new(worker.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let wanted = if is_started { "accepting connections on" } else { "no socket was passed by systemd" };
+        let is_told = told.any(|line| line.contains(wanted));
+        let _ = worker.kill();
+        worker.wait().unwrap();
+        assert!(is_told, "SYSTEMD_EXEC_PID={pid}: not told: {wanted}");
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::io;
 use std::mem;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
@@ -27,6 +28,7 @@ impl Queue {
         // Connections inherit it (NoDelay= in the socket unit sets the same): the second of two answers must not wait
         // for the peer's delayed acknowledgement of the first.
         rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
+        keep_alive(&listener)?;
         // SAFETY: the descriptor is the listener's own, which nobody can take out again.
         let arrivals = unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) }?;
         Ok(Self { arrivals, is_empty: false })
@@ -64,6 +66,17 @@ impl Queue {
     async fn filled(&mut self) -> io::Result<()> {
         if self.is_empty { self.arrival().await } else { Ok(()) }
     }
+}
+
+/// Connections inherit this as well: a peer that went without a word is found out within two minutes, on a WebSocket too,
+/// which has no other timer (tcp(7)).
+fn keep_alive(listener: &TcpListener) -> io::Result<()> {
+    use rustix::net::sockopt;
+    sockopt::set_tcp_keepidle(listener, Duration::from_secs(60))?;
+    sockopt::set_tcp_keepintvl(listener, Duration::from_secs(15))?;
+    sockopt::set_tcp_keepcnt(listener, 4)?;
+    sockopt::set_socket_keepalive(listener, true)?;
+    Ok(())
 }
 
 fn length(listener: &TcpListener) -> io::Result<u64> {

@@ -84,7 +84,7 @@ impl Share {
 fn before_mine(me: (Instance, Seat), sibling: (Instance, Seat)) -> u64 {
     let place = |(instance, seat): (Instance, Seat)| (seat.last_accept, instance);
     let is_before = place(sibling) < place(me);
-    (me.1.connections + u64::from(is_before)).saturating_sub(sibling.1.connections)
+    me.1.connections.saturating_add(is_before.into()).saturating_sub(sibling.1.connections)
 }
 
 #[cfg(test)]
