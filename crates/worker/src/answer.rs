@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
@@ -23,7 +23,8 @@ impl<T> Answer<T> {
     pub(crate) fn new(answer: Response, drain: &Drain, busy: T) -> http::Response<Self> {
         // Nobody knows how long a stream will be: for most answers the header need not be looked up.
         let is_event_stream = answer.body().size_hint().exact().is_none() && is_event_stream(&answer);
-        let events = is_event_stream.then(|| Events::new(drain));
+        let events =
+            is_event_stream.then(|| Events::new(drain, !answer.headers().contains_key(CONTENT_ENCODING)));
         answer.map(|body| Self { body, events, _busy: busy })
     }
 }
@@ -40,26 +41,30 @@ fn is_event_stream(answer: &Response) -> bool {
 #[derive(Debug)]
 struct Events {
     drain: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// The last bytes sent.
-    tail: [u8; 4],
+    /// The last bytes sent, if an event's end can be read in them: not in compressed ones, of which any piece may be the last.
+    tail: Option<[u8; 4]>,
+    has_sent: bool,
 }
 
 impl Events {
-    fn new(drain: &Drain) -> Self {
+    fn new(drain: &Drain, is_readable: bool) -> Self {
         // As if an event had just ended: before the first one the stream may end as well.
-        Self { drain: Box::pin(drain.begun_owned()), tail: *b"\n\n\n\n" }
+        let tail = is_readable.then_some(*b"\n\n\n\n");
+        Self { drain: Box::pin(drain.begun_owned()), tail, has_sent: false }
     }
 
     fn sent(&mut self, bytes: &[u8]) {
-        for byte in &bytes[bytes.len().saturating_sub(self.tail.len())..] {
-            self.tail.rotate_left(1);
-            self.tail[3] = *byte;
+        self.has_sent = true;
+        let Some(tail) = &mut self.tail else { return };
+        for byte in &bytes[bytes.len().saturating_sub(tail.len())..] {
+            tail.rotate_left(1);
+            tail[3] = *byte;
         }
     }
 
     /// Whether the last bytes are an empty line.
     fn are_whole(&self) -> bool {
-        [&b"\n\n"[..], b"\r\r", b"\n\r\n"].iter().any(|end| self.tail.ends_with(end))
+        self.tail.is_none_or(|tail| [&b"\n\n"[..], b"\r\r", b"\n\r\n"].iter().any(|end| tail.ends_with(end)))
     }
 
     fn poll_end(&mut self, context: &mut Context<'_>) -> bool {
@@ -76,6 +81,12 @@ impl<T: Unpin> http_body::Body for Answer<T> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
+        // A stream that always has a next event ends between two of them.
+        if let Some(events) = this.events.as_mut().filter(|events| events.has_sent)
+            && events.poll_end(context)
+        {
+            return Poll::Ready(None);
+        }
         let frame = Pin::new(&mut this.body).poll_frame(context);
         if let Some(events) = &mut this.events {
             match &frame {

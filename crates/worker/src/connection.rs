@@ -75,8 +75,11 @@ impl Connections {
             biased;
             closed = self.converse(stream, &exchange) => closed,
             () = Woken::new(cut) => {
-                counted.end(Ended::Forced);
-                return self.force(&exchange);
+                if !exchange.is_idle() {
+                    counted.end(Ended::Forced);
+                    self.force(&exchange);
+                }
+                return;
             }
         };
         // Everything has been answered: to end this is no loss.
@@ -121,7 +124,9 @@ impl Connections {
             Overdue::FirstByte => Timeout::FirstByte,
             Overdue::Head => Timeout::Head,
             Overdue::Idle => Timeout::Idle,
-            Overdue::Write => Timeout::Write,
+            Overdue::Write | Overdue::End => Timeout::Write,
+            // It had nothing to do.
+            Overdue::Lingered => return,
         });
         tracing::debug!(?overdue, "a client did not do in time what it had to do, its connection is closed");
     }

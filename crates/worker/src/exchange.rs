@@ -1,5 +1,7 @@
 //! What a connection is doing: a request and its answer, or waiting for one.
 
+mod deadline;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,6 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::deadline::{Awaited, Leave};
 use crate::Drain;
 use crate::limits::{Limits, Overdue};
 use crate::websocket::Goodbye;
@@ -27,10 +30,10 @@ use crate::websocket::Goodbye;
 #[derive(Debug)]
 pub(crate) struct Exchange {
     state: Mutex<State>,
-    idle: Notify,
     /// A deadline has come nearer than it was.
     hurry: Notify,
-    is_stuck: AtomicBool,
+    /// Each piece of an answer that the kernel takes puts a deadline off.
+    is_watched: AtomicBool,
     is_upgraded: AtomicBool,
     goodbye: Mutex<Option<Box<Goodbye>>>,
     /// The stream is gone, whoever had it last.
@@ -48,14 +51,34 @@ struct State {
     open: usize,
     begun: u64,
     is_multiplexed: bool,
-    /// Somebody waits for the connection to be idle.
-    is_lingering: bool,
+    /// A body is coming, and its end has not been seen.
+    is_uploading: bool,
     awaited: Awaited,
     since: Instant,
+    /// The kernel takes no more bytes.
     stuck_since: Option<Instant>,
+    end: End,
+    /// No further request is wanted on this connection.
+    leave: Option<Leave>,
+}
+
+/// Whether the client has ended its half while its answer is not out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It has not.
+    Open,
+    /// It has, or it has taken a piece of its answer at this time.
+    Withheld(Instant),
+    /// hyper is told. It takes such a client for one that is gone.
+    Told,
 }
 
 impl State {
+    fn is_watched(&self) -> bool {
+        let is_told_to_go = self.is_multiplexed && self.leave.is_some();
+        self.stuck_since.is_some() || matches!(self.end, End::Withheld(_)) || is_told_to_go
+    }
+
     fn note_path(&mut self, path: &str) {
         const LONGEST: usize = 256;
         self.path.clear();
@@ -81,6 +104,12 @@ impl Busy {
         self.answer = Some((status, Instant::now()));
     }
 
+    /// Its body is coming, until what is returned is dropped.
+    pub(crate) fn uploading(&self) -> Uploading {
+        self.exchange.state().is_uploading = true;
+        Uploading(Arc::clone(&self.exchange))
+    }
+
     /// The slot on which it counts.
     pub(crate) fn slot(&self) -> &Slot {
         self.request.slot()
@@ -104,16 +133,14 @@ impl Drop for Busy {
     }
 }
 
-/// What the client has to do next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Awaited {
-    FirstByte,
-    /// The rest of a head that has begun, or nothing: nobody has looked yet whether that was all.
-    Head,
-    RestOfHead,
-    /// It has asked, and it is the worker's turn.
-    Nothing,
-    NextRequest,
+/// There while a request's body is coming.
+#[derive(Debug)]
+pub(crate) struct Uploading(Arc<Exchange>);
+
+impl Drop for Uploading {
+    fn drop(&mut self) {
+        self.0.state().is_uploading = false;
+    }
 }
 
 /// A request in progress.
@@ -136,14 +163,15 @@ impl Exchange {
                 open: 0,
                 begun: 0,
                 is_multiplexed: false,
-                is_lingering: false,
+                is_uploading: false,
                 awaited: Awaited::FirstByte,
                 since: Instant::now(),
                 stuck_since: None,
+                end: End::Open,
+                leave: None,
             }),
-            idle: Notify::new(),
             hurry: Notify::new(),
-            is_stuck: AtomicBool::new(false),
+            is_watched: AtomicBool::new(false),
             is_upgraded: AtomicBool::new(false),
             goodbye: Mutex::new(None),
             closed: CancellationToken::new(),
@@ -158,13 +186,33 @@ impl Exchange {
         state.since = Instant::now();
     }
 
-    /// Bytes have come.
-    pub(crate) fn received(&self) {
+    /// These bytes have come. Empty lines before a head are not its beginning (RFC 9112 §2.2).
+    pub(crate) fn received(&self, bytes: &[u8]) {
         let mut state = self.state();
         let is_waiting = matches!(state.awaited, Awaited::FirstByte | Awaited::NextRequest);
-        if is_waiting && !state.is_multiplexed {
+        if is_waiting && !state.is_multiplexed && !without_empty_lines(bytes).is_empty() {
             state.awaited = Awaited::Head;
         }
+    }
+
+    /// The client has ended its half. Whether that is to be kept from hyper, which would let go of the request that
+    /// the worker is answering: a client may end its half and wait for the answer (RFC 9112 §9.6).
+    pub(crate) fn withholds_end(&self) -> bool {
+        let mut state = self.state();
+        if !state.is_busy || state.is_multiplexed || state.end == End::Told || self.is_upgraded() {
+            return false;
+        }
+        if state.end == End::Open {
+            state.end = End::Withheld(Instant::now());
+            self.is_watched.store(true, Ordering::Relaxed);
+            self.hurry.notify_one();
+        }
+        true
+    }
+
+    /// The answer has taken too long for a client that may be gone: hyper is to hear of its end.
+    pub(crate) fn tell_end(&self) {
+        self.state().end = End::Told;
     }
 
     /// No more bytes are there, and somebody wants some.
@@ -199,32 +247,48 @@ impl Exchange {
         }
     }
 
-    /// Everything handed over so far has been passed to the kernel.
-    pub(crate) fn flushed(&self) {
+    /// Everything handed over so far has been passed to the kernel. Returns whether that was all.
+    pub(crate) fn flushed(&self) -> bool {
         let mut state = self.state();
         if state.open == 0 && std::mem::take(&mut state.is_busy) {
             state.awaited = Awaited::NextRequest;
             state.since = Instant::now();
-            if state.is_lingering {
-                self.idle.notify_waiters();
+            if state.leave.is_some() {
+                self.hurry.notify_one();
             }
         }
+        !state.is_busy
     }
 
     /// The kernel takes no more bytes, for the client does not read.
     pub(crate) fn stuck(&self) {
-        if !self.is_stuck.swap(true, Ordering::Relaxed) {
-            self.state().stuck_since = Some(Instant::now());
+        let mut state = self.state();
+        if state.stuck_since.is_none() {
+            state.stuck_since = Some(Instant::now());
+            self.is_watched.store(true, Ordering::Relaxed);
             self.hurry.notify_one();
         }
     }
 
-    /// The kernel has taken some.
-    pub(crate) fn written(&self) {
-        if self.is_stuck.load(Ordering::Relaxed) {
-            self.is_stuck.store(false, Ordering::Relaxed);
-            self.state().stuck_since = None;
+    /// The kernel has taken so many bytes.
+    pub(crate) fn written(&self, length: usize) {
+        if self.is_watched.load(Ordering::Relaxed) {
+            self.put_off(length);
         }
+    }
+
+    fn put_off(&self, length: usize) {
+        /// Of HTTP/2 less is only an acknowledgement, of pings or settings, of which a client can have any number.
+        const PIECE: usize = 128;
+        let (mut state, now) = (self.state(), Instant::now());
+        state.stuck_since = None;
+        if let End::Withheld(since) = &mut state.end {
+            *since = now;
+        }
+        if state.is_multiplexed && length > PIECE && state.awaited == Awaited::NextRequest {
+            state.since = now;
+        }
+        self.is_watched.store(state.is_watched(), Ordering::Relaxed);
     }
 
     /// The answer switches to another protocol, of which this is the goodbye.
@@ -266,46 +330,36 @@ impl Exchange {
         })
     }
 
+    /// Whether nothing is under way, so that to end it is no loss: it is the client's turn, and it has not begun.
+    pub(crate) fn is_idle(&self) -> bool {
+        let is_waiting = matches!(self.state().awaited, Awaited::FirstByte | Awaited::NextRequest);
+        is_waiting && !self.is_upgraded()
+    }
+
     /// How many requests have begun.
     pub(crate) fn begun(&self) -> u64 {
         self.state().begun
     }
 
-    /// Waits until the worker drains and the connection then has been idle for `linger`.
-    ///
-    /// The time starts anew after an answer: one that began before the drain could not say
-    /// `Connection: close`, so its client may send another request.
-    pub(crate) async fn lingered(&self, drain: &Drain, linger: Duration) {
-        drain.begun().await;
-        self.state().is_lingering = true;
-        loop {
-            self.until_idle().await;
-            let begun = self.begun();
-            tokio::time::sleep(linger).await;
-            let state = self.state();
-            if !state.is_busy && state.begun == begun {
-                return;
-            }
-        }
+    /// No further request is wanted: the connection may be idle for `linger` from now on.
+    pub(crate) fn leave(&self, linger: Duration) {
+        let mut state = self.state();
+        state.leave.get_or_insert(Leave { since: Instant::now(), linger });
+        self.is_watched.store(state.is_watched(), Ordering::Relaxed);
+        self.hurry.notify_one();
     }
 
-    async fn until_idle(&self) {
-        loop {
-            let idle = self.idle.notified();
-            if !self.state().is_busy {
-                return;
-            }
-            idle.await;
-        }
-    }
-
-    /// Waits until the client has not done in time what it had to do.
+    /// Waits until the client has not done in time what it had to do. In a drain an idle connection is kept for `linger`.
     ///
     /// A timer is set once for many requests: when it is over, the next deadline is worked out.
     /// Only one that comes nearer than expected (`hurry`) is set at once.
-    pub(crate) async fn overdue(&self, limits: &Limits) -> Overdue {
+    pub(crate) async fn overdue(&self, limits: &Limits, drain: &Drain, linger: Duration) -> Overdue {
         loop {
-            let (what, at) = self.deadline(limits);
+            let (what, at, is_leaving) = {
+                let state = self.state();
+                let (what, at) = state.deadline(limits);
+                (what, at, state.leave.is_some())
+            };
             if at <= Instant::now()
                 && let Some(what) = what
             {
@@ -314,27 +368,20 @@ impl Exchange {
             tokio::select! {
                 () = tokio::time::sleep_until(at) => {}
                 () = self.hurry.notified() => {}
+                () = drain.begun(), if !is_leaving => self.leave(linger),
             }
-        }
-    }
-
-    /// What has to happen next and until when; while it is the worker's turn, when to look again.
-    fn deadline(&self, limits: &Limits) -> (Option<Overdue>, Instant) {
-        let state = self.state();
-        if let Some(since) = state.stuck_since {
-            return (Some(Overdue::Write), since + limits.write);
-        }
-        match state.awaited {
-            Awaited::FirstByte => (Some(Overdue::FirstByte), state.since + limits.first_byte),
-            Awaited::RestOfHead => (Some(Overdue::Head), state.since + limits.head),
-            Awaited::NextRequest => (Some(Overdue::Idle), state.since + limits.idle),
-            Awaited::Head | Awaited::Nothing => (None, Instant::now() + limits.idle),
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The bytes from the first that is not of an empty line.
+pub(crate) fn without_empty_lines(bytes: &[u8]) -> &[u8] {
+    let begin = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
+    &bytes[begin.unwrap_or(bytes.len())..]
 }
 
 #[cfg(test)]

@@ -45,6 +45,7 @@ mod exchange;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod half_closed;
+mod host;
 mod limits;
 mod listener;
 mod notify;

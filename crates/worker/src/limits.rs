@@ -52,6 +52,10 @@ pub(crate) enum Overdue {
     Head,
     /// No further request came.
     Idle,
+    /// None came in the linger time of a drain.
+    Lingered,
     /// An answer is not read.
     Write,
+    /// The client has ended its half, and has not been answered.
+    End,
 }

@@ -3,13 +3,14 @@
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use axum::routing::future::RouteFuture;
-use http::{Request, StatusCode};
+use http::header::{CONNECTION, EXPECT, HeaderValue};
+use http::{Request, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 use pin_project_lite::pin_project;
 use scoreboard::Timeout;
@@ -17,8 +18,9 @@ use tower::Service as _;
 
 use crate::answer::Answer;
 use crate::exchange::Busy;
+use crate::host;
 use crate::limits::Limits;
-use crate::upload::{Cut, Upload};
+use crate::upload::{Discarded, Receipt, Rest, Upload};
 
 pin_project! {
     /// One request on its way to its answer. A handler that panics costs its own request and nobody else's; so does a
@@ -28,7 +30,10 @@ pin_project! {
     pub(crate) struct Answering<F> {
         #[pin]
         doing: Doing,
-        cut: Cut,
+        receipt: Receipt,
+        // So many bytes of a body that the application does not want are read in its place. HTTP/2 needs nothing of
+        // the kind: there the end of one request is not the beginning of the next.
+        unwanted: Option<u64>,
         // Until it is over.
         end: Option<(Busy, F)>,
     }
@@ -39,6 +44,7 @@ pin_project! {
     enum Doing {
         Asking { #[pin] route: RouteFuture<Infallible> },
         Refusing { status: StatusCode },
+        Discarding { rest: Rest, answer: Option<Box<Response>> },
     }
 }
 
@@ -51,17 +57,18 @@ impl<F: FnOnce(Response, Busy) -> http::Response<Answer<Busy>>> Answering<F> {
         request: Request<Incoming>,
         finish: F,
     ) -> Self {
-        let is_too_large = limits.max_body.is_some_and(|most| request.body().size_hint().lower() > most);
-        let mut cut = Cut::default();
-        let doing = if is_too_large {
-            Doing::Refusing { status: StatusCode::PAYLOAD_TOO_LARGE }
+        let mut receipt = Receipt::default();
+        let unwanted = unwanted(&request);
+        let doing = if let Some(status) = refusal(&request, limits) {
+            receipt = Receipt::unread(request.into_body());
+            Doing::Refusing { status }
         } else {
             let request = request.map(|body| {
                 if body.is_end_stream() {
                     return Body::new(body);
                 }
-                let (body, may_be_cut) = Upload::watch(body, limits);
-                cut = may_be_cut;
+                let (body, of_it) = Upload::watch(body, limits, busy.uploading());
+                receipt = of_it;
                 body
             });
             // A router is always ready to be called.
@@ -70,7 +77,7 @@ impl<F: FnOnce(Response, Busy) -> http::Response<Answer<Busy>>> Answering<F> {
                 Err(_) => Doing::Refusing { status: panicked(&busy) },
             }
         };
-        Self { doing, cut, end: Some((busy, finish)) }
+        Self { doing, receipt, unwanted, end: Some((busy, finish)) }
     }
 }
 
@@ -78,17 +85,27 @@ impl<F: FnOnce(Response, Busy) -> http::Response<Answer<Busy>>> Future for Answe
     type Output = Result<http::Response<Answer<Busy>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
         let Some((busy, _)) = this.end.as_mut() else { return Poll::Pending };
-        let answer = match this.doing.project() {
-            DoingNow::Refusing { status } => status.into_response(),
-            DoingNow::Asking { route } => match catch_unwind(AssertUnwindSafe(|| route.poll(context))) {
-                Ok(Poll::Pending) => return Poll::Pending,
-                Ok(Poll::Ready(answered)) => heard(infallible(answered), this.cut, busy),
-                Err(_) => panicked(busy).into_response(),
-            },
+        let answer = loop {
+            let answer = match this.doing.as_mut().project() {
+                DoingNow::Discarding { rest, answer } => {
+                    let discarded = ready!(rest.poll_discard(context));
+                    break answer.take().map_or_else(Response::default, |answer| unread(*answer, discarded));
+                }
+                DoingNow::Refusing { status } => status.into_response(),
+                DoingNow::Asking { route } => match catch_unwind(AssertUnwindSafe(|| route.poll(context))) {
+                    Ok(Poll::Pending) => return Poll::Pending,
+                    Ok(Poll::Ready(answered)) => heard(infallible(answered), this.receipt, busy),
+                    Err(_) => panicked(busy).into_response(),
+                },
+            };
+            busy.answered(answer.status().as_u16());
+            match this.unwanted.and_then(|most| Some(Rest::new(this.receipt.take_rest()?, most))) {
+                Some(rest) => this.doing.set(Doing::Discarding { rest, answer: Some(Box::new(answer)) }),
+                None => break answer,
+            }
         };
-        busy.answered(answer.status().as_u16());
         match this.end.take() {
             Some((busy, finish)) => Poll::Ready(Ok(finish(answer, busy))),
             None => Poll::Pending,
@@ -96,9 +113,35 @@ impl<F: FnOnce(Response, Busy) -> http::Response<Answer<Busy>>> Future for Answe
     }
 }
 
+/// Why a request is not for the application to answer.
+fn refusal(request: &Request<Incoming>, limits: &Limits) -> Option<StatusCode> {
+    if limits.max_body.is_some_and(|most| request.body().size_hint().lower() > most) {
+        return Some(StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    (!host::is_valid(request)).then_some(StatusCode::BAD_REQUEST)
+}
+
+/// How much is read of a body that the application does not want.
+fn unwanted(request: &Request<Incoming>) -> Option<u64> {
+    if request.version() == Version::HTTP_2 || request.body().is_end_stream() {
+        return None;
+    }
+    // Its client waits to be asked for the body (RFC 9110 §10.1.1), and to read would be to ask.
+    let is_kept_back = request.headers().contains_key(EXPECT);
+    Some(if is_kept_back { 0 } else { Rest::MOST })
+}
+
+/// Of a body that nobody reads the client cannot know where the next request would begin: the connection ends.
+fn unread(mut answer: Response, discarded: Discarded) -> Response {
+    if discarded == Discarded::InPart {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
+}
+
 /// What the application says, unless its handler only saw the body break off, for which it answers 400.
-fn heard(answer: Response, cut: &Cut, busy: &Busy) -> Response {
-    match cut.status() {
+fn heard(answer: Response, receipt: &Receipt, busy: &Busy) -> Response {
+    match receipt.cut() {
         None => answer,
         Some(status) => {
             if status == StatusCode::REQUEST_TIMEOUT {

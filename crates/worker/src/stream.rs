@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use axum::body::Bytes;
 use rustix::net::{RecvFlags, Shutdown};
@@ -11,7 +11,7 @@ use scoreboard::Slot;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, without_empty_lines};
 use crate::half_closed::HalfClosed;
 use crate::websocket::Goodbye;
 
@@ -29,6 +29,8 @@ pub(crate) struct Stream {
     slot: Slot,
     /// Present once it is a WebSocket's.
     goodbye: Option<Box<Goodbye>>,
+    /// Who reads is not to know yet that the peer has ended its half.
+    kept_waiting: Option<Waker>,
 }
 
 impl Drop for Stream {
@@ -39,7 +41,7 @@ impl Drop for Stream {
 
 impl Stream {
     pub(crate) fn new(tcp: TcpStream, exchange: Arc<Exchange>, slot: Slot) -> Self {
-        Self { received: Bytes::new(), tcp, exchange, slot, goodbye: None }
+        Self { received: Bytes::new(), tcp, exchange, slot, goodbye: None, kept_waiting: None }
     }
 
     /// What has been received and nobody has read yet.
@@ -60,16 +62,20 @@ impl Stream {
                 result => break result?,
             }
         };
+        let before = self.received.len();
         if length > 0 {
-            self.note_received(length);
+            self.note_received(&buffer[before..]);
         }
         self.received = buffer.into();
         Ok(length)
     }
 
-    /// The same stream, for the next conversation, with what the last one received but did not use.
-    pub(crate) fn with_received(mut self, received: Bytes) -> Self {
-        self.received = received;
+    /// The same stream, for the next conversation, with what the last one received but did not use: the beginning of
+    /// another request.
+    pub(crate) fn with_received(mut self, mut received: Bytes) -> Self {
+        let length = without_empty_lines(&received).len();
+        self.received = received.split_off(received.len() - length);
+        self.exchange.received(&self.received);
         self
     }
 
@@ -83,8 +89,8 @@ impl Stream {
         let mut buffer = [0; 4096];
         // Not try_read: tokio would answer from what it knew when it last asked epoll.
         match rustix::net::recv(&self.tcp, &mut buffer, RecvFlags::DONTWAIT) {
-            Ok((length @ 1.., _)) => {
-                self.note_received(length);
+            Ok((length @ 1.., _)) if !without_empty_lines(&buffer[..length]).is_empty() => {
+                self.note_received(&buffer[..length]);
                 self.received = Bytes::copy_from_slice(&buffer[..length]);
                 Err(self)
             }
@@ -121,15 +127,16 @@ impl Stream {
         match sent {
             Poll::Pending => self.exchange.stuck(),
             Poll::Ready(sent) => {
-                self.slot.sent(*sent.as_ref().unwrap_or(&0) as u64);
-                self.exchange.written();
+                let length = *sent.as_ref().unwrap_or(&0);
+                self.slot.sent(length as u64);
+                self.exchange.written(length);
             }
         }
     }
 
-    fn note_received(&self, length: usize) {
-        self.slot.received(length as u64);
-        self.exchange.received();
+    fn note_received(&self, bytes: &[u8]) {
+        self.slot.received(bytes.len() as u64);
+        self.exchange.received(bytes);
     }
 
     /// Sends what the application of a WebSocket wants to send, or discards it after the goodbye.
@@ -191,10 +198,14 @@ impl AsyncRead for Stream {
         let read = Pin::new(&mut self.tcp).poll_read(context, buffer);
         match read {
             Poll::Pending => self.exchange.starved(),
-            Poll::Ready(_) => match buffer.filled().len() - before {
-                0 => {}
-                length => self.note_received(length),
-            },
+            Poll::Ready(Ok(())) if buffer.filled().len() > before => {
+                self.note_received(&buffer.filled()[before..])
+            }
+            Poll::Ready(Ok(())) if self.exchange.withholds_end() => {
+                self.kept_waiting = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            Poll::Ready(_) => {}
         }
         read
     }
@@ -240,7 +251,11 @@ impl AsyncWrite for Stream {
     /// hyper flushes only after its own buffer is empty.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.tcp).poll_flush(context))?;
-        self.exchange.flushed();
+        if self.exchange.flushed()
+            && let Some(reader) = self.kept_waiting.take()
+        {
+            reader.wake();
+        }
         Poll::Ready(Ok(()))
     }
 

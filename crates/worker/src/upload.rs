@@ -1,18 +1,18 @@
-//! The body of a request, which must not stop coming.
+//! The body of a request, which must not stop coming, and what becomes of it when it is not read to its end.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use http::StatusCode;
 use http_body::{Frame, SizeHint};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use tokio::time::Sleep;
 
+use crate::exchange::Uploading;
 use crate::limits::Limits;
 
 /// A body that ends with an error when its client keeps the handler waiting, or sends more than is taken.
@@ -20,53 +20,92 @@ use crate::limits::Limits;
 /// Only the time is counted in which a handler wants to read: one that is slow itself is not the
 /// client's fault.
 pub(crate) struct Upload {
-    body: Incoming,
+    /// Until it has ended.
+    body: Option<Incoming>,
     patience: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
     left: u64,
-    cut: Cut,
+    receipt: Receipt,
+    uploading: Option<Uploading>,
 }
 
-/// Why an upload was cut, if it was.
+/// What became of an upload: for those who answer.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Cut(Option<Arc<AtomicU8>>);
+pub(crate) struct Receipt(Option<Arc<Mutex<Received>>>);
 
-const STALLED: u8 = 1;
-const TOO_LARGE: u8 = 2;
+#[derive(Debug, Default)]
+struct Received {
+    /// Why it was cut, if it was.
+    cut: Option<StatusCode>,
+    /// What the application did not want.
+    rest: Option<Incoming>,
+}
 
 impl Upload {
-    /// The body as a handler gets it, and what became of it.
-    pub(crate) fn watch(body: Incoming, limits: &Limits) -> (Body, Cut) {
-        let cut = Cut(Some(Arc::default()));
+    /// The body as a handler gets it, and what becomes of it.
+    pub(crate) fn watch(body: Incoming, limits: &Limits, uploading: Uploading) -> (Body, Receipt) {
+        let receipt = Receipt(Some(Arc::default()));
         let upload = Self {
-            body,
+            body: Some(body),
             patience: limits.body,
             waiting: None,
             left: limits.max_body.unwrap_or(u64::MAX),
-            cut: cut.clone(),
+            receipt: receipt.clone(),
+            uploading: Some(uploading),
         };
-        (Body::new(upload), cut)
+        (Body::new(upload), receipt)
     }
 
-    fn cut(&self, why: u8) -> io::Error {
-        if let Some(cut) = &self.cut.0 {
-            cut.store(why, Ordering::Relaxed);
-        }
+    fn cut(&mut self, why: StatusCode) -> io::Error {
+        self.receipt.note(|received| received.cut = Some(why));
+        // Whoever reads on after the error is not given more.
+        self.left = 0;
         match why {
-            STALLED => io::Error::new(io::ErrorKind::TimedOut, "the body of the request stopped coming"),
+            StatusCode::REQUEST_TIMEOUT => {
+                io::Error::new(io::ErrorKind::TimedOut, "the body of the request stopped coming")
+            }
             _ => io::Error::new(io::ErrorKind::FileTooLarge, "the body of the request is too large"),
+        }
+    }
+
+    fn end(&mut self) {
+        self.body = None;
+        self.uploading = None;
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take() {
+            self.receipt.note(|received| received.rest = Some(body));
         }
     }
 }
 
-impl Cut {
-    /// What the client is told.
-    pub(crate) fn status(&self) -> Option<StatusCode> {
-        match self.0.as_ref()?.load(Ordering::Relaxed) {
-            STALLED => Some(StatusCode::REQUEST_TIMEOUT),
-            TOO_LARGE => Some(StatusCode::PAYLOAD_TOO_LARGE),
-            _ => None,
+impl Receipt {
+    /// Of a body that no application was given.
+    pub(crate) fn unread(body: Incoming) -> Self {
+        Self(Some(Arc::new(Mutex::new(Received { cut: None, rest: Some(body) }))))
+    }
+
+    /// What the client is told, if the upload was cut.
+    pub(crate) fn cut(&self) -> Option<StatusCode> {
+        self.received()?.cut
+    }
+
+    /// What the application did not want of the body, if it has let go of it.
+    pub(crate) fn take_rest(&self) -> Option<Incoming> {
+        self.received()?.rest.take()
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Received)) {
+        if let Some(mut received) = self.received() {
+            note(&mut received);
         }
+    }
+
+    fn received(&self) -> Option<MutexGuard<'_, Received>> {
+        Some(self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -78,28 +117,85 @@ impl http_body::Body for Upload {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
-            let patience = self.patience;
-            let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        let this = &mut *self;
+        let Some(body) = &mut this.body else { return Poll::Ready(None) };
+        if this.receipt.cut().is_some() {
+            return Poll::Ready(None);
+        }
+        let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) else {
+            let patience = this.patience;
+            let waiting = this.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
             ready!(waiting.as_mut().poll(context));
-            return Poll::Ready(Some(Err(self.cut(STALLED).into())));
+            return Poll::Ready(Some(Err(this.cut(StatusCode::REQUEST_TIMEOUT).into())));
         };
-        self.waiting = None;
+        this.waiting = None;
+        if body.is_end_stream() || !matches!(frame, Some(Ok(_))) {
+            this.end();
+        }
         let Some(frame) = frame else { return Poll::Ready(None) };
         let frame = frame?;
         let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-        match self.left.checked_sub(length) {
-            Some(left) => self.left = left,
-            None => return Poll::Ready(Some(Err(self.cut(TOO_LARGE).into()))),
+        match this.left.checked_sub(length) {
+            Some(left) => this.left = left,
+            None => return Poll::Ready(Some(Err(this.cut(StatusCode::PAYLOAD_TOO_LARGE).into()))),
         }
         Poll::Ready(Some(Ok(frame)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
+    }
+}
+
+/// What an application does not want of a body: a little is read all the same, so that the connection can go on with
+/// the next request (RFC 9112 §9.3).
+#[derive(Debug)]
+pub(crate) struct Rest {
+    body: Incoming,
+    left: u64,
+    time: Pin<Box<Sleep>>,
+}
+
+/// Whether the next request can follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Discarded {
+    Whole,
+    /// There is too much of it, or it comes too slowly: the answer has to say `Connection: close`.
+    InPart,
+}
+
+impl Rest {
+    /// As much as a new connection would cost.
+    pub(crate) const MOST: u64 = 64 * 1024;
+    /// As long as a round trip may take. The answer waits for it.
+    const TIME: Duration = Duration::from_millis(500);
+
+    /// `most` bytes of it are read; with 0 it is not touched.
+    pub(crate) fn new(body: Incoming, most: u64) -> Self {
+        Self { body, left: most, time: Box::pin(tokio::time::sleep(Self::TIME)) }
+    }
+
+    pub(crate) fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<Discarded> {
+        if self.left == 0 || self.body.size_hint().lower() > self.left {
+            return Poll::Ready(Discarded::InPart);
+        }
+        while let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            match frame {
+                None => return Poll::Ready(Discarded::Whole),
+                Some(Err(_)) => return Poll::Ready(Discarded::InPart),
+                Some(Ok(frame)) => {
+                    let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+                    match self.left.checked_sub(length) {
+                        Some(left) => self.left = left,
+                        None => return Poll::Ready(Discarded::InPart),
+                    }
+                }
+            }
+        }
+        self.time.as_mut().poll(context).map(|()| Discarded::InPart)
     }
 }

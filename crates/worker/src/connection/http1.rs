@@ -4,8 +4,8 @@ use std::pin::{self, pin};
 use std::sync::Arc;
 
 use axum::response::Response;
-use http::StatusCode;
 use http::header::{CONNECTION, HeaderValue, UPGRADE};
+use http::{Method, StatusCode, Version};
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -36,6 +36,8 @@ enum Ended {
     Over(Stream),
     /// Because it was idle for long enough. The peer has not been told.
     Idle(Stream),
+    /// Without a word.
+    Gone,
     /// The application has the stream.
     Upgraded,
 }
@@ -56,6 +58,7 @@ impl Connections {
                     Ok(closed) => return Some(closed),
                     Err(rest) => stream = rest,
                 },
+                Ended::Gone => return None,
                 Ended::Upgraded => {
                     exchange.closed().await;
                     return None;
@@ -69,31 +72,33 @@ impl Connections {
         // be taken for a head that has not come in full.
         let answer = service_fn(|request| {
             let busy = exchange.begin(&request, &self.slot);
-            let finish = |answer, busy| self.finish_http1(exchange, answer, busy);
+            let (version, is_tunnel) = (request.version(), request.method() == Method::CONNECT);
+            let finish = move |answer, busy| self.finish_http1(exchange, version, is_tunnel, answer, busy);
             Answering::new(&self.router, &self.limits, busy, request, finish)
         });
         let mut http = self.http1.serve_connection(TokioIo::new(stream), answer).with_upgrades();
-        let lingered = pin!(exchange.lingered(&self.drain, self.linger()));
-        let overdue = pin!(exchange.overdue(&self.limits));
-        let (mut lingered, mut overdue) = (Woken::new(lingered), Woken::new(overdue));
+        let linger = self.linger();
         let mut asked_after = None;
         let mut is_cut = false;
         let result = loop {
-            tokio::select! {
+            let overdue = pin!(exchange.overdue(&self.limits, &self.drain, linger));
+            let overdue = tokio::select! {
                 biased;
                 result = &mut http => break result,
-                () = &mut lingered, if asked_after.is_none() => {
+                overdue = Woken::new(overdue) => overdue,
+            };
+            self.note_overdue(overdue);
+            match overdue {
+                Overdue::End => exchange.tell_end(),
+                Overdue::FirstByte | Overdue::Idle | Overdue::Lingered if asked_after.is_none() => {
                     asked_after = Some(exchange.begun());
                     pin::Pin::new(&mut http).graceful_shutdown();
                 }
-                overdue = &mut overdue, if asked_after.is_none() => {
-                    self.note_overdue(overdue);
-                    if overdue != Overdue::Idle {
-                        is_cut = true;
-                        break Ok(());
-                    }
-                    asked_after = Some(exchange.begun());
-                    pin::Pin::new(&mut http).graceful_shutdown();
+                // It does not read: there is no answer that an abrupt end could destroy.
+                Overdue::Write => return Ended::Gone,
+                _ => {
+                    is_cut = true;
+                    break Ok(());
                 }
             }
         };
@@ -109,13 +114,18 @@ impl Connections {
     fn finish_http1(
         &self,
         exchange: &Exchange,
+        version: Version,
+        is_tunnel: bool,
         mut answer: Response,
         busy: Busy,
     ) -> http::Response<Answer<Busy>> {
-        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let status = answer.status();
+        if status == StatusCode::SWITCHING_PROTOCOLS || (is_tunnel && status.is_success()) {
             exchange.upgrade(self.goodbye(&answer));
-        } else if self.drain.has_begun() || answer.status() == StatusCode::REQUEST_TIMEOUT {
+        } else if self.drain.has_begun() || is_last(&answer) {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            // To an answer of 1.1 hyper would add `keep-alive`, for a client of 1.0 that has asked for it.
+            *answer.version_mut() = version;
         }
         Answer::new(answer, &self.drain, busy)
     }
@@ -125,4 +135,10 @@ impl Connections {
         let is_websocket = protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
         is_websocket.then(|| Goodbye::new(&self.drain, self.manners.goodbye))
     }
+}
+
+/// Whether the application, or what became of the request's body, ends the connection with this answer.
+fn is_last(answer: &Response) -> bool {
+    let close = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"close");
+    answer.status() == StatusCode::REQUEST_TIMEOUT || answer.headers().get(CONNECTION).is_some_and(close)
 }

@@ -56,26 +56,24 @@ impl Connections {
         });
         let mut http = self.http2.serve_connection(TokioIo::new(Gentle::Open(stream)), answer);
         let leave = pin!(self.time_to_leave());
-        let overdue = pin!(exchange.overdue(&self.limits));
-        let (mut leave, mut overdue) = (Woken::new(leave), Woken::new(overdue));
-        let (mut is_asked, mut is_overdue) = (false, false);
+        let mut leave = Woken::new(leave);
+        let mut is_asked = false;
         loop {
+            let overdue = pin!(exchange.overdue(&self.limits, &self.drain, self.manners.linger));
             tokio::select! {
                 biased;
                 _ = &mut http => return,
                 () = &mut leave, if !is_asked => {}
-                overdue = &mut overdue, if !is_overdue => {
+                overdue = Woken::new(overdue) => {
                     self.note_overdue(overdue);
-                    if overdue != Overdue::Idle {
+                    if is_asked || overdue != Overdue::Idle {
                         return;
                     }
-                    is_overdue = true;
+                    exchange.leave(Duration::ZERO);
                 }
             }
-            if !is_asked {
-                is_asked = true;
-                Pin::new(&mut http).graceful_shutdown();
-            }
+            is_asked = true;
+            Pin::new(&mut http).graceful_shutdown();
         }
     }
 

@@ -1,12 +1,10 @@
 //! The first bytes of a connection, which tell its protocol.
 
-use std::pin::pin;
 use std::sync::Arc;
 
 use super::Connections;
 use crate::exchange::Exchange;
 use crate::half_closed::HalfClosed;
-use crate::limits::Overdue;
 use crate::stream::Stream;
 
 /// What a client of HTTP/2 that knows its server sends first (RFC 9113 §3.4).
@@ -39,36 +37,30 @@ impl Connections {
     /// Waits for as many bytes as it takes to know the protocol. A client that connects in advance
     /// and keeps silent lingers in a drain like one that is idle.
     pub(super) async fn open(&self, mut stream: Stream, exchange: &Arc<Exchange>) -> Opening {
-        let mut lingered = pin!(exchange.lingered(&self.drain, self.linger()));
-        let mut overdue = pin!(exchange.overdue(&self.limits));
+        let linger = self.linger();
         loop {
             match protocol(stream.received()) {
                 Some(Protocol::Http1) => return Opening::Http1(stream),
                 Some(Protocol::Http2) => return Opening::Http2(stream),
                 None => exchange.starved(),
             }
-            tokio::select! {
+            let overdue = tokio::select! {
                 biased;
                 received = stream.receive() => match received {
-                    Ok(1..) => {}
+                    Ok(1..) => continue,
                     // hyper knows best what to say to half a request.
                     Ok(0) if !stream.received().is_empty() => return Opening::Http1(stream),
                     _ => return Opening::Silent(stream.abandon()),
                 },
-                overdue = &mut overdue => {
-                    self.note_overdue(overdue);
-                    if overdue == Overdue::Head {
-                        return Opening::Silent(stream.abandon());
-                    }
-                    match stream.half_close() {
-                        Ok(closed) => return Opening::Silent(closed),
-                        Err(spoken) => stream = spoken,
-                    }
-                }
-                () = &mut lingered, if stream.received().is_empty() => match stream.half_close() {
-                    Ok(closed) => return Opening::Silent(closed),
-                    Err(spoken) => stream = spoken,
-                },
+                overdue = exchange.overdue(&self.limits, &self.drain, linger) => overdue,
+            };
+            self.note_overdue(overdue);
+            if !stream.received().is_empty() {
+                return Opening::Silent(stream.abandon());
+            }
+            match stream.half_close() {
+                Ok(closed) => return Opening::Silent(closed),
+                Err(spoken) => stream = spoken,
             }
         }
     }

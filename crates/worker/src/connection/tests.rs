@@ -58,6 +58,13 @@ impl Bench {
         }
     }
 
+    /// How long the connection lasts from now on, which the client does not end.
+    async fn rest(self) -> Duration {
+        let begin = tokio::time::Instant::now();
+        self.serving.await;
+        begin.elapsed()
+    }
+
     async fn expect_last_answer(mut self) {
         let answer = self.answer().await;
         assert_eq!((answer.status, answer.closes, &answer.body[..]), (200, true, &b"hello"[..]));
@@ -126,4 +133,74 @@ async fn a_client_that_does_not_close_is_left_after_a_second() {
     let begin = tokio::time::Instant::now();
     bench.serving.await;
     assert_eq!(begin.elapsed(), Duration::from_secs(1));
+}
+
+/// The longest that an idle connection lingers, and what a half-closed one is given.
+const LONGEST: Duration = Duration::from_millis(2500 + 1000);
+
+#[tokio::test(start_paused = true)]
+async fn half_a_head_holds_a_drain_a_second_longer() {
+    let mut bench = Bench::new().await;
+    bench.client.send(b"GET ").await.unwrap();
+    bench.step().await;
+    bench.drain.begin();
+    assert!(bench.rest().await <= LONGEST + Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_does_half_a_head_behind_a_request() {
+    let mut bench = Bench::new().await;
+    bench.client.send(&[GET, b"GET / HT"].concat()).await.unwrap();
+    assert!(!bench.answer().await.closes);
+    bench.drain.begin();
+    assert!(bench.rest().await <= LONGEST + Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_head_behind_a_request_ends_with_its_timers() {
+    let mut bench = Bench::new().await;
+    bench.client.send(&[GET, b"GET / HT"].concat()).await.unwrap();
+    assert!(!bench.answer().await.closes);
+    // It looked idle until it was found out.
+    let limits = Limits::default();
+    assert_eq!(bench.rest().await, limits.idle + limits.head + Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_line_is_no_request() {
+    let mut bench = Bench::new().await;
+    bench.client.send(&[GET, b"\r\n"].concat()).await.unwrap();
+    assert!(!bench.answer().await.closes);
+    assert_eq!(bench.rest().await, Limits::default().idle + Duration::from_secs(1));
+    let mut bench = Bench::new().await;
+    bench.client.send(b"\r\n").await.unwrap();
+    bench.step().await;
+    assert!(bench.rest().await <= Limits::default().first_byte + Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_behind_an_empty_line_is_answered() {
+    let mut bench = Bench::new().await;
+    bench.client.send(&[b"\r\n", GET, b"\r\n"].concat()).await.unwrap();
+    assert!(!bench.answer().await.closes);
+    bench.linger().await;
+    bench.step().await;
+    let mut bench = Bench::new().await;
+    bench.client.send(&[GET, b"\r\n"].concat()).await.unwrap();
+    assert!(!bench.answer().await.closes);
+    bench.client.send(GET).await.unwrap();
+    assert!(!bench.answer().await.closes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_byte_at_the_very_end_of_the_patience_is_taken() {
+    // As HTTP/2 begins.
+    let (first, rest) = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n".split_at(1);
+    let mut bench = Bench::new().await;
+    bench.step().await;
+    tokio::time::advance(Limits::default().first_byte).await;
+    bench.client.send(first).await.unwrap();
+    bench.step().await;
+    bench.client.send(rest).await.unwrap();
+    assert_eq!(bench.answer().await.status, 405);
 }

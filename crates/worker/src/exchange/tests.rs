@@ -14,24 +14,24 @@ fn request() -> Request<()> {
     Request::new(())
 }
 
-/// Waits for the end of the linger time in a task of its own; returns how long it took.
-fn linger(exchange: &Arc<Exchange>, drain: &Drain) -> tokio::task::JoinHandle<Duration> {
+/// Waits in a task of its own; returns what was overdue, and how long that took.
+fn watch(exchange: &Arc<Exchange>, drain: &Drain) -> tokio::task::JoinHandle<(Overdue, Duration)> {
     let (exchange, drain) = (Arc::clone(exchange), drain.clone());
     tokio::spawn(async move {
         let start = tokio::time::Instant::now();
-        exchange.lingered(&drain, LINGER).await;
-        start.elapsed()
+        (exchange.overdue(&Limits::default(), &drain, LINGER).await, start.elapsed())
     })
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_lingers_from_the_beginning_of_the_drain() {
     let (exchange, drain) = (Arc::new(Exchange::new()), Drain::default());
-    let lingered = linger(&exchange, &drain);
-    tokio::time::sleep(Duration::from_secs(100)).await;
+    answer(&exchange);
+    let lingered = watch(&exchange, &drain);
+    tokio::time::sleep(Duration::from_secs(70)).await;
     assert!(!lingered.is_finished());
     drain.begin();
-    assert_eq!(lingered.await.unwrap(), Duration::from_secs(102));
+    assert_eq!(lingered.await.unwrap(), (Overdue::Lingered, Duration::from_secs(72)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -39,7 +39,7 @@ async fn a_busy_connection_lingers_from_its_last_byte() {
     let (exchange, drain) = (Arc::new(Exchange::new()), Drain::default());
     let busy = exchange.begin(&request(), &slot());
     drain.begin();
-    let lingered = linger(&exchange, &drain);
+    let lingered = watch(&exchange, &drain);
     tokio::time::sleep(Duration::from_secs(10)).await;
     exchange.flushed();
     assert!(exchange.current().is_some(), "an early flush is not the end of the answer");
@@ -47,27 +47,27 @@ async fn a_busy_connection_lingers_from_its_last_byte() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(!lingered.is_finished(), "the kernel does not have the answer yet");
     exchange.flushed();
-    assert_eq!(lingered.await.unwrap(), Duration::from_secs(22));
+    assert_eq!(lingered.await.unwrap(), (Overdue::Lingered, Duration::from_secs(22)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_request_within_the_linger_time_starts_it_anew() {
     let (exchange, drain) = (Arc::new(Exchange::new()), Drain::default());
     drain.begin();
-    let lingered = linger(&exchange, &drain);
+    let lingered = watch(&exchange, &drain);
     tokio::time::sleep(Duration::from_secs(1)).await;
     answer(&exchange);
-    assert_eq!(lingered.await.unwrap(), Duration::from_secs(4));
+    assert_eq!(lingered.await.unwrap(), (Overdue::Lingered, Duration::from_secs(3)));
 }
 
 /// What was overdue, and how long that took.
 async fn overdue(exchange: &Exchange) -> (Overdue, Duration) {
     let start = tokio::time::Instant::now();
-    (exchange.overdue(&Limits::default()).await, start.elapsed())
+    (exchange.overdue(&Limits::default(), &Drain::default(), LINGER).await, start.elapsed())
 }
 
 fn answer(exchange: &Arc<Exchange>) {
-    exchange.received();
+    exchange.received(b"G");
     drop(exchange.begin(&request(), &slot()));
     exchange.flushed();
 }
@@ -84,7 +84,7 @@ async fn a_head_has_to_end_however_slowly_it_trickles() {
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(Duration::from_secs(3)).await;
-            trickle.received();
+            trickle.received(b"G");
             trickle.starved();
         }
     });
@@ -98,7 +98,7 @@ async fn the_head_of_a_second_request_has_to_end_as_soon() {
     let begun = Arc::clone(&exchange);
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_secs(20)).await;
-        begun.received();
+        begun.received(b"G");
         begun.starved();
     });
     assert_eq!(overdue(&exchange).await, (Overdue::Head, Duration::from_secs(30)));
@@ -130,7 +130,7 @@ async fn an_answer_has_to_be_read() {
     let exchange = Arc::new(Exchange::new());
     let _busy = exchange.begin(&request(), &slot());
     exchange.stuck();
-    exchange.written();
+    exchange.written(1);
     exchange.stuck();
     tokio::time::sleep(Duration::from_secs(5)).await;
     exchange.stuck();

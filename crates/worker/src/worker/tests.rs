@@ -20,6 +20,7 @@ mod event_streams;
 mod http2;
 mod http2_limits;
 mod limits;
+mod odd_clients;
 mod websockets;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n";

@@ -65,3 +65,29 @@ async fn they_do_not_end_in_the_middle_of_an_event() {
     drop(connection);
     assert_eq!(soon(forced).await.unwrap(), 0);
 }
+
+/// A stream that is never at a loss for the next event, and one that is compressed.
+#[tokio::test]
+async fn they_end_whatever_they_are_like() {
+    let always = get(|| async {
+        let events = stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from("data: again\n\n")));
+        ([("content-type", "text/event-stream")], Body::from_stream(events))
+    });
+    let compressed = get(|| async {
+        let piece = stream::once(async { Ok::<_, std::io::Error>(Bytes::from("no end of an event")) });
+        let headers = [("content-type", "text/event-stream"), ("content-encoding", "gzip")];
+        (headers, Body::from_stream(futures_util::StreamExt::chain(piece, stream::pending())))
+    });
+    let router = hello().route("/always", always).route("/compressed", compressed);
+    let server = Running::start(worker(Duration::ZERO), router).await;
+    let mut always = server.connect().await;
+    always.send(b"GET /always HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+    let mut compressed = server.connect().await;
+    compressed.send(b"GET /compressed HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+    exchange(&mut server.connect().await).await;
+    let forced = server.stop();
+    assert!(soon(always.receive()).await.unwrap().body.ends_with(b"data: again\n\n"));
+    assert_eq!(soon(compressed.receive()).await.unwrap().body, b"no end of an event");
+    drop((always, compressed));
+    assert_eq!(soon(forced).await.unwrap(), 0);
+}
