@@ -17,7 +17,7 @@ use crate::identity::Identity;
 
 /// Answers HTTP requests on the socket that systemd passes under the name "http".
 ///
-/// GET / tells who answers. GET /healthz answers 200, and 503 while the worker drains.
+/// GET / tells who answers. GET /healthz answers 200.
 /// GET /sleep?ms=N answers after N milliseconds, at most 60000. POST /echo answers with the body.
 /// GET /poll answers when the worker drains, GET /events tells the time as server-sent events, and
 /// /ws is a WebSocket that says what it hears.
@@ -85,8 +85,10 @@ mod exit {
 
     /// The exit status for an error: 78 if something has to be mended first, else 1.
     pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
-        let is_configuration =
-            error.is::<Invalid>() || error.downcast_ref().is_some_and(Error::is_configuration);
-        if is_configuration { CONFIG.into() } else { ExitCode::FAILURE }
+        match error.downcast_ref::<Error>() {
+            Some(error) => error.exit_code(),
+            None if error.is::<Invalid>() => CONFIG.into(),
+            None => ExitCode::FAILURE,
+        }
     }
 }

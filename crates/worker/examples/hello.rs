@@ -3,6 +3,6 @@
 use axum::{Router, routing::get};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), app_cluster_worker::Error> {
-    app_cluster_worker::serve(Router::new().route("/", get(async || "hello\n"))).await
+async fn main() -> std::process::ExitCode {
+    app_cluster_worker::run(Router::new().route("/", get(async || "hello\n"))).await
 }

@@ -17,9 +17,8 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
-            // RestartPreventExitStatus=78: to start again will not mend the unit.
-            if error.is_configuration() { ExitCode::from(78) } else { ExitCode::FAILURE }
+            eprintln!("{error:?}");
+            error.exit_code()
         }
     }
 }

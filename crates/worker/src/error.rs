@@ -1,10 +1,15 @@
 //! Why a worker could not serve.
 
+use std::error::Error as _;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 
 /// Why a worker could not serve. All of these happen before READY=1.
-#[derive(Debug, thiserror::Error)]
+///
+/// Its `Debug` is for people, too: a `main` that returns it has it printed.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// `LISTEN_FDS` is not set, or meant for another process (`LISTEN_PID`).
@@ -79,7 +84,40 @@ impl Error {
         !matches!(self, Self::System { .. })
     }
 
+    /// The status with which a program should exit: 78 for what has to be mended first, else 1.
+    pub fn exit_code(&self) -> ExitCode {
+        const EX_CONFIG: u8 = 78;
+        if self.is_configuration() { EX_CONFIG.into() } else { ExitCode::FAILURE }
+    }
+
     pub(crate) fn system(operation: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::System { operation, source }
+    }
+}
+
+/// As `Display`, with all causes.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_main_that_returns_it_tells_people_what_is_wrong() {
+        let source = io::Error::from_raw_os_error(libc::EADDRINUSE);
+        let address = SocketAddr::from(([127, 0, 0, 1], 3000));
+        let told = format!("{:?}", Error::Bind { address, source });
+        assert_eq!(told, "failed to listen on 127.0.0.1:3000: Address already in use (os error 98)");
+        assert!(format!("{:?}", Error::NoSocket).starts_with("no socket was passed by systemd"));
     }
 }

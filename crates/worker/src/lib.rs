@@ -5,8 +5,8 @@
 //! use axum::{Router, routing::get};
 //!
 //! #[tokio::main(flavor = "current_thread")]
-//! async fn main() -> Result<(), app_cluster_worker::Error> {
-//!     app_cluster_worker::serve(Router::new().route("/", get(|| async { "hello\n" }))).await
+//! async fn main() -> std::process::ExitCode {
+//!     app_cluster_worker::run(Router::new().route("/", get(|| async { "hello\n" }))).await
 //! }
 //! ```
 //!
@@ -17,7 +17,7 @@
 //!   that stalls, systemd replaces the process.
 //! - SIGTERM (or SIGINT) drains. It stops accepting first; connections it has not accepted belong
 //!   to its siblings. What is busy may finish until the drain deadline, the others are taken leave of in
-//!   their protocol's own words. Then [`serve`] returns.
+//!   their protocol's own words. Then [`run`] returns.
 //!
 //! | protocol | what its client is told in a drain |
 //! |---|---|
@@ -64,7 +64,23 @@ pub use drain::{Drain, Hold};
 pub use error::Error;
 pub use worker::Worker;
 
-/// Serves `router` on the listener named `http` until SIGTERM, drains, and returns.
+use std::process::ExitCode;
+
+/// A whole program: serves `router` on the listener named `http` until SIGTERM, drains, and returns the status to exit
+/// with. What keeps it from serving is told on stderr.
+///
+/// With 78 systemd does not start it again, for something has to be mended first (`RestartPreventExitStatus=78`).
+pub async fn run(router: axum::Router) -> ExitCode {
+    match serve(router).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:?}");
+            error.exit_code()
+        }
+    }
+}
+
+/// The same for a program that sees to its errors by itself.
 ///
 /// Short for `Worker::from_arguments()?.serve(router)`: a program that consists of it can be tried without systemd.
 ///

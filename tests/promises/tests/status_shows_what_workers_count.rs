@@ -70,9 +70,9 @@ fn a_worker_that_drains_is_seen_to_do_so(suite: Suite) {
         now.get(&instance).is_some_and(|counters| counters.drain_begun_usec > 0)
     });
     assert!(draining[&instance].drain_begun_usec > draining[&instance].ready_since_usec, "{draining:#?}");
-    assert_eq!(asks.get("/healthz").expect("it lingers").status, 503);
+    assert_eq!(asks.get("/nowhere").expect("it lingers").status, 404);
     let told = until(&cluster, "the error to be counted", |now| {
-        now.get(&instance).is_none_or(|counters| counters.responses.server_error == 1)
+        now.get(&instance).is_none_or(|counters| counters.responses.client_error == 1)
     });
     assert!(told.contains_key(&instance), "it ended before its last answer: {told:#?}");
     assert_eq!(sleeps.receive().expect("it is answered").status, 200);
