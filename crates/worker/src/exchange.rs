@@ -3,7 +3,7 @@
 mod deadline;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::{Method, Request, Uri};
@@ -35,7 +35,8 @@ pub(crate) struct Exchange {
     /// Each piece of an answer that the kernel takes puts a deadline off.
     is_watched: AtomicBool,
     is_upgraded: AtomicBool,
-    goodbye: Mutex<Option<Box<Goodbye>>>,
+    /// Of a WebSocket.
+    goodbye: OnceLock<Arc<Goodbye>>,
     /// The stream is gone, whoever had it last.
     closed: CancellationToken,
 }
@@ -173,7 +174,7 @@ impl Exchange {
             hurry: Notify::new(),
             is_watched: AtomicBool::new(false),
             is_upgraded: AtomicBool::new(false),
-            goodbye: Mutex::new(None),
+            goodbye: OnceLock::new(),
             closed: CancellationToken::new(),
         }
     }
@@ -293,16 +294,15 @@ impl Exchange {
 
     /// The answer switches to another protocol, of which this is the goodbye.
     pub(crate) fn upgrade(&self, goodbye: Option<Goodbye>) {
-        *self.goodbye.lock().unwrap_or_else(PoisonError::into_inner) = goodbye.map(Box::new);
+        if let Some(goodbye) = goodbye {
+            self.goodbye.get_or_init(|| Arc::new(goodbye));
+        }
         self.is_upgraded.store(true, Ordering::Release);
     }
 
-    /// The goodbye, for the stream.
-    pub(crate) fn take_goodbye(&self) -> Option<Box<Goodbye>> {
-        match self.is_upgraded() {
-            true => self.goodbye.lock().unwrap_or_else(PoisonError::into_inner).take(),
-            false => None,
-        }
+    /// The goodbye of the protocol to which the answer switches.
+    pub(crate) fn goodbye(&self) -> Option<&Arc<Goodbye>> {
+        self.goodbye.get()
     }
 
     /// Whether what follows the answer is no longer HTTP.

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -58,37 +58,28 @@ impl Frames {
 }
 
 /// The goodbye of a WebSocket.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Goodbye(websocket::Goodbye);
 
 impl Goodbye {
-    /// On a stream of a worker with this drain.
-    pub fn new(drain: &Drain, moment: Duration) -> Self {
-        Self(websocket::Goodbye::new(drain, moment))
+    /// The application sends these bytes. Whether they go out, all of them.
+    pub fn passes(&self, bytes: &[u8]) -> bool {
+        let mut is_sent = false;
+        let _ = self.0.pass(bytes, |bytes| {
+            is_sent = true;
+            Poll::Ready(Ok(bytes.len()))
+        });
+        is_sent
     }
 
-    /// The application has sent these bytes.
-    pub fn sent(&mut self, bytes: &[u8]) {
-        self.0.sent(bytes);
-    }
-
-    /// Whether the application may still send.
-    pub fn is_open(&self) -> bool {
-        self.0.is_open()
-    }
-
-    /// Says Close when it is time to, by way of `send`.
-    pub fn poll_say(
-        &mut self,
-        context: &mut Context<'_>,
-        send: impl FnMut(&mut Context<'_>, &[u8]) -> Poll<io::Result<usize>>,
-    ) -> Poll<()> {
-        self.0.poll_say(context, send)
+    /// Says Close, by way of `send`, as far as it can be said now.
+    pub fn say(&self, send: impl FnMut(&[u8]) -> io::Result<usize>) {
+        self.0.say(send);
     }
 }
 
 /// Serves one connection to its end, with the default limits.
 pub fn serve(router: Router, drain: Drain, slot: Slot, stream: TcpStream) -> impl Future<Output = ()> + Send {
-    let manners = Manners { linger: Duration::from_secs(2), goodbye: Duration::from_secs(5) };
+    let manners = Manners { linger: Duration::from_secs(2), goodbye: Duration::from_secs(3) };
     Arc::new(Connections::new(router, drain, slot, Limits::default(), manners)).serve(stream)
 }

@@ -24,11 +24,12 @@ const SMALL: usize = 1024;
 pub(crate) struct Stream {
     /// Bytes that were received but not yet given to the conversation that is to read them.
     received: Bytes,
-    tcp: TcpStream,
+    /// Shared with the connection's task once it is a WebSocket's.
+    tcp: Arc<TcpStream>,
     exchange: Arc<Exchange>,
     slot: Slot,
     /// Present once it is a WebSocket's.
-    goodbye: Option<Box<Goodbye>>,
+    goodbye: Option<Arc<Goodbye>>,
     /// Who reads is not to know yet that the peer has ended its half.
     kept_waiting: Option<Waker>,
 }
@@ -41,7 +42,7 @@ impl Drop for Stream {
 
 impl Stream {
     pub(crate) fn new(tcp: TcpStream, exchange: Arc<Exchange>, slot: Slot) -> Self {
-        Self { received: Bytes::new(), tcp, exchange, slot, goodbye: None, kept_waiting: None }
+        Self { received: Bytes::new(), tcp: Arc::new(tcp), exchange, slot, goodbye: None, kept_waiting: None }
     }
 
     /// What has been received and nobody has read yet.
@@ -88,7 +89,7 @@ impl Stream {
         }
         let mut buffer = [0; 4096];
         // Not try_read: tokio would answer from what it knew when it last asked epoll.
-        match rustix::net::recv(&self.tcp, &mut buffer, RecvFlags::DONTWAIT) {
+        match rustix::net::recv(&*self.tcp, &mut buffer, RecvFlags::DONTWAIT) {
             Ok((length @ 1.., _)) if !without_empty_lines(&buffer[..length]).is_empty() => {
                 self.note_received(&buffer[..length]);
                 self.received = Bytes::copy_from_slice(&buffer[..length]);
@@ -101,7 +102,7 @@ impl Stream {
     /// Ends the sending half. Whatever the peer still sends is not answered.
     pub(crate) fn abandon(self) -> HalfClosed {
         // An error here means that the peer is gone already.
-        let _ = rustix::net::shutdown(&self.tcp, Shutdown::Write);
+        let _ = rustix::net::shutdown(&*self.tcp, Shutdown::Write);
         HalfClosed::new(self)
     }
 
@@ -110,7 +111,7 @@ impl Stream {
         let mut buffer = [0; 16 * 1024];
         loop {
             let mut buffer = ReadBuf::new(&mut buffer);
-            match ready!(Pin::new(&mut self.tcp).poll_read(context, &mut buffer)) {
+            match ready!(self.poll_receive(context, &mut buffer)) {
                 Ok(()) if !buffer.filled().is_empty() => {}
                 _ => return Poll::Ready(()),
             }
@@ -118,9 +119,40 @@ impl Stream {
     }
 
     fn poll_send(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let sent = Pin::new(&mut self.tcp).poll_write(context, bytes);
+        let sent = match Arc::get_mut(&mut self.tcp) {
+            Some(tcp) => Pin::new(tcp).poll_write(context, bytes),
+            None => self.poll_shared(context, TcpStream::poll_write_ready, |tcp| tcp.try_write(bytes)),
+        };
         self.note_progress(&sent);
         sent
+    }
+
+    fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match Arc::get_mut(&mut self.tcp) {
+            Some(tcp) => Pin::new(tcp).poll_read(context, buffer),
+            None => {
+                let read = |tcp: &TcpStream| tcp.try_read(buffer.initialize_unfilled());
+                let length = ready!(self.poll_shared(context, TcpStream::poll_read_ready, read))?;
+                buffer.advance(length);
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+
+    /// What tokio does by itself for those who have a stream alone.
+    fn poll_shared(
+        &self,
+        context: &mut Context<'_>,
+        poll_ready: fn(&TcpStream, &mut Context<'_>) -> Poll<io::Result<()>>,
+        mut act: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(poll_ready(&self.tcp, context))?;
+            match act(&self.tcp) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
     }
 
     fn note_progress(&self, sent: &Poll<io::Result<usize>>) {
@@ -139,33 +171,15 @@ impl Stream {
         self.exchange.received(bytes);
     }
 
-    /// Sends what the application of a WebSocket wants to send, or discards it after the goodbye.
-    fn poll_send_frames(
-        &mut self,
-        context: &mut Context<'_>,
-        mut goodbye: Box<Goodbye>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let sent = match goodbye.is_open() {
-            true => self.poll_send(context, bytes),
-            false => Poll::Ready(Ok(bytes.len())),
-        };
-        if let Poll::Ready(Ok(length)) = &sent
-            && goodbye.is_open()
+    /// Before the first byte of a WebSocket, the head of its answer.
+    fn find_goodbye(&mut self) {
+        if self.goodbye.is_none()
+            && self.exchange.is_upgraded()
+            && let Some(goodbye) = self.exchange.goodbye()
         {
-            goodbye.sent(&bytes[..*length]);
-            let _ = goodbye.poll_say(context, |context, close| self.poll_send(context, close));
+            goodbye.share(Arc::clone(&self.tcp));
+            self.goodbye = Some(Arc::clone(goodbye));
         }
-        self.goodbye = Some(goodbye);
-        sent
-    }
-
-    /// Whether a WebSocket has been said goodbye to and the peer has had its moment.
-    fn poll_goodbye(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Some(mut goodbye) = self.goodbye.take() else { return Poll::Pending };
-        let is_over = goodbye.poll_say(context, |context, close| self.poll_send(context, close));
-        self.goodbye = Some(goodbye);
-        is_over
     }
 }
 
@@ -190,12 +204,8 @@ impl AsyncRead for Stream {
             buffer.put_slice(&self.received.split_to(length));
             return Poll::Ready(Ok(()));
         }
-        if self.goodbye.is_some() && self.poll_goodbye(context).is_ready() {
-            // Nothing more is read, as if the peer had ended its half.
-            return Poll::Ready(Ok(()));
-        }
         let before = buffer.filled().len();
-        let read = Pin::new(&mut self.tcp).poll_read(context, buffer);
+        let read = self.poll_receive(context, buffer);
         match read {
             Poll::Pending => self.exchange.starved(),
             Poll::Ready(Ok(())) if buffer.filled().len() > before => {
@@ -217,11 +227,9 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.goodbye.is_none() {
-            self.goodbye = self.exchange.take_goodbye();
-        }
-        match self.goodbye.take() {
-            Some(goodbye) => self.poll_send_frames(context, goodbye, bytes),
+        self.find_goodbye();
+        match self.goodbye.clone() {
+            Some(goodbye) => goodbye.pass(bytes, |bytes| self.poll_send(context, bytes)),
             None => self.poll_send(context, bytes),
         }
     }
@@ -239,7 +247,11 @@ impl AsyncWrite for Stream {
         if let Some(bytes) = gathered(slices, &mut small) {
             return self.poll_send(context, bytes);
         }
-        let sent = Pin::new(&mut self.tcp).poll_write_vectored(context, slices);
+        let Some(tcp) = Arc::get_mut(&mut self.tcp) else {
+            let first = slices.iter().find(|slice| !slice.is_empty());
+            return self.poll_send(context, first.map_or(&[], |slice| slice));
+        };
+        let sent = Pin::new(tcp).poll_write_vectored(context, slices);
         self.note_progress(&sent);
         sent
     }
@@ -249,8 +261,7 @@ impl AsyncWrite for Stream {
     }
 
     /// hyper flushes only after its own buffer is empty.
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.tcp).poll_flush(context))?;
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.exchange.flushed()
             && let Some(reader) = self.kept_waiting.take()
         {
@@ -261,9 +272,9 @@ impl AsyncWrite for Stream {
 
     /// Of HTTP/1.1 this does nothing: hyper would close without looking whether another request has arrived.
     /// [`Stream::half_close`] looks. An application's protocol ends it in its own way.
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.exchange.is_upgraded() {
-            true => Pin::new(&mut self.tcp).poll_shutdown(context),
+            true => Poll::Ready(Ok(rustix::net::shutdown(&*self.tcp, Shutdown::Write)?)),
             false => Poll::Ready(Ok(())),
         }
     }

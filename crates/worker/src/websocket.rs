@@ -1,85 +1,159 @@
 //! The goodbye of a WebSocket: Close 1001, between two frames of the application.
 //!
 //! After `101 Switching Protocols` the stream is the application's, and whatever it sends is sent
-//! as it is. But the frames are followed, so that the worker knows where one ends; when it drains it says
-//! Close there, in the application's place, and gives the peer a moment to say it as well. The application reads
-//! the peer's Close, or the end of the stream, and needs to know nothing of drains.
+//! as it is. But the frames are followed, so that the worker knows where one ends; when it drains, the connection's own
+//! task says Close there, in the application's place and whatever that is busy with, and gives the peer a moment to say it
+//! as well. The application reads the peer's Close, or the end of the stream, and needs to know nothing of drains.
 
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::Sleep;
-use tokio_util::sync::WaitForCancellationFutureOwned;
-
-use crate::Drain;
+use rustix::net::Shutdown;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
 
 /// A Close frame with status 1001, going away (RFC 6455 §5.5.1, §7.4.1). A server does not mask.
 const CLOSE: [u8; 4] = [0x88, 0x02, 0x03, 0xe9];
 
-/// Says goodbye on one WebSocket.
-#[derive(Debug)]
+/// So long an application has to say its own goodbye.
+const OWN_WORDS: Duration = Duration::from_millis(100);
+/// How often a peer that was said goodbye to is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The goodbye of one WebSocket. The application's half passes what it sends through it, the connection's task says it.
+#[derive(Debug, Default)]
 pub(crate) struct Goodbye {
-    sent: Frames,
-    drain: Pin<Box<WaitForCancellationFutureOwned>>,
-    moment: Duration,
-    state: State,
+    talk: Mutex<Talk>,
+    /// A frame has ended after which Close is to follow.
+    frame_ended: Notify,
+    /// For the connection's task.
+    tcp: Mutex<Option<Arc<TcpStream>>>,
 }
 
-#[derive(Debug)]
-enum State {
-    Open,
-    /// So many bytes of the Close frame are out.
-    Saying(usize),
-    /// Until then the peer may answer.
-    Said(Pin<Box<Sleep>>),
+#[derive(Debug, Default)]
+struct Talk {
+    sent: Frames,
+    close: Close,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+enum Close {
+    #[default]
+    Unsaid,
+    /// As soon as the application has ended its frame.
+    Wanted,
+    /// So many bytes of it are out. Nothing of the application may follow (RFC 6455 §5.5.1).
+    Out(usize),
+    /// The peer has had its moment.
+    Over,
+}
+
+/// How far it is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// By the application, or in its place.
+    Whole,
+    /// The application is in the middle of a frame.
+    AfterThisFrame,
+    /// The kernel has no room.
+    InPart,
+    /// Nobody is there any more to say it to.
+    InVain,
 }
 
 impl Goodbye {
-    /// For a stream on which the head of `101 Switching Protocols` is about to be sent.
-    pub(crate) fn new(drain: &Drain, moment: Duration) -> Self {
-        Self { sent: Frames::default(), drain: Box::pin(drain.begun_owned()), moment, state: State::Open }
+    /// The stream on which the head of `101 Switching Protocols` is about to be sent.
+    pub(crate) fn share(&self, tcp: Arc<TcpStream>) {
+        *self.tcp.lock().unwrap_or_else(PoisonError::into_inner) = Some(tcp);
     }
 
-    /// The application has sent these bytes.
-    pub(crate) fn sent(&mut self, bytes: &[u8]) {
-        self.sent.follow(bytes);
-    }
-
-    /// Whether the application may still send. After Close nothing more may come (RFC 6455 §5.5.1).
-    pub(crate) fn is_open(&self) -> bool {
-        matches!(self.state, State::Open)
-    }
-
-    /// Says Close once the worker drains and no frame is half sent, by way of `send`. Ready when the peer has had
-    /// its moment to answer.
-    pub(crate) fn poll_say(
-        &mut self,
-        context: &mut Context<'_>,
-        mut send: impl FnMut(&mut Context<'_>, &[u8]) -> Poll<std::io::Result<usize>>,
-    ) -> Poll<()> {
-        loop {
-            self.state = match &mut self.state {
-                State::Open => {
-                    ready!(self.drain.as_mut().poll(context));
-                    if !self.sent.are_whole() || self.sent.closed {
-                        return Poll::Pending;
+    /// Passes on, by way of `send`, what the application wants to send. After Close it is discarded, and refused when
+    /// the peer has had its moment.
+    pub(crate) fn pass(
+        &self,
+        bytes: &[u8],
+        send: impl FnOnce(&[u8]) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let mut talk = self.talk();
+        match talk.close {
+            Close::Over => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            Close::Out(_) => Poll::Ready(Ok(bytes.len())),
+            Close::Unsaid | Close::Wanted => {
+                let sent = send(bytes);
+                if let Poll::Ready(Ok(length)) = &sent {
+                    talk.sent.follow(&bytes[..*length]);
+                    if matches!(talk.close, Close::Wanted) && talk.sent.are_whole() {
+                        self.frame_ended.notify_one();
                     }
-                    State::Saying(0)
                 }
-                State::Saying(CLOSE_LENGTH..) => State::Said(Box::pin(tokio::time::sleep(self.moment))),
-                State::Saying(out) => match ready!(send(context, &CLOSE[*out..])) {
-                    Ok(length) if length > 0 => State::Saying(*out + length),
-                    // Nobody is there any more to say goodbye to.
-                    _ => return Poll::Ready(()),
-                },
-                State::Said(moment) => return moment.as_mut().poll(context),
-            };
+                sent
+            }
         }
+    }
+
+    /// Says Close, by way of `send`, as far as it can be said now.
+    pub(crate) fn say(&self, mut send: impl FnMut(&[u8]) -> io::Result<usize>) -> Said {
+        let mut talk = self.talk();
+        loop {
+            talk.close = match talk.close {
+                Close::Unsaid => Close::Wanted,
+                Close::Wanted if talk.sent.closed => return Said::Whole,
+                Close::Wanted if !talk.sent.are_whole() => return Said::AfterThisFrame,
+                Close::Wanted => Close::Out(0),
+                Close::Out(out) if out >= CLOSE.len() => return Said::Whole,
+                Close::Out(out) => match send(&CLOSE[out..]) {
+                    Ok(length @ 1..) => Close::Out(out + length),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Said::InPart,
+                    _ => return Said::InVain,
+                },
+                Close::Over => return Said::InVain,
+            }
+        }
+    }
+
+    /// Takes leave of the peer, of which `moment` is left for its answer, and ends the stream for the application. It may
+    /// hold it for a little longer, to read what the peer has said.
+    pub(crate) async fn take_leave(&self, moment: Duration) {
+        let tcp = self.tcp.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(tcp) = tcp else { return };
+        sleep(OWN_WORDS).await;
+        let _ = timeout(moment, async {
+            self.say_all(&tcp).await;
+            until_read_closed(&tcp).await;
+        })
+        .await;
+        self.talk().close = Close::Over;
+        // An error means that the peer is gone already.
+        let _ = rustix::net::shutdown(&tcp, Shutdown::Both);
+    }
+
+    async fn say_all(&self, tcp: &TcpStream) {
+        loop {
+            match self.say(|bytes| tcp.try_write(bytes)) {
+                Said::Whole | Said::InVain => return,
+                Said::AfterThisFrame => self.frame_ended.notified().await,
+                Said::InPart => {
+                    let _ = tcp.writable().await;
+                }
+            }
+        }
+    }
+
+    fn talk(&self) -> MutexGuard<'_, Talk> {
+        self.talk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-const CLOSE_LENGTH: usize = CLOSE.len();
+/// Waits until the peer has ended its half. Whether the application reads what came before, or ever will, is not known.
+async fn until_read_closed(tcp: &TcpStream) {
+    while tcp.ready(Interest::READABLE).await.is_ok_and(|ready| !ready.is_read_closed()) {
+        sleep(LOOK).await;
+    }
+}
 
 /// Where in the bytes sent so far frames end (RFC 6455 §5.2). They follow the head of the answer.
 #[derive(Debug, Default)]

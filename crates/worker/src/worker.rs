@@ -59,7 +59,7 @@ impl Default for Worker {
             address: None,
             linger: Duration::from_secs(2),
             drain_timeout: Duration::from_secs(30),
-            goodbye: Duration::from_secs(5),
+            goodbye: Duration::from_secs(3),
             limits: Limits::default(),
             max_connections: usize::MAX,
             accept: Accept::default(),
@@ -113,7 +113,7 @@ impl Worker {
     }
 
     /// How long the client of a WebSocket may take to answer the Close 1001 that a draining worker sends between
-    /// two frames of the application. Default: 5 s.
+    /// two frames of the application. Default: 3 s.
     pub fn goodbye(mut self, goodbye: Duration) -> Self {
         self.goodbye = goodbye.min(FOREVER);
         self

@@ -73,7 +73,7 @@ impl Client {
         for (number, piece) in sent.chunks(self.length).enumerate() {
             if number == self.drain_at {
                 self.slot.draining();
-                fuzzing::begin(drain);
+                drain.begin();
             }
             if sending.write_all(piece).await.is_err() {
                 return;

@@ -1,16 +1,6 @@
 //! What the application of a WebSocket sends, and the goodbye in between.
 
-use std::sync::LazyLock;
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
-
-use app_cluster_worker::Drain;
-use app_cluster_worker::fuzzing::{Frames, Goodbye, begin};
-use tokio::runtime::{Builder, Runtime};
-
-/// Has the clock by which the peer has its moment.
-static RUNTIME: LazyLock<Runtime> =
-    LazyLock::new(|| Builder::new_current_thread().enable_time().build().expect("there is memory"));
+use app_cluster_worker::fuzzing::{Frames, Goodbye};
 
 /// The first eight bytes say how long the pieces are in which the rest is sent, the next one when the drain begins.
 pub(crate) fn run(bytes: &[u8]) {
@@ -18,7 +8,7 @@ pub(crate) fn run(bytes: &[u8]) {
     let Some((drain_at, stream)) = rest.split_first() else { return };
     let truth = Truth::of(stream);
     let mut frames = Frames::default();
-    let mut farewell = Farewell::new();
+    let mut farewell = Farewell::default();
     let mut at = 0;
     for (number, length) in lengths.iter().cycle().enumerate() {
         if at == stream.len() {
@@ -31,7 +21,7 @@ pub(crate) fn run(bytes: &[u8]) {
         let has_closed = truth.closed.is_some_and(|close| close <= at);
         assert_eq!(frames.has_closed(), has_closed, "after {at} bytes");
         if number == usize::from(*drain_at) {
-            begin(&farewell.drain);
+            farewell.has_begun = true;
         }
         farewell.sent(piece, frames.are_whole() && !has_closed, usize::from(*length) % 5);
     }
@@ -76,37 +66,29 @@ impl Truth {
     }
 }
 
+/// A goodbye, from some moment on.
+#[derive(Default)]
 struct Farewell {
-    drain: Drain,
     goodbye: Goodbye,
+    has_begun: bool,
     said: Vec<u8>,
 }
 
 impl Farewell {
-    fn new() -> Self {
-        let drain = Drain::default();
-        let goodbye = Goodbye::new(&drain, Duration::from_secs(5));
-        Self { drain, goodbye, said: Vec::new() }
-    }
-
     /// As a stream does it: what the application sends goes out as long as it may, and after it Close, if it may come.
     fn sent(&mut self, piece: &[u8], may_close: bool, most: usize) {
         const CLOSE: [u8; 4] = [0x88, 2, 3, 0xe9];
-        if !self.goodbye.is_open() {
+        let is_out = !self.said.is_empty();
+        assert_eq!(self.goodbye.passes(piece), !is_out, "nothing follows Close");
+        if !self.has_begun || is_out {
             return;
         }
-        let _runtime = RUNTIME.enter();
-        self.goodbye.sent(piece);
-        let mut context = Context::from_waker(Waker::noop());
-        for _ in 0..=CLOSE.len() {
-            let _ = self.goodbye.poll_say(&mut context, |_, bytes| {
-                let bytes = &bytes[..bytes.len().min(most)];
-                self.said.extend(bytes);
-                Poll::Ready(Ok(bytes.len()))
-            });
-        }
-        assert_eq!(!self.goodbye.is_open(), self.drain.has_begun() && may_close);
-        assert!(self.said.is_empty() || !self.goodbye.is_open());
-        assert!(CLOSE.starts_with(&self.said), "{:?}", self.said);
+        self.goodbye.say(|bytes| {
+            let bytes = &bytes[..bytes.len().min(most + 1)];
+            self.said.extend(bytes);
+            Ok(bytes.len())
+        });
+        assert_eq!(!self.said.is_empty(), may_close);
+        assert!(!may_close || self.said == CLOSE, "{:?}", self.said);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::pin::{self, pin};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::response::Response;
 use http::header::{CONNECTION, HeaderValue, UPGRADE};
@@ -60,10 +61,26 @@ impl Connections {
                 },
                 Ended::Gone => return None,
                 Ended::Upgraded => {
-                    exchange.closed().await;
+                    self.leave_to_the_application(exchange).await;
                     return None;
                 }
             }
+        }
+    }
+
+    /// Until the application has ended its protocol. Of a WebSocket leave is taken in its place when the worker drains.
+    async fn leave_to_the_application(&self, exchange: &Exchange) {
+        /// So long it may hold a stream that has ended.
+        const REST: Duration = Duration::from_secs(1);
+        let Some(goodbye) = exchange.goodbye() else { return exchange.closed().await };
+        let leave = async {
+            self.drain.begun().await;
+            goodbye.take_leave(self.manners.goodbye).await;
+            tokio::time::sleep(REST).await;
+        };
+        tokio::select! {
+            () = exchange.closed() => {}
+            () = leave => {}
         }
     }
 
@@ -121,7 +138,7 @@ impl Connections {
     ) -> http::Response<Answer<Busy>> {
         let status = answer.status();
         if status == StatusCode::SWITCHING_PROTOCOLS || (is_tunnel && status.is_success()) {
-            exchange.upgrade(self.goodbye(&answer));
+            exchange.upgrade(goodbye(&answer));
         } else if self.drain.has_begun() || is_last(&answer) {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             // To an answer of 1.1 hyper would add `keep-alive`, for a client of 1.0 that has asked for it.
@@ -129,12 +146,11 @@ impl Connections {
         }
         Answer::new(answer, &self.drain, busy)
     }
+}
 
-    fn goodbye(&self, answer: &Response) -> Option<Goodbye> {
-        let protocol = answer.headers().get(UPGRADE)?;
-        let is_websocket = protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
-        is_websocket.then(|| Goodbye::new(&self.drain, self.manners.goodbye))
-    }
+fn goodbye(answer: &Response) -> Option<Goodbye> {
+    let protocol = answer.headers().get(UPGRADE)?;
+    protocol.as_bytes().eq_ignore_ascii_case(b"websocket").then(Goodbye::default)
 }
 
 /// Whether the application, or what became of the request's body, ends the connection with this answer.

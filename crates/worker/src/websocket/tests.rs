@@ -1,7 +1,5 @@
 //! Frames, however they are cut, and the goodbye between them.
 
-use std::io;
-
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -72,53 +70,53 @@ proptest! {
 struct Sent(Vec<u8>);
 
 impl Sent {
-    fn say(&mut self, goodbye: &mut Goodbye, most: usize) -> Poll<()> {
-        let mut context = Context::from_waker(std::task::Waker::noop());
-        goodbye.poll_say(&mut context, |_, bytes| {
+    fn say(&mut self, goodbye: &Goodbye, most: usize) -> Said {
+        goodbye.say(|bytes| {
             let length = bytes.len().min(most);
             self.0.extend(&bytes[..length]);
-            Poll::Ready(io::Result::Ok(length))
+            Ok(length)
         })
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn close_comes_between_two_frames_and_the_peer_has_a_moment() {
-    let drain = Drain::default();
-    let mut goodbye = Goodbye::new(&drain, Duration::from_secs(5));
-    let mut sent = Sent::default();
-    goodbye.sent(HEAD);
-    assert!(sent.say(&mut goodbye, 1).is_pending());
+/// Whether the application may send this, of which the stream takes all.
+fn passes(goodbye: &Goodbye, bytes: &[u8]) -> bool {
+    let mut is_sent = false;
+    let passed = goodbye.pass(bytes, |bytes| {
+        is_sent = true;
+        Poll::Ready(Ok(bytes.len()))
+    });
+    assert!(matches!(passed, Poll::Ready(Ok(length)) if length == bytes.len()));
+    is_sent
+}
+
+#[test]
+fn close_comes_between_two_frames() {
+    let (goodbye, mut sent) = (Goodbye::default(), Sent::default());
+    assert!(passes(&goodbye, HEAD));
     let text = frame(1, 300, false);
-    goodbye.sent(&text[..100]);
-    drain.begin();
-    assert!(sent.say(&mut goodbye, 1).is_pending());
-    assert!(sent.0.is_empty() && goodbye.is_open(), "in the middle of a frame");
-    goodbye.sent(&text[100..]);
-    assert!(sent.say(&mut goodbye, 1).is_pending());
-    assert_eq!((&sent.0[..], goodbye.is_open()), (&CLOSE[..], false));
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    assert!(sent.say(&mut goodbye, 1).is_ready());
+    assert!(passes(&goodbye, &text[..100]));
+    assert_eq!(sent.say(&goodbye, 1), Said::AfterThisFrame);
+    assert!(sent.0.is_empty());
+    assert!(passes(&goodbye, &text[100..]));
+    assert_eq!(sent.say(&goodbye, 1), Said::Whole);
+    assert!(!passes(&goodbye, &text), "nothing follows Close");
+    assert_eq!(sent.say(&goodbye, 1), Said::Whole);
     assert_eq!(sent.0, CLOSE, "once");
 }
 
-#[tokio::test(start_paused = true)]
-async fn nothing_follows_the_applications_own_close() {
-    let drain = Drain::default();
-    let mut goodbye = Goodbye::new(&drain, Duration::from_secs(5));
-    let mut sent = Sent::default();
-    goodbye.sent(HEAD);
-    goodbye.sent(&frame(8, 2, false));
-    drain.begin();
-    assert!(sent.say(&mut goodbye, 9).is_pending());
-    assert!(sent.0.is_empty() && goodbye.is_open());
+#[test]
+fn nothing_follows_the_applications_own_close() {
+    let (goodbye, mut sent) = (Goodbye::default(), Sent::default());
+    assert!(passes(&goodbye, HEAD));
+    assert!(passes(&goodbye, &frame(8, 2, false)));
+    assert_eq!(sent.say(&goodbye, 9), Said::Whole);
+    assert!(sent.0.is_empty());
 }
 
-#[tokio::test]
-async fn a_peer_that_is_gone_needs_no_goodbye() {
-    let drain = Drain::default();
-    drain.begin();
-    let mut goodbye = Goodbye::new(&drain, Duration::from_secs(5));
-    goodbye.sent(HEAD);
-    assert!(Sent::default().say(&mut goodbye, 0).is_ready());
+#[test]
+fn a_peer_that_is_gone_needs_no_goodbye() {
+    let goodbye = Goodbye::default();
+    assert!(passes(&goodbye, HEAD));
+    assert_eq!(Sent::default().say(&goodbye, 0), Said::InVain);
 }

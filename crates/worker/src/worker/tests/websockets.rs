@@ -108,3 +108,73 @@ async fn an_application_may_say_goodbye_itself() {
     assert!(soon(socket.next()).await.is_none());
     assert_eq!(soon(forced).await.unwrap(), 0);
 }
+
+/// What an application may be busy with when the worker drains: none of it keeps its peer from being told, and none holds
+/// the drain.
+#[tokio::test]
+async fn whatever_the_application_does_the_peer_reads_close() {
+    /// Sends without a pause until it cannot.
+    async fn only_sends(mut socket: ws::WebSocket) {
+        while socket.send("again".into()).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    }
+    /// Never looks at its socket.
+    async fn only_waits(socket: ws::WebSocket) {
+        std::future::pending::<()>().await;
+        drop(socket);
+    }
+    /// A task for each half.
+    async fn is_split(socket: ws::WebSocket) {
+        let (mut sends, mut reads) = socket.split();
+        let writer = tokio::spawn(async move {
+            std::future::pending::<()>().await;
+            sends.close().await.unwrap();
+        });
+        while reads.next().await.is_some() {}
+        std::future::pending::<()>().await;
+        drop(writer);
+    }
+    let router = hello()
+        .route("/sends", get(async |upgrade: WebSocketUpgrade| upgrade.on_upgrade(only_sends)))
+        .route("/waits", get(async |upgrade: WebSocketUpgrade| upgrade.on_upgrade(only_waits)))
+        .route("/split", get(async |upgrade: WebSocketUpgrade| upgrade.on_upgrade(is_split)));
+    for path in ["sends", "waits", "split"] {
+        let server = Running::start(worker(Duration::ZERO), router.clone()).await;
+        let stream = TcpStream::connect(server.address).await.unwrap();
+        let (mut socket, _) = client_async(format!("ws://test/{path}"), stream).await.unwrap();
+        let forced = server.stop();
+        let goodbye = soon(async {
+            loop {
+                match socket.next().await.unwrap().unwrap() {
+                    Message::Text(_) => {}
+                    other => break other,
+                }
+            }
+        });
+        let Message::Close(Some(goodbye)) = goodbye.await else { panic!("{path}: no Close") };
+        assert_eq!(goodbye.code, CloseCode::Away, "{path}");
+        assert!(soon(socket.next()).await.is_none(), "{path}: nothing follows");
+        let begin = std::time::Instant::now();
+        drop(socket);
+        assert_eq!(soon(forced).await.unwrap(), 0, "{path}");
+        assert!(begin.elapsed() < Duration::from_secs(5), "{path}: {:?}", begin.elapsed());
+    }
+}
+
+/// A peer that neither reads nor answers.
+#[tokio::test]
+async fn a_peer_that_is_stuck_holds_a_drain_for_its_moment_only() {
+    let sends =
+        get(async |upgrade: WebSocketUpgrade| {
+            upgrade.on_upgrade(async |mut socket| {
+                while socket.send(ws::Message::Binary(vec![0; 100_000].into())).await.is_ok() {}
+            })
+        });
+    let goodbye = Duration::from_millis(200);
+    let server = Running::start(worker(Duration::ZERO).goodbye(goodbye), hello().route("/ws", sends)).await;
+    let socket = open(&server).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(soon(server.stop()).await.unwrap(), 0);
+    drop(socket);
+}
