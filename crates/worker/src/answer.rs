@@ -10,22 +10,24 @@ use http_body::{Body as _, Frame, SizeHint};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::Drain;
+use crate::exchange::Busy;
 
 /// The body of an answer. `busy` is dropped when hyper has taken all of it.
 #[derive(Debug)]
-pub(crate) struct Answer<T> {
+pub(crate) struct Answer {
     body: Body,
     events: Option<Events>,
-    _busy: T,
+    busy: Busy,
 }
 
-impl<T> Answer<T> {
-    pub(crate) fn new(answer: Response, drain: &Drain, busy: T) -> http::Response<Self> {
+impl Answer {
+    pub(crate) fn new(answer: Response, drain: &Drain, busy: Busy) -> http::Response<Self> {
+        busy.asks_for_more(!answer.body().is_end_stream());
         // Nobody knows how long a stream will be: for most answers the header need not be looked up.
         let is_event_stream = answer.body().size_hint().exact().is_none() && is_event_stream(&answer);
         let events =
             is_event_stream.then(|| Events::new(drain, !answer.headers().contains_key(CONTENT_ENCODING)));
-        answer.map(|body| Self { body, events, _busy: busy })
+        answer.map(|body| Self { body, events, busy })
     }
 }
 
@@ -72,7 +74,7 @@ impl Events {
     }
 }
 
-impl<T: Unpin> http_body::Body for Answer<T> {
+impl http_body::Body for Answer {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -95,6 +97,7 @@ impl<T: Unpin> http_body::Body for Answer<T> {
                 _ => {}
             }
         }
+        this.busy.asks_for_more(frame.is_ready());
         frame
     }
 

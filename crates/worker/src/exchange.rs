@@ -2,7 +2,8 @@
 
 mod deadline;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub(crate) struct Exchange {
     is_upgraded: AtomicBool,
     /// Of a WebSocket.
     goodbye: OnceLock<Arc<Goodbye>>,
+    /// How many bodies are coming that their handlers do not read.
+    unread: AtomicUsize,
     /// The stream is gone, whoever had it last.
     closed: CancellationToken,
 }
@@ -54,6 +57,11 @@ struct State {
     is_multiplexed: bool,
     /// A body is coming, and its end has not been seen.
     is_uploading: bool,
+    /// Of HTTP/2: the requests of whose answers the client has to take a piece before the next one is asked for, and
+    /// since when. It may be that it gives no window for it (RFC 9113 §5.2).
+    untaken: BTreeMap<u64, Instant>,
+    /// When the kernel has taken a piece of any of them last.
+    taken: Instant,
     awaited: Awaited,
     since: Instant,
     /// The kernel takes no more bytes.
@@ -77,7 +85,8 @@ enum End {
 impl State {
     fn is_watched(&self) -> bool {
         let is_told_to_go = self.is_multiplexed && self.leave.is_some();
-        self.stuck_since.is_some() || matches!(self.end, End::Withheld(_)) || is_told_to_go
+        let is_untaken = !self.untaken.is_empty();
+        self.stuck_since.is_some() || matches!(self.end, End::Withheld(_)) || is_told_to_go || is_untaken
     }
 
     fn note_path(&mut self, path: &str) {
@@ -93,6 +102,8 @@ impl State {
 pub(crate) struct Busy {
     exchange: Arc<Exchange>,
     begun: Instant,
+    /// Which of the connection's requests it is.
+    number: u64,
     /// Where others may have begun meanwhile.
     uri: Option<Box<Uri>>,
     request: scoreboard::Request,
@@ -105,10 +116,18 @@ impl Busy {
         self.answer = Some((status, Instant::now()));
     }
 
+    /// A piece of the answer is on its way, or the application has none (`is_out`): whose turn is it?
+    pub(crate) fn asks_for_more(&self, is_out: bool) {
+        if self.uri.is_some() {
+            self.exchange.note_untaken(self.number, is_out);
+        }
+    }
+
     /// Its body is coming, until what is returned is dropped.
     pub(crate) fn uploading(&self) -> Uploading {
         self.exchange.state().is_uploading = true;
-        Uploading(Arc::clone(&self.exchange))
+        self.exchange.unread.fetch_add(1, Ordering::Relaxed);
+        Uploading { exchange: Arc::clone(&self.exchange), is_read: false }
     }
 
     /// The slot on which it counts.
@@ -130,17 +149,44 @@ impl Drop for Busy {
         if let Some((status, at)) = self.answer {
             self.request.answered_in(status, at - self.begun);
         }
-        self.exchange.state().open -= 1;
+        let mut state = self.exchange.state();
+        state.open -= 1;
+        if self.uri.is_some() {
+            state.untaken.remove(&self.number);
+        }
     }
 }
 
 /// There while a request's body is coming.
 #[derive(Debug)]
-pub(crate) struct Uploading(Arc<Exchange>);
+pub(crate) struct Uploading {
+    exchange: Arc<Exchange>,
+    /// The handler waits for the next piece.
+    is_read: bool,
+}
+
+impl Uploading {
+    /// Whether the handler waits for the next piece.
+    pub(crate) fn is_read(&mut self, is_read: bool) {
+        match (self.is_read, is_read) {
+            (false, true) => drop(self.exchange.unread.fetch_sub(1, Ordering::Relaxed)),
+            (true, false) => drop(self.exchange.unread.fetch_add(1, Ordering::Relaxed)),
+            _ => {}
+        }
+        self.is_read = is_read;
+    }
+
+    /// Whether a handler does not read another body on this connection. What it leaves unread takes up the window that all
+    /// share, so that the client cannot send on.
+    pub(crate) fn may_be_kept_from_coming(&self) -> bool {
+        self.exchange.unread.load(Ordering::Relaxed) > usize::from(!self.is_read)
+    }
+}
 
 impl Drop for Uploading {
     fn drop(&mut self) {
-        self.0.state().is_uploading = false;
+        self.is_read(true);
+        self.exchange.state().is_uploading = false;
     }
 }
 
@@ -165,6 +211,8 @@ impl Exchange {
                 begun: 0,
                 is_multiplexed: false,
                 is_uploading: false,
+                untaken: BTreeMap::new(),
+                taken: Instant::now(),
                 awaited: Awaited::FirstByte,
                 since: Instant::now(),
                 stuck_since: None,
@@ -175,6 +223,7 @@ impl Exchange {
             is_watched: AtomicBool::new(false),
             is_upgraded: AtomicBool::new(false),
             goodbye: OnceLock::new(),
+            unread: AtomicUsize::new(0),
             closed: CancellationToken::new(),
         }
     }
@@ -242,6 +291,7 @@ impl Exchange {
         Busy {
             exchange: Arc::clone(self),
             begun,
+            number: state.begun,
             uri: state.is_multiplexed.then(|| Box::new(request.uri().clone())),
             request: slot.request_begun_at(begun.into_std()),
             answer: None,
@@ -286,10 +336,20 @@ impl Exchange {
         if let End::Withheld(since) = &mut state.end {
             *since = now;
         }
-        if state.is_multiplexed && length > PIECE && state.awaited == Awaited::NextRequest {
-            state.since = now;
+        if state.is_multiplexed && length > PIECE {
+            state.taken = now;
         }
         self.is_watched.store(state.is_watched(), Ordering::Relaxed);
+    }
+
+    fn note_untaken(&self, number: u64, is_out: bool) {
+        let mut state = self.state();
+        if !is_out {
+            state.untaken.remove(&number);
+        } else if state.untaken.insert(number, Instant::now()).is_none() && state.untaken.len() == 1 {
+            self.is_watched.store(true, Ordering::Relaxed);
+            self.hurry.notify_one();
+        }
     }
 
     /// The answer switches to another protocol, of which this is the goodbye.

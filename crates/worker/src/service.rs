@@ -48,7 +48,7 @@ pin_project! {
     }
 }
 
-impl<F: FnOnce(Response, Busy) -> http::Response<Answer<Busy>>> Answering<F> {
+impl<F: FnOnce(Response, Busy) -> http::Response<Answer>> Answering<F> {
     /// Asks the application. `finish` makes of its answer that of the protocol.
     pub(crate) fn new(
         router: &Router,
@@ -81,8 +81,8 @@ impl<F: FnOnce(Response, Busy) -> http::Response<Answer<Busy>>> Answering<F> {
     }
 }
 
-impl<F: FnOnce(Response, Busy) -> http::Response<Answer<Busy>>> Future for Answering<F> {
-    type Output = Result<http::Response<Answer<Busy>>, Infallible>;
+impl<F: FnOnce(Response, Busy) -> http::Response<Answer>> Future for Answering<F> {
+    type Output = Result<http::Response<Answer>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();

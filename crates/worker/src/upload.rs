@@ -125,10 +125,21 @@ impl http_body::Body for Upload {
         let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) else {
             let patience = this.patience;
             let waiting = this.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+            if let Some(uploading) = &mut this.uploading {
+                uploading.is_read(true);
+            }
             ready!(waiting.as_mut().poll(context));
+            if this.uploading.as_ref().is_some_and(Uploading::may_be_kept_from_coming) {
+                this.waiting = None;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             return Poll::Ready(Some(Err(this.cut(StatusCode::REQUEST_TIMEOUT).into())));
         };
         this.waiting = None;
+        if let Some(uploading) = &mut this.uploading {
+            uploading.is_read(false);
+        }
         if body.is_end_stream() || !matches!(frame, Some(Ok(_))) {
             this.end();
         }

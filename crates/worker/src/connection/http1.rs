@@ -135,7 +135,7 @@ impl Connections {
         is_tunnel: bool,
         mut answer: Response,
         busy: Busy,
-    ) -> http::Response<Answer<Busy>> {
+    ) -> http::Response<Answer> {
         let status = answer.status();
         if status == StatusCode::SWITCHING_PROTOCOLS || (is_tunnel && status.is_success()) {
             exchange.upgrade(goodbye(&answer));

@@ -9,7 +9,7 @@
 //! | has asked, and the handler reads the body | the next piece of it | `body_timeout` ([`Upload`]) | the same |
 //! | has ended its half before its body was whole | – | [`GRACE`] | the same |
 //! | has ended its half and waits for the answer | that the worker begins, or goes on | `write_timeout` | the same |
-//! | does not read its answer | room in the kernel's buffer | `write_timeout` | [`STALL`], or the linger time and [`FAREWELL`] if that is longer |
+//! | does not read its answer | room in the kernel's buffer, or in the window of HTTP/2 | `write_timeout` | [`STALL`], or the linger time and [`FAREWELL`] if that is longer |
 //! | has its last answer | the client's end ([`HalfClosed`]) | a second of silence | the same |
 //! | of HTTP/2 was told to go | that the client reads what is left, and goes | [`FAREWELL`] | the linger time and [`FAREWELL`] |
 //! | is another protocol's | the application | – | the drain deadline |
@@ -80,10 +80,16 @@ impl State {
         if let Some(since) = self.stuck_since {
             return Some((Overdue::Write, since, limits.write));
         }
+        if let Some(since) = self.untaken.values().min() {
+            return Some((Overdue::Write, self.taken.max(*since), limits.write));
+        }
         match (self.awaited, self.end) {
             (Awaited::FirstByte, _) => Some((Overdue::FirstByte, self.since, limits.first_byte)),
             (Awaited::RestOfHead, _) => Some((Overdue::Head, self.since, limits.head)),
-            (Awaited::NextRequest, _) => Some((Overdue::Idle, self.since, limits.idle)),
+            (Awaited::NextRequest, _) => {
+                let since = if self.is_multiplexed { self.since.max(self.taken) } else { self.since };
+                Some((Overdue::Idle, since, limits.idle))
+            }
             (Awaited::Nothing, End::Withheld(since)) => {
                 let time = if self.is_uploading { GRACE } else { limits.write };
                 Some((Overdue::End, since, time))

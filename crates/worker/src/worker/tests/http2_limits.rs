@@ -8,10 +8,13 @@ use tokio::net::TcpStream;
 
 use super::*;
 
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const WINDOW_UPDATE: u8 = 8;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
 const END_STREAM_AND_HEADERS: u8 = 5;
 
 /// One frame (RFC 9113 §4.1): its type, its stream, and what is in it.
@@ -27,6 +30,12 @@ fn get(stream: u32, path: &str) -> Vec<u8> {
     let path = [&[0x44, u8::try_from(path.len()).unwrap()], path.as_bytes()].concat();
     let fields = [&[0x82, 0x86][..], &path, b"\x41\x04test"].concat();
     frame(HEADERS, END_STREAM_AND_HEADERS, stream, &fields)
+}
+
+/// The head of a `POST` to this path, whose body is to follow.
+fn post(stream: u32, path: &str) -> Vec<u8> {
+    let path = [&[0x44, u8::try_from(path.len()).unwrap()], path.as_bytes()].concat();
+    frame(HEADERS, END_HEADERS, stream, &[&[0x83, 0x86][..], &path, b"\x41\x04test"].concat())
 }
 
 /// A client that has said hello, with these settings.
@@ -131,4 +140,68 @@ async fn little_is_kept_of_answers_that_are_not_read() {
     let kept = pieces.load(Relaxed) * PIECE as u64;
     let most = u64::from(STREAMS) * (64 + 16) * 1024;
     assert!(kept < most + 16 * 1024 * 1024, "{kept} bytes were asked for");
+}
+
+const WINDOW: u8 = 4;
+const SHORT: Duration = Duration::from_millis(50);
+
+/// Ends with the connection.
+async fn until_closed(mut stream: TcpStream) {
+    let mut rest = Vec::new();
+    let _ = soon(stream.read_to_end(&mut rest)).await;
+}
+
+#[tokio::test]
+async fn who_gives_no_window_is_like_one_that_does_not_read() {
+    let server = Running::start(worker(Duration::ZERO).write_timeout(SHORT), hello()).await;
+    let mut stream = connect(&server, &[0, WINDOW, 0, 0, 0, 0]).await;
+    stream.write_all(&get(1, "/")).await.unwrap();
+    until_closed(stream).await;
+}
+
+/// With no window the answer waits in the application, with a little of it in the library.
+#[tokio::test]
+async fn who_gives_little_window_does_not_hold_a_drain() {
+    for window in [0, 1] {
+        let server = Running::start(worker(Duration::ZERO), hello()).await;
+        let mut stream = connect(&server, &[0, WINDOW, 0, 0, 0, window]).await;
+        stream.write_all(&get(1, "/")).await.unwrap();
+        until(&mut stream, HEADERS).await;
+        let begin = std::time::Instant::now();
+        assert_eq!(soon(server.stop()).await.unwrap(), 0, "window {window}");
+        assert!(begin.elapsed() < Duration::from_secs(7), "window {window}: {:?}", begin.elapsed());
+    }
+}
+
+/// All streams share the window of the connection. What handlers leave unread of some bodies keeps the others from coming.
+#[tokio::test]
+async fn an_upload_that_others_keep_from_coming_is_waited_for() {
+    let (open, is_open) = tokio::sync::watch::channel(false);
+    let deaf = axum::routing::post(move |body: Body| {
+        let mut is_open = is_open.clone();
+        async move {
+            is_open.wait_for(|is_open| *is_open).await.unwrap();
+            drop(body);
+        }
+    });
+    let echo = axum::routing::post(async |body: Bytes| body);
+    let router = hello().route("/deaf", deaf).route("/echo", echo);
+    let server = Running::start(worker(Duration::ZERO).body_timeout(SHORT), router).await;
+    let mut client = connect(&server, &[]).await;
+    until(&mut client, WINDOW_UPDATE).await;
+    const ACK: u8 = 1;
+    client.write_all(&frame(SETTINGS, ACK, 0, &[])).await.unwrap();
+    for stream in [1, 3, 5, 7] {
+        client.write_all(&post(stream, "/deaf")).await.unwrap();
+        for _ in 0..16 {
+            client.write_all(&frame(DATA, 0, stream, &[0; 16 * 1024])).await.unwrap();
+        }
+    }
+    client.write_all(&post(9, "/echo")).await.unwrap();
+    let told = tokio::time::timeout(6 * SHORT, until(&mut client, HEADERS)).await;
+    assert!(told.is_err(), "it cannot send, and is told that it did not: {told:?}");
+    open.send(true).unwrap();
+    until(&mut client, WINDOW_UPDATE).await;
+    client.write_all(&frame(DATA, END_STREAM, 9, b"hello")).await.unwrap();
+    while until(&mut client, DATA).await.1 != 9 {}
 }
