@@ -156,7 +156,7 @@ pub(crate) fn slots() -> usize {
 /// Whether accept(2) reports what became of one connection, as opposed to a shortage here: on Linux it passes errors of the
 /// network on that are already known of the next connection (accept(2), "Error handling").
 fn is_of_the_connection(error: &io::Error) -> bool {
-    const ERRORS: [Errno; 13] = [
+    const ERRORS: [Errno; 12] = [
         Errno::CONNABORTED,
         Errno::CONNRESET,
         Errno::TIMEDOUT,
@@ -169,7 +169,6 @@ fn is_of_the_connection(error: &io::Error) -> bool {
         Errno::HOSTUNREACH,
         Errno::OPNOTSUPP,
         Errno::NETUNREACH,
-        Errno::PERM,
     ];
     Errno::from_io_error(error).is_some_and(|error| ERRORS.contains(&error))
 }
@@ -183,7 +182,7 @@ mod tests {
         for error in [Errno::CONNABORTED, Errno::PROTO, Errno::NETDOWN, Errno::INTR] {
             assert!(is_of_the_connection(&error.into()), "{error}");
         }
-        for error in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::INVAL] {
+        for error in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::INVAL, Errno::PERM] {
             assert!(!is_of_the_connection(&error.into()), "{error}");
         }
     }

@@ -22,7 +22,9 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn new(answer: Response, drain: &Drain, busy: Busy) -> http::Response<Self> {
-        busy.asks_for_more(!answer.body().is_end_stream());
+        if !answer.body().is_end_stream() {
+            busy.piece_is_out();
+        }
         // Nobody knows how long a stream will be: for most answers the header need not be looked up.
         let is_event_stream = answer.body().size_hint().exact().is_none() && is_event_stream(&answer);
         let events =
@@ -97,7 +99,10 @@ impl http_body::Body for Answer {
                 _ => {}
             }
         }
-        this.busy.asks_for_more(frame.is_ready());
+        match &frame {
+            Poll::Ready(_) => this.busy.piece_is_out(),
+            Poll::Pending => this.busy.piece_is_awaited(),
+        }
         frame
     }
 

@@ -55,13 +55,15 @@ struct State {
     open: usize,
     begun: u64,
     is_multiplexed: bool,
-    /// A body is coming, and its end has not been seen.
+    /// The handler waits for the next piece of a body.
     is_uploading: bool,
     /// Of HTTP/2: the requests of whose answers the client has to take a piece before the next one is asked for, and
     /// since when. It may be that it gives no window for it (RFC 9113 §5.2).
     untaken: BTreeMap<u64, Instant>,
     /// When the kernel has taken a piece of any of them last.
     taken: Instant,
+    /// So many bytes have come since anything was written.
+    heard: usize,
     awaited: Awaited,
     since: Instant,
     /// The kernel takes no more bytes.
@@ -84,9 +86,7 @@ enum End {
 
 impl State {
     fn is_watched(&self) -> bool {
-        let is_told_to_go = self.is_multiplexed && self.leave.is_some();
-        let is_untaken = !self.untaken.is_empty();
-        self.stuck_since.is_some() || matches!(self.end, End::Withheld(_)) || is_told_to_go || is_untaken
+        self.is_multiplexed || self.stuck_since.is_some() || matches!(self.end, End::Withheld(_))
     }
 
     fn note_path(&mut self, path: &str) {
@@ -116,18 +116,24 @@ impl Busy {
         self.answer = Some((status, Instant::now()));
     }
 
-    /// A piece of the answer is on its way, or the application has none (`is_out`): whose turn is it?
-    pub(crate) fn asks_for_more(&self, is_out: bool) {
+    /// A piece of the answer is out: it is the client's turn to take it.
+    pub(crate) fn piece_is_out(&self) {
         if self.uri.is_some() {
-            self.exchange.note_untaken(self.number, is_out);
+            self.exchange.note_untaken(self.number);
+        }
+    }
+
+    /// The application has no piece of the answer: it is its turn.
+    pub(crate) fn piece_is_awaited(&self) {
+        if self.uri.is_some() {
+            self.exchange.state().untaken.remove(&self.number);
         }
     }
 
     /// Its body is coming, until what is returned is dropped.
     pub(crate) fn uploading(&self) -> Uploading {
-        self.exchange.state().is_uploading = true;
         self.exchange.unread.fetch_add(1, Ordering::Relaxed);
-        Uploading { exchange: Arc::clone(&self.exchange), is_read: false }
+        Uploading { exchange: Arc::clone(&self.exchange), is_awaited: false }
     }
 
     /// The slot on which it counts.
@@ -162,30 +168,35 @@ impl Drop for Busy {
 pub(crate) struct Uploading {
     exchange: Arc<Exchange>,
     /// The handler waits for the next piece.
-    is_read: bool,
+    is_awaited: bool,
 }
 
 impl Uploading {
-    /// Whether the handler waits for the next piece.
-    pub(crate) fn is_read(&mut self, is_read: bool) {
-        match (self.is_read, is_read) {
-            (false, true) => drop(self.exchange.unread.fetch_sub(1, Ordering::Relaxed)),
-            (true, false) => drop(self.exchange.unread.fetch_add(1, Ordering::Relaxed)),
-            _ => {}
+    /// Notes whether the handler waits for the next piece.
+    pub(crate) fn note(&mut self, is_awaited: bool) {
+        if self.is_awaited == is_awaited {
+            return;
         }
-        self.is_read = is_read;
+        self.is_awaited = is_awaited;
+        match is_awaited {
+            true => self.exchange.unread.fetch_sub(1, Ordering::Relaxed),
+            false => self.exchange.unread.fetch_add(1, Ordering::Relaxed),
+        };
+        self.exchange.state().is_uploading = is_awaited;
     }
 
     /// Whether a handler does not read another body on this connection. What it leaves unread takes up the window that all
     /// share, so that the client cannot send on.
     pub(crate) fn may_be_kept_from_coming(&self) -> bool {
-        self.exchange.unread.load(Ordering::Relaxed) > usize::from(!self.is_read)
+        self.exchange.unread.load(Ordering::Relaxed) > usize::from(!self.is_awaited)
     }
 }
 
 impl Drop for Uploading {
     fn drop(&mut self) {
-        self.is_read(true);
+        if !self.is_awaited {
+            self.exchange.unread.fetch_sub(1, Ordering::Relaxed);
+        }
         self.exchange.state().is_uploading = false;
     }
 }
@@ -213,6 +224,7 @@ impl Exchange {
                 is_uploading: false,
                 untaken: BTreeMap::new(),
                 taken: Instant::now(),
+                heard: 0,
                 awaited: Awaited::FirstByte,
                 since: Instant::now(),
                 stuck_since: None,
@@ -230,6 +242,7 @@ impl Exchange {
 
     /// The connection speaks HTTP/2: bytes that come need not be a head, and requests overlap.
     pub(crate) fn multiplex(&self) {
+        self.is_watched.store(true, Ordering::Relaxed);
         let mut state = self.state();
         state.is_multiplexed = true;
         state.awaited = Awaited::NextRequest;
@@ -239,6 +252,9 @@ impl Exchange {
     /// These bytes have come. Empty lines before a head are not its beginning (RFC 9112 §2.2).
     pub(crate) fn received(&self, bytes: &[u8]) {
         let mut state = self.state();
+        if state.is_multiplexed {
+            state.heard += bytes.len();
+        }
         let is_waiting = matches!(state.awaited, Awaited::FirstByte | Awaited::NextRequest);
         if is_waiting && !state.is_multiplexed && !without_empty_lines(bytes).is_empty() {
             state.awaited = Awaited::Head;
@@ -329,25 +345,21 @@ impl Exchange {
     }
 
     fn put_off(&self, length: usize) {
-        /// Of HTTP/2 less is only an acknowledgement, of pings or settings, of which a client can have any number.
-        const PIECE: usize = 128;
         let (mut state, now) = (self.state(), Instant::now());
         state.stuck_since = None;
         if let End::Withheld(since) = &mut state.end {
             *since = now;
         }
-        if state.is_multiplexed && length > PIECE {
+        // An acknowledgement, of a ping or of settings, is no longer than what it acknowledges, and no piece of an answer.
+        if length > std::mem::take(&mut state.heard) {
             state.taken = now;
         }
         self.is_watched.store(state.is_watched(), Ordering::Relaxed);
     }
 
-    fn note_untaken(&self, number: u64, is_out: bool) {
+    fn note_untaken(&self, number: u64) {
         let mut state = self.state();
-        if !is_out {
-            state.untaken.remove(&number);
-        } else if state.untaken.insert(number, Instant::now()).is_none() && state.untaken.len() == 1 {
-            self.is_watched.store(true, Ordering::Relaxed);
+        if state.untaken.insert(number, Instant::now()).is_none() && state.untaken.len() == state.open {
             self.hurry.notify_one();
         }
     }
@@ -403,9 +415,7 @@ impl Exchange {
 
     /// No further request is wanted: the connection may be idle for `linger` from now on.
     pub(crate) fn leave(&self, linger: Duration) {
-        let mut state = self.state();
-        state.leave.get_or_insert(Leave { since: Instant::now(), linger });
-        self.is_watched.store(state.is_watched(), Ordering::Relaxed);
+        self.state().leave.get_or_insert(Leave { since: Instant::now(), linger });
         self.hurry.notify_one();
     }
 

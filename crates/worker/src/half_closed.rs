@@ -35,10 +35,12 @@ impl HalfClosed {
 
     /// The same, step by step.
     pub(crate) fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.stream.poll_discard(context).is_ready() {
-            return Poll::Ready(());
+        // At the time limit the peer has had its answer for a second; nothing more can be done for it. It is looked at first:
+        // a peer that sends without a pause uses up what a task may do at once.
+        let limit = self.limit.get_or_insert_with(|| Box::pin(tokio::time::sleep(LIMIT)));
+        match limit.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => self.stream.poll_discard(context),
         }
-        // At the time limit the peer has had its answer for a second; nothing more can be done for it.
-        self.limit.get_or_insert_with(|| Box::pin(tokio::time::sleep(LIMIT))).as_mut().poll(context)
     }
 }

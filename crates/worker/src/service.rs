@@ -67,7 +67,7 @@ impl<F: FnOnce(Response, Busy) -> http::Response<Answer>> Answering<F> {
                 if body.is_end_stream() {
                     return Body::new(body);
                 }
-                let (body, of_it) = Upload::watch(body, limits, busy.uploading());
+                let (body, of_it) = Upload::watch(body, limits, busy.uploading(), unwanted.is_some());
                 receipt = of_it;
                 body
             });
@@ -131,9 +131,13 @@ fn unwanted(request: &Request<Incoming>) -> Option<u64> {
     Some(if is_kept_back { 0 } else { Rest::MOST })
 }
 
-/// Of a body that nobody reads the client cannot know where the next request would begin: the connection ends.
+/// Behind a body that nobody reads the next request cannot be found, nor the first byte of another protocol: the connection
+/// ends.
 fn unread(mut answer: Response, discarded: Discarded) -> Response {
     if discarded == Discarded::InPart {
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            answer = StatusCode::BAD_REQUEST.into_response();
+        }
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     answer

@@ -229,7 +229,15 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         self.find_goodbye();
         match self.goodbye.clone() {
-            Some(goodbye) => goodbye.pass(bytes, |bytes| self.poll_send(context, bytes)),
+            Some(goodbye) => {
+                // What is discarded costs nothing, and whoever sends without a pause would keep others from the thread.
+                let turn = ready!(tokio::task::coop::poll_proceed(context));
+                let sent = goodbye.pass(bytes, |bytes| self.poll_send(context, bytes));
+                if sent.is_ready() {
+                    turn.made_progress();
+                }
+                sent
+            }
             None => self.poll_send(context, bytes),
         }
     }
@@ -247,10 +255,8 @@ impl AsyncWrite for Stream {
         if let Some(bytes) = gathered(slices, &mut small) {
             return self.poll_send(context, bytes);
         }
-        let Some(tcp) = Arc::get_mut(&mut self.tcp) else {
-            let first = slices.iter().find(|slice| !slice.is_empty());
-            return self.poll_send(context, first.map_or(&[], |slice| slice));
-        };
+        // Only that of a WebSocket is shared, which was sent to its own way above.
+        let Some(tcp) = Arc::get_mut(&mut self.tcp) else { return Poll::Ready(Ok(0)) };
         let sent = Pin::new(tcp).poll_write_vectored(context, slices);
         self.note_progress(&sent);
         sent

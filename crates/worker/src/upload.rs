@@ -26,6 +26,8 @@ pub(crate) struct Upload {
     waiting: Option<Pin<Box<Sleep>>>,
     left: u64,
     receipt: Receipt,
+    /// HTTP/2 has nobody to take it, and would keep the window that it takes up.
+    keeps_rest: bool,
     uploading: Option<Uploading>,
 }
 
@@ -42,8 +44,13 @@ struct Received {
 }
 
 impl Upload {
-    /// The body as a handler gets it, and what becomes of it.
-    pub(crate) fn watch(body: Incoming, limits: &Limits, uploading: Uploading) -> (Body, Receipt) {
+    /// The body as a handler gets it, and what becomes of it. What the handler does not want is kept, if it is asked for.
+    pub(crate) fn watch(
+        body: Incoming,
+        limits: &Limits,
+        uploading: Uploading,
+        keeps_rest: bool,
+    ) -> (Body, Receipt) {
         let receipt = Receipt(Some(Arc::default()));
         let upload = Self {
             body: Some(body),
@@ -51,6 +58,7 @@ impl Upload {
             waiting: None,
             left: limits.max_body.unwrap_or(u64::MAX),
             receipt: receipt.clone(),
+            keeps_rest,
             uploading: Some(uploading),
         };
         (Body::new(upload), receipt)
@@ -58,8 +66,6 @@ impl Upload {
 
     fn cut(&mut self, why: StatusCode) -> io::Error {
         self.receipt.note(|received| received.cut = Some(why));
-        // Whoever reads on after the error is not given more.
-        self.left = 0;
         match why {
             StatusCode::REQUEST_TIMEOUT => {
                 io::Error::new(io::ErrorKind::TimedOut, "the body of the request stopped coming")
@@ -76,7 +82,9 @@ impl Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        if let Some(body) = self.body.take() {
+        if self.keeps_rest
+            && let Some(body) = self.body.take()
+        {
             self.receipt.note(|received| received.rest = Some(body));
         }
     }
@@ -126,7 +134,7 @@ impl http_body::Body for Upload {
             let patience = this.patience;
             let waiting = this.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
             if let Some(uploading) = &mut this.uploading {
-                uploading.is_read(true);
+                uploading.note(true);
             }
             ready!(waiting.as_mut().poll(context));
             if this.uploading.as_ref().is_some_and(Uploading::may_be_kept_from_coming) {
@@ -138,7 +146,7 @@ impl http_body::Body for Upload {
         };
         this.waiting = None;
         if let Some(uploading) = &mut this.uploading {
-            uploading.is_read(false);
+            uploading.note(false);
         }
         if body.is_end_stream() || !matches!(frame, Some(Ok(_))) {
             this.end();

@@ -254,9 +254,10 @@ impl Worker {
         slot.draining();
         self.drain.begin();
         tracing::info!(connections = tasks.len(), "draining {}", notify::count(tasks.len(), "connection"));
+        let interrupted = interrupted();
         let has_ended = tokio::select! {
             has_ended = self.drain.wind_down(&tasks, self.drain_timeout) => has_ended,
-            () = interrupted() => false,
+            () = interrupted => false,
         };
         if !has_ended {
             connections.cut();
@@ -283,11 +284,14 @@ async fn accept_all(
     }
 }
 
-/// Ctrl-C, once more: who waits at a terminal has no patience left.
-async fn interrupted() {
-    match signal(SignalKind::interrupt()) {
-        Ok(mut again) => drop(again.recv().await),
-        Err(_) => std::future::pending().await,
+/// Ctrl-C, once more, from now on: who waits at a terminal has no patience left.
+fn interrupted() -> impl Future<Output = ()> {
+    let again = signal(SignalKind::interrupt());
+    async {
+        match again {
+            Ok(mut again) => drop(again.recv().await),
+            Err(_) => std::future::pending().await,
+        }
     }
 }
 

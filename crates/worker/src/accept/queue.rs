@@ -1,5 +1,8 @@
 //! The queue of connections that the kernel has completed and nobody has accepted.
-#![expect(unsafe_code, reason = "getsockopt(2) with TCP_INFO, and the registration with epoll(7)")]
+#![expect(
+    unsafe_code,
+    reason = "getsockopt(2) with TCP_INFO, setsockopt(2) with TCP_NOTSENT_LOWAT, and the registration with epoll(7)"
+)]
 
 use std::io;
 use std::mem;
@@ -29,6 +32,7 @@ impl Queue {
         // for the peer's delayed acknowledgement of the first.
         rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
         keep_alive(&listener)?;
+        keep_little_unsent(&listener)?;
         // SAFETY: the descriptor is the listener's own, which nobody can take out again.
         let arrivals = unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) }?;
         Ok(Self { arrivals, is_empty: false })
@@ -77,6 +81,20 @@ fn keep_alive(listener: &TcpListener) -> io::Result<()> {
     sockopt::set_tcp_keepcnt(listener, 4)?;
     sockopt::set_socket_keepalive(listener, true)?;
     Ok(())
+}
+
+/// And this: the kernel takes a piece of an answer as soon as it has little left that is not on its way. By default it waits
+/// until a third of its buffer is empty, which is of megabytes: a client that reads slowly, but reads, would look for
+/// seconds like one that does not.
+fn keep_little_unsent(listener: &TcpListener) -> io::Result<()> {
+    let bytes: libc::c_int = 128 * 1024;
+    let size = libc::socklen_t::try_from(size_of_val(&bytes)).unwrap_or(0);
+    let option = libc::TCP_NOTSENT_LOWAT;
+    // SAFETY: the descriptor is borrowed for the call, and the kernel reads `size` bytes of `bytes`.
+    let result = unsafe {
+        libc::setsockopt(listener.as_raw_fd(), libc::IPPROTO_TCP, option, (&raw const bytes).cast(), size)
+    };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 fn length(listener: &TcpListener) -> io::Result<u64> {

@@ -104,7 +104,9 @@ impl Connections {
                 result = &mut http => break result,
                 overdue = Woken::new(overdue) => overdue,
             };
-            self.note_overdue(overdue);
+            if asked_after.is_none() || matches!(overdue, Overdue::Head | Overdue::Write) {
+                self.note_overdue(overdue);
+            }
             match overdue {
                 Overdue::End => exchange.tell_end(),
                 Overdue::FirstByte | Overdue::Idle | Overdue::Lingered if asked_after.is_none() => {

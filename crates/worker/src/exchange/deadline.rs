@@ -6,16 +6,20 @@
 //! | is idle | the first byte of the next request; empty lines are none | `idle_timeout` | the linger time |
 //! | has begun a head | its last byte | `head_timeout` | the linger time and [`FAREWELL`] |
 //! | has asked | the handler, which has its own time | – | the drain deadline |
-//! | has asked, and the handler reads the body | the next piece of it | `body_timeout` ([`Upload`]) | the same |
-//! | has ended its half before its body was whole | – | [`GRACE`] | the same |
+//! | has asked, and the handler wants a piece of the body | that piece ([`Upload`]) | `body_timeout` | the same |
+//! | was answered before the end of its body | a little of the rest ([`Rest`]) | half a second | the same |
+//! | has ended its half, and the handler wants a piece of the body | – | [`GRACE`] | the same |
 //! | has ended its half and waits for the answer | that the worker begins, or goes on | `write_timeout` | the same |
-//! | does not read its answer | room in the kernel's buffer, or in the window of HTTP/2 | `write_timeout` | [`STALL`], or the linger time and [`FAREWELL`] if that is longer |
-//! | has its last answer | the client's end ([`HalfClosed`]) | a second of silence | the same |
-//! | of HTTP/2 was told to go | that the client reads what is left, and goes | [`FAREWELL`] | the linger time and [`FAREWELL`] |
+//! | does not take any of its answers | room in the kernel's buffer, or in the window of HTTP/2 | `write_timeout` | [`STALL`], but at least the linger time and [`FAREWELL`] |
+//! | of HTTP/2 was told to go, and has no request | that the client takes what is left, and goes | [`STALL`] | the same as before |
+//! | has its last answer | the client's end ([`HalfClosed`]) | a second | the same |
+//! | is a WebSocket | the application | – | what [`Goodbye`] takes |
 //! | is another protocol's | the application | – | the drain deadline |
 //!
 //! [`Upload`]: crate::upload::Upload
+//! [`Rest`]: crate::upload::Rest
 //! [`HalfClosed`]: crate::half_closed::HalfClosed
+//! [`Goodbye`]: crate::websocket::Goodbye
 
 use std::time::Duration;
 
@@ -25,10 +29,10 @@ use super::{End, State};
 use crate::limits::{Limits, Overdue};
 
 /// How long a client may take, when the linger time is over, to end the head that it has begun.
-pub(super) const FAREWELL: Duration = Duration::from_secs(1);
-/// For so long at least a client may not read, in a drain too: a pause of the network is no bad will.
+pub(super) const FAREWELL: Duration = Duration::from_millis(500);
+/// For so long at least a client may take nothing, in a drain too: a pause of the network is no bad will.
 pub(super) const STALL: Duration = Duration::from_secs(4);
-/// Whose half has ended before its body was whole is given up: so long the worker may take to notice that it was whole.
+/// How long hyper may take to hand over the last piece of a body whose client has ended its half.
 pub(super) const GRACE: Duration = Duration::from_secs(1);
 /// While it is the worker's turn, a timer is set that nobody waits for: the next deadline may be nearer than this.
 const LOOK: Duration = Duration::from_secs(1);
@@ -62,15 +66,15 @@ impl State {
         };
         let Some(leave) = self.leave else { return (Some(what), at) };
         let lingered = since.max(leave.since) + leave.linger;
-        let farewell = since.max(leave.since + leave.linger) + FAREWELL;
+        let farewell = leave.since + leave.linger + FAREWELL;
         match what {
-            Overdue::FirstByte | Overdue::Idle if self.is_multiplexed => (Some(Overdue::Lingered), farewell),
-            Overdue::FirstByte | Overdue::Idle => (Some(Overdue::Lingered), at.min(lingered)),
-            Overdue::Head => (Some(what), at.min(farewell)),
-            Overdue::Write => {
-                let stalled = (since + STALL).max(leave.since + leave.linger + FAREWELL);
-                (Some(what), at.min(stalled))
+            // It does not know yet, or does not want to know, that it should go; or it has not taken all that was answered.
+            Overdue::FirstByte | Overdue::Idle if self.is_multiplexed => {
+                (Some(Overdue::Lingered), farewell.max(since + STALL))
             }
+            Overdue::FirstByte | Overdue::Idle => (Some(Overdue::Lingered), at.min(lingered)),
+            Overdue::Head => (Some(what), at.min(farewell.max(since + FAREWELL))),
+            Overdue::Write => (Some(what), at.min(farewell.max(since + STALL))),
             Overdue::Lingered | Overdue::End => (Some(what), at),
         }
     }
@@ -80,7 +84,10 @@ impl State {
         if let Some(since) = self.stuck_since {
             return Some((Overdue::Write, since, limits.write));
         }
-        if let Some(since) = self.untaken.values().min() {
+        // While the worker has to answer anything on this connection, it is the worker's turn.
+        if self.untaken.len() == self.open
+            && let Some(since) = self.untaken.values().max()
+        {
             return Some((Overdue::Write, self.taken.max(*since), limits.write));
         }
         match (self.awaited, self.end) {

@@ -136,3 +136,65 @@ async fn an_answer_has_to_be_read() {
     exchange.stuck();
     assert_eq!(overdue(&exchange).await, (Overdue::Write, Duration::from_secs(25)));
 }
+
+/// Of HTTP/2, with a request that is being answered.
+fn multiplexed() -> (Arc<Exchange>, Busy) {
+    let exchange = Arc::new(Exchange::new());
+    exchange.multiplex();
+    let busy = exchange.begin(&request(), &slot());
+    (exchange, busy)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_http2_that_is_not_taken_waits_for_the_others() {
+    let (exchange, untaken) = multiplexed();
+    let other = exchange.begin(&request(), &slot());
+    untaken.piece_is_out();
+    let watched = watch(&exchange, &Drain::default());
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert!(!watched.is_finished(), "it is the worker's turn on the other one");
+    other.piece_is_out();
+    assert_eq!(watched.await.unwrap(), (Overdue::Write, Duration::from_secs(130)));
+    drop((untaken, other));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acknowledgement_is_no_piece_of_an_answer() {
+    let (exchange, busy) = multiplexed();
+    busy.piece_is_out();
+    let pings = Arc::clone(&exchange);
+    tokio::spawn(async move {
+        for _ in 0..100 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            pings.received(&[0; 17 * 8]);
+            pings.written(17 * 8);
+        }
+    });
+    assert_eq!(overdue(&exchange).await, (Overdue::Write, Duration::from_secs(30)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_an_answer_of_http2_may_stall_in_a_drain() {
+    let (exchange, busy) = multiplexed();
+    let drain = Drain::default();
+    drop(busy);
+    exchange.flushed();
+    drain.begin();
+    let watched = watch(&exchange, &drain);
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        exchange.written(1000);
+    }
+    assert_eq!(watched.await.unwrap(), (Overdue::Lingered, Duration::from_secs(34)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_may_be_slow_when_its_client_has_ended_its_half() {
+    let exchange = Arc::new(Exchange::new());
+    let busy = exchange.begin(&request(), &slot());
+    let mut uploading = busy.uploading();
+    assert!(exchange.withholds_end());
+    assert_eq!(overdue(&exchange).await, (Overdue::End, Duration::from_secs(30)));
+    uploading.note(true);
+    assert_eq!(overdue(&exchange).await.1, Duration::ZERO, "it waits for what never comes");
+}

@@ -24,9 +24,17 @@ fn router() -> (Router, tokio::sync::mpsc::Receiver<()>) {
         tokio::time::sleep(SHORT).await;
         body
     });
+    let late = axum::routing::post(|body: Body| async {
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        body
+    });
     let deaf = axum::routing::post(|| async { "deaf" });
-    let router =
-        hello().route("/slow", slow).route("/never", never).route("/echo", echo).route("/deaf", deaf);
+    let router = hello()
+        .route("/slow", slow)
+        .route("/never", never)
+        .route("/echo", echo)
+        .route("/late", late)
+        .route("/deaf", deaf);
     (router, is_gone)
 }
 
@@ -50,6 +58,8 @@ async fn who_ends_its_half_is_answered() {
     assert!(half_close(&server, b"GET /slow HTTP/1.1\r\nHost: test\r\n\r\n").await.ends_with("slow"));
     let upload = b"POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbody";
     assert!(half_close(&server, upload).await.ends_with("body"));
+    let upload = b"POST /late HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbody";
+    assert!(half_close(&server, upload).await.contains("body"));
     let pipelined = half_close(&server, &GET.repeat(3)).await;
     assert_eq!(pipelined.matches("hello").count(), 3, "{pipelined}");
 }
