@@ -66,10 +66,33 @@ impl Process {
     /// When it is gone already.
     #[track_caller]
     pub fn kill(self) -> u64 {
-        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).expect("a process has a number");
         let now = monotonic_usec();
-        kill_process(pid, Signal::KILL).expect("the process is there to be killed");
+        self.signal(Signal::KILL);
         now
+    }
+
+    /// Stops it until it is resumed: it does nothing, and does not know.
+    ///
+    /// # Panics
+    /// When it is gone.
+    #[track_caller]
+    pub fn pause(self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Panics
+    /// When it is gone.
+    #[track_caller]
+    pub fn resume(self) {
+        self.signal(Signal::CONT);
+    }
+
+    #[track_caller]
+    fn signal(self, signal: Signal) {
+        let pid = Pid::from_raw(self.pid.cast_signed()).expect("a process has a number");
+        kill_process(pid, signal).expect("it is there to be told");
     }
 
     /// Its resident memory in kibibytes (`VmRSS`).

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, BufRead, BufReader, Read, Write},
-    net::{Ipv4Addr, TcpStream},
+    net::{Ipv4Addr, Shutdown, TcpStream},
     os::fd::AsFd,
     thread,
     time::Duration,
@@ -83,6 +83,14 @@ impl Wire {
     /// What write(2) says.
     pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes)
+    }
+
+    /// Ends its half: it sends nothing more, and reads on.
+    ///
+    /// # Errors
+    /// What shutdown(2) says.
+    pub fn end_half(&mut self) -> io::Result<()> {
+        self.stream.get_mut().shutdown(Shutdown::Write)
     }
 
     /// Waits for an answer.

@@ -1,6 +1,8 @@
 //! systemd reloads or executes itself anew, the bus goes away and comes back, all during a rollout: no
 //! worker stays stopped, nothing is lost, and the next reload finishes the job.
 
+use std::time::{Duration, Instant};
+
 use promises::{Cluster, DEADLINE, Mode, Process, Suite, wait_for};
 
 promises::in_every_suite!(
@@ -8,6 +10,7 @@ promises::in_every_suite!(
     after_a_daemon_reexec,
     after_a_restart_of_the_bus,
     after_a_death_of_the_bus,
+    after_a_pause_of_the_manager,
 );
 
 fn after_a_daemon_reload(suite: Suite) {
@@ -32,6 +35,26 @@ fn after_a_death_of_the_bus(suite: Suite) {
     during_a_rollout(suite, |cluster| {
         Process::of(cluster, cluster.main_pid("dbus.service")).kill();
     });
+}
+
+/// PID 1 does not read what workers tell it, for longer than they may be silent: they serve, and live.
+fn after_a_pause_of_the_manager(suite: Suite) {
+    const PAUSE: Duration = Duration::from_secs(15);
+    let cluster = Cluster::installed(suite);
+    let before = cluster.pids();
+    let mut load = cluster.load(Mode::WithGaps);
+    load.until_more(100);
+    let manager = Process::of(&cluster, 1);
+    manager.pause();
+    let until = Instant::now() + PAUSE;
+    while Instant::now() < until {
+        load.until_more(100);
+    }
+    manager.resume();
+    cluster.until_whole();
+    assert_eq!(cluster.pids(), before, "a worker did not live through it");
+    cluster.reload();
+    load.loses_nothing();
 }
 
 #[track_caller]

@@ -9,6 +9,7 @@ promises::in_every_suite!(
     the_units_are_sandboxed,
     a_worker_is_kept_from_what_is_not_its_own,
     workers_share_the_mounts_of_the_machine,
+    a_worker_may_become_the_user_that_it_is,
 );
 
 const SYSTEMD: [&str; 3] =
@@ -105,6 +106,17 @@ fn nobody_is_believed_who_pretends_to_be_systemd(suite: Suite) {
     assert_eq!(cluster.pids(), before);
     cluster.reload();
     load.loses_nothing();
+}
+
+/// As gunicorn 20 does before it serves.
+fn a_worker_may_become_the_user_that_it_is(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    let perl = "ExecStartPre=/usr/bin/perl -MPOSIX -e 'defined(POSIX::setuid($$<)) or die $$!'";
+    cluster.edit("worker@.service", "Service", perl);
+    cluster.reload();
+    let root = "ExecStartPre=/usr/bin/perl -MPOSIX -e 'defined(POSIX::setuid(0)) and die qq(it is root)'";
+    cluster.edit("worker@.service", "Service", root);
+    cluster.reload();
 }
 
 fn the_units_are_sandboxed(suite: Suite) {

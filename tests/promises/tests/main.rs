@@ -24,6 +24,7 @@ mod flapping_is_slowed_down_and_shown;
 mod journal_tells_the_story;
 mod killed_worker_is_replaced;
 mod least_privilege;
+mod odd_clients_hold_no_drain;
 mod operators_intent_is_kept;
 mod orchestrator_is_light_at_rest;
 mod orchestrator_killed_midway;

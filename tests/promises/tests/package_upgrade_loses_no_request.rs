@@ -6,6 +6,7 @@ promises::in_every_suite!(
     up_and_down_again,
     a_cluster_that_was_stopped_stays_so,
     remove_stops_everything_and_a_reinstallation_starts_it,
+    remove_follows_no_link,
     purge_leaves_nothing,
 );
 
@@ -64,6 +65,14 @@ fn a_cluster_that_was_stopped_stays_so(suite: Suite) {
     cluster.systemctl(["start", "app-cluster.target"]).assert_success();
     cluster.until_whole();
     assert_runs_everywhere(&cluster, &Package::New.version());
+}
+
+fn remove_follows_no_link(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    let link = ["ln", "--symbolic", "/etc/planted", "/var/lib/app-cluster/removed"];
+    cluster.run_as("app-cluster", &link).assert_success();
+    cluster.apt(["remove", "app-cluster"]).assert_success();
+    cluster.run(["test", "-e", "/etc/planted"]).assert_failure();
 }
 
 fn remove_stops_everything_and_a_reinstallation_starts_it(suite: Suite) {

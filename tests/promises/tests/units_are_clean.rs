@@ -27,6 +27,8 @@ fn systemd_and_the_check_find_no_fault(suite: Suite) {
     for unit in ["app-cluster.socket", "app-cluster.service", "app-cluster.target"] {
         cluster.systemctl(["is-enabled", unit]).assert_success().assert_says("enabled");
     }
+    let after = cluster.show("worker@1", "After");
+    assert!(after.contains("network.target"), "at power-off the network goes before the drain ends: {after}");
     let verify = cluster.run(["dpkg", "--verify", "app-cluster"]);
     assert_eq!(verify.stdout(), "", "installed files were changed");
 }
@@ -36,6 +38,7 @@ fn it_can_be_looked_up(suite: Suite) {
     for file in [
         "/usr/share/man/man1/app-cluster.1.gz",
         "/usr/share/man/man5/app-cluster.toml.5.gz",
+        "/usr/share/man/man7/app-cluster-worker.7.gz",
         "/usr/share/bash-completion/completions/app-cluster",
         "/usr/share/fish/vendor_completions.d/app-cluster.fish",
         "/usr/share/zsh/vendor-completions/_app-cluster",
