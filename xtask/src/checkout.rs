@@ -5,9 +5,12 @@
 
 use std::{
     env,
-    fs::{File, TryLockError},
+    fs::{self, File, TryLockError},
     io::{Read, Seek, Write},
-    os::unix::{ffi::OsStrExt, process::CommandExt},
+    os::{
+        fd::OwnedFd,
+        unix::{ffi::OsStrExt, process::CommandExt},
+    },
     path::Path,
     process::Command,
 };
@@ -21,7 +24,7 @@ const MARK: &str = "checkout";
 
 /// The target directory, while no other checkout may have it.
 #[derive(Debug)]
-pub(crate) struct Claim(#[expect(dead_code, reason = "it is held")] File);
+pub(crate) struct Claim(#[expect(dead_code, reason = "it is held")] OwnedFd);
 
 /// Sees to it that all that is in the target directory was built of this checkout, and stays so. If it was not, that is
 /// removed, and this program starts itself anew, for it was built of the other one too.
@@ -32,7 +35,7 @@ pub(crate) fn claim(workspace: &Workspace) -> Result<Claim> {
     let root = workspace.root.as_os_str().as_bytes();
     mark.lock_shared().context("failed to share the target directory")?;
     if read(&mut mark)? == root {
-        return Ok(Claim(mark));
+        return held(mark);
     }
 
     // flock(2): what is shared does not become exclusive without being given up.
@@ -41,8 +44,9 @@ pub(crate) fn claim(workspace: &Workspace) -> Result<Claim> {
         eprintln!("xtask: waiting for another checkout to be done with {}", workspace.target.display());
         mark.lock().context("failed to take the target directory")?;
     }
-    let is_ours = is_ours(&workspace.root, &read(&mut mark)?, Path::new(env!("CARGO_MANIFEST_DIR")));
-    if !is_ours {
+    let marked = read(&mut mark)?;
+    let is_first = marked.is_empty() && has_built_only_this(&workspace.target, &workspace.root);
+    if !is_first && marked != root {
         eprintln!("xtask: {} is another checkout's, building anew", workspace.target.display());
         for profile in ["--profile=dev", "--profile=release"] {
             workspace.cargo().args(["clean", "--quiet", "--workspace", profile]).quiet().run()?;
@@ -52,11 +56,22 @@ pub(crate) fn claim(workspace: &Workspace) -> Result<Claim> {
     mark.set_len(0)?;
     mark.rewind()?;
     mark.write_all(root).with_context(|| format!("failed to write {}", path.display()))?;
-    if is_ours {
+    if is_first {
         mark.lock_shared().context("failed to share the target directory")?;
-        return Ok(Claim(mark));
+        return held(mark);
     }
+    // Also when another process of this checkout came first: this program was built while the directory was the other's.
     start_anew(workspace)
+}
+
+/// What this program starts holds the claim too: when this one is killed, no other checkout builds under running tests.
+fn held(mark: File) -> Result<Claim> {
+    // Tests expect the low numbers for what they pass on themselves.
+    const HIGH: i32 = 100;
+    let passed_on = rustix::io::fcntl_dupfd_cloexec(&mark, HIGH)?;
+    rustix::io::fcntl_setfd(&passed_on, rustix::io::FdFlags::empty())
+        .context("failed to pass the claim on")?;
+    Ok(Claim(passed_on))
 }
 
 fn read(mark: &mut File) -> Result<Vec<u8>> {
@@ -66,12 +81,17 @@ fn read(mark: &mut File) -> Result<Vec<u8>> {
     Ok(owner)
 }
 
-/// Whether what is built is of this checkout, by the mark, or without one by where this program was compiled.
-fn is_ours(root: &Path, marked: &[u8], compiled_in: &Path) -> bool {
-    if marked.is_empty() { compiled_in.parent() == Some(root) } else { marked == root.as_os_str().as_bytes() }
+/// Whether nothing but this program has been built in a directory without a mark, and that in this checkout.
+fn has_built_only_this(target: &Path, root: &Path) -> bool {
+    /// It has nothing to do with this program, and is in everything else.
+    const OTHER: &str = "orchestrator-";
+    let built = ["debug", "release"].map(|profile| fs::read_dir(target.join(profile).join(".fingerprint")));
+    let mut packages = built.into_iter().flatten().flatten().flatten();
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent() == Some(root)
+        && !packages.any(|package| package.file_name().as_bytes().starts_with(OTHER.as_bytes()))
 }
 
-/// The lock ends with this program.
+/// The lock ends with this program: the descriptor is not passed on yet.
 fn start_anew(workspace: &Workspace) -> Result<Claim> {
     let mut cargo = Command::from(workspace.cargo());
     cargo.args(["run", "--quiet", "--package", "xtask", "--"]).args(env::args_os().skip(1));
@@ -83,11 +103,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_built_belongs_to_the_checkout_that_was_here_last() {
-        let (ours, other) = (Path::new("/src/a"), Path::new("/src/b/xtask"));
-        assert!(is_ours(ours, b"/src/a", other));
-        assert!(!is_ours(ours, b"/src/b", Path::new("/src/a/xtask")));
-        assert!(is_ours(ours, b"", Path::new("/src/a/xtask")));
-        assert!(!is_ours(ours, b"", other));
+    fn a_directory_without_a_mark_is_ours_if_only_this_program_was_built_in_it() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let target = tempfile::tempdir().unwrap();
+        let built = target.path().join("debug/.fingerprint");
+        fs::create_dir_all(built.join("xtask-0123")).unwrap();
+        assert!(has_built_only_this(target.path(), root));
+        assert!(!has_built_only_this(target.path(), Path::new("/src/another")));
+        fs::create_dir(built.join("orchestrator-0123")).unwrap();
+        assert!(!has_built_only_this(target.path(), root));
     }
 }

@@ -2,7 +2,10 @@
 
 mod costs;
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 
@@ -56,7 +59,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         Profile::Quick => Vec::new(),
         Profile::Ci | Profile::Full => Artifacts::build(workspace)?.name(workspace, pool.profile),
     };
-    // All of them, whatever failed before.
+    // The examples too, if a test failed.
     let tests = pool.run(workspace, options);
     let examples = if options.names.is_empty() { examples(workspace) } else { Ok(()) };
     tests.and(examples)
@@ -98,12 +101,13 @@ impl Pool {
         if options.rounds > 1 {
             arguments.extend(["--stress-count", &rounds]);
         }
-        let run =
-            workspace.as_root(program).args(&arguments).arg("--cargo-quiet").arg("--").args(&options.names);
-        let ended = run.run();
-        let told = if report.exists() { costs::tell(&report) } else { Ok(()) };
-        ended?;
-        told
+        // Without this program nobody would end the tests: nextest ends them, and they their machines.
+        let run = workspace.as_root(Path::new("setpriv")).args(["--pdeathsig", "TERM", "--"]).arg(program);
+        let ended = run.args(&arguments).arg("--cargo-quiet").arg("--").args(&options.names).run();
+        if ended.is_ok() || report.exists() {
+            costs::tell(&report)?;
+        }
+        Ok(ended?)
     }
 }
 

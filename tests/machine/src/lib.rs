@@ -39,7 +39,7 @@ pub use crate::{
     machine::{Machine, enter},
     output::Output,
     running::Running,
-    suite::{HOST_PACKAGES, Suite},
+    suite::Suite,
     tree::{Tree, target_directory},
     wait::{poll, wait_for},
 };

@@ -11,9 +11,6 @@ use anyhow::{Context, Result, bail};
 
 use crate::Tree;
 
-/// What the host needs for machines, as Debian packages.
-pub const HOST_PACKAGES: [&str; 3] = ["mmdebstrap", "systemd-container", "util-linux"];
-
 /// A release of Debian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Suite {

@@ -38,6 +38,7 @@ impl Tree {
             // flock(2): what is shared does not become exclusive without being given up.
             lock.unlock().context("failed to give up the lock of a tree")?;
             lock.lock().context("failed to take the lock of a tree")?;
+            // Between the two locks another process may have made it, or removed the one of an older recipe: look again.
             if !path.exists() {
                 let make = make.take().with_context(|| format!("{} was removed at once", path.display()))?;
                 remove_leftovers(&directory, name)?;
@@ -94,13 +95,17 @@ fn remove(tree: &Path) -> Result<()> {
     fs::remove_dir_all(tree).with_context(|| format!("failed to remove {}", tree.display()))
 }
 
-/// Cargo's target directory that this program was built in: the one that holds `CACHEDIR.TAG`.
+/// Cargo's target directory that this program was built in: the one that holds `CACHEDIR.TAG`, or `.rustc_info.json` if it was
+/// there before cargo.
 ///
 /// # Errors
 /// When this program does not lie in a target directory.
 pub fn target_directory() -> Result<PathBuf> {
     let program = env::current_exe().context("failed to find this program's own path")?;
-    let target = program.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file());
+    let is_it = |directory: &&Path| {
+        ["CACHEDIR.TAG", ".rustc_info.json"].iter().any(|name| directory.join(name).is_file())
+    };
+    let target = program.ancestors().find(is_it);
     ensure!(target.is_some(), "{} does not lie in a target directory of cargo", program.display());
     Ok(target.map(Path::to_owned).unwrap_or_default())
 }

@@ -36,7 +36,7 @@ impl Cluster {
     #[track_caller]
     #[must_use]
     pub fn installed(suite: Suite) -> Self {
-        // What is done to prepare the machine is in this file.
+        // What is done to the machine is in this file, and in what `Boot` knows of.
         let key =
             (fs::read(Package::New.path()).expect("the package can be read"), include_str!("cluster.rs"));
         let prepared = Boot::new(suite).start_prepared("app-cluster", &key, |machine| {

@@ -13,6 +13,7 @@ const SMALL_SECONDS: f64 = 1.0;
 struct Cost {
     test: String,
     seconds: f64,
+    has_failed: bool,
 }
 
 /// Prints what each test of a report cost, the most expensive first.
@@ -32,7 +33,9 @@ fn read(report: &str) -> Result<Vec<Cost>> {
         let [program, name, seconds] =
             ["classname", "name", "time"].map(|name| case.attribute(name).unwrap_or_default());
         let seconds = seconds.parse().with_context(|| format!("{name} took {seconds:?} s"))?;
-        costs.push(Cost { test: format!("{program} {name}"), seconds });
+        let has_failed =
+            case.children().any(|node| node.has_tag_name("failure") || node.has_tag_name("error"));
+        costs.push(Cost { test: format!("{program} {name}"), seconds, has_failed });
     }
     costs.sort_by(|a, b| b.seconds.total_cmp(&a.seconds).then_with(|| a.test.cmp(&b.test)));
     Ok(costs)
@@ -42,10 +45,15 @@ fn words(costs: &[Cost]) -> String {
     let (large, small) = costs.split_at(costs.partition_point(|cost| cost.seconds >= SMALL_SECONDS));
     let sum = |costs: &[Cost]| costs.iter().map(|cost| cost.seconds).sum::<f64>();
     let mut text = format!("{} tests cost {:.0} s, one by one:\n", costs.len(), sum(costs));
-    for Cost { test, seconds } in large {
+    for Cost { test, seconds, .. } in large {
         text += &format!("{seconds:>8.1} s  {test}\n");
     }
-    text + &format!("{:>8.1} s  the other {}, each less than {SMALL_SECONDS} s", sum(small), small.len())
+    text += &format!("{:>8.1} s  the other {}, each less than {SMALL_SECONDS} s", sum(small), small.len());
+    // Last, where a terminal still shows it.
+    for Cost { test, .. } in costs.iter().filter(|cost| cost.has_failed) {
+        text += &format!("\n  FAILED    {test}");
+    }
+    text
 }
 
 #[cfg(test)]
@@ -71,7 +79,8 @@ mod tests {
         assert_eq!(
             words(&costs),
             "3 tests cost 43 s, one by one:\n    40.1 s  promises::promises drain::trixie::long\n     \
-             3.2 s  promises::promises drain::trixie::short\n     0.0 s  the other 1, each less than 1 s"
+             3.2 s  promises::promises drain::trixie::short\n     0.0 s  the other 1, each less than 1 s\n  \
+             FAILED    promises::promises drain::trixie::long"
         );
     }
 
