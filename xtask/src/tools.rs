@@ -62,7 +62,8 @@ impl Tool {
     fn get(&self, workspace: &Workspace) -> Result<PathBuf> {
         let Self { program, version, .. } = self;
         let cache = cache()?;
-        let path = cache.join(format!("{program}-{version}"));
+        let directory = cache.join(format!("{program}-{version}")).join("bin");
+        let path = directory.join(program);
         if path.is_file() {
             return Ok(path);
         }
@@ -75,6 +76,7 @@ impl Tool {
             workspace.cargo().args(install).arg(&partial).arg(format!("{program}@{version}")).run()?;
         }
         let installed = partial.join("bin").join(program);
+        workspace.as_owner("mkdir").arg("--parents").arg(directory).quiet().run()?;
         fs::rename(installed, &path).with_context(|| format!("failed to name {}", path.display()))?;
         workspace.shell.remove_path(partial)?;
         Ok(path)

@@ -345,13 +345,16 @@ impl Exchange {
     }
 
     fn put_off(&self, length: usize) {
+        /// GOAWAY twice and PING, with some to spare.
+        const WORDS: usize = 128;
         let (mut state, now) = (self.state(), Instant::now());
         state.stuck_since = None;
         if let End::Withheld(since) = &mut state.end {
             *since = now;
         }
-        // An acknowledgement, of a ping or of settings, is no longer than what it acknowledges, and no piece of an answer.
-        if length > std::mem::take(&mut state.heard) {
+        // The worker's own words to go, and acknowledgements, of which none is longer than what it acknowledges, are no
+        // piece of an answer.
+        if length > std::mem::take(&mut state.heard).max(WORDS) {
             state.taken = now;
         }
         self.is_watched.store(state.is_watched(), Ordering::Relaxed);

@@ -121,7 +121,8 @@ fn a_worker_may_become_the_user_that_it_is(suite: Suite) {
 
 fn the_units_are_sandboxed(suite: Suite) {
     let cluster = Cluster::installed(suite);
-    for (unit, most) in [("app-cluster.service", 2.0), ("worker@1.service", 3.2)] {
+    // The calls of @setuid cost a worker 0.1: without capabilities and with NoNewPrivileges= they give nothing away.
+    for (unit, most) in [("app-cluster.service", 2.0), ("worker@1.service", 3.3)] {
         let output = cluster.run(["systemd-analyze", "security", "--no-pager", unit]);
         let exposure =
             output.stdout().lines().find_map(|line| line.split_once("Overall exposure level for "));

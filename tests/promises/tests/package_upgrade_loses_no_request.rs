@@ -7,6 +7,7 @@ promises::in_every_suite!(
     a_cluster_that_was_stopped_stays_so,
     remove_stops_everything_and_a_reinstallation_starts_it,
     remove_follows_no_link,
+    remove_closes_a_socket_that_is_left_alone,
     purge_leaves_nothing,
 );
 
@@ -73,6 +74,15 @@ fn remove_follows_no_link(suite: Suite) {
     cluster.run_as("app-cluster", &link).assert_success();
     cluster.apt(["remove", "app-cluster"]).assert_success();
     cluster.run(["test", "-e", "/etc/planted"]).assert_failure();
+}
+
+/// As a worker leaves it that was started while all of it was being stopped.
+fn remove_closes_a_socket_that_is_left_alone(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    cluster.systemctl(["stop", "app-cluster.target"]).assert_success();
+    cluster.systemctl(["start", "app-cluster.socket"]).assert_success();
+    cluster.apt(["remove", "app-cluster"]).assert_success();
+    assert_nothing_runs(&cluster);
 }
 
 fn remove_stops_everything_and_a_reinstallation_starts_it(suite: Suite) {
