@@ -1,5 +1,6 @@
 //! What a connection is doing: a request and its answer, or waiting for one.
 
+mod busy;
 mod deadline;
 
 use std::collections::BTreeMap;
@@ -7,12 +8,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use http::{Method, Request, Uri};
+use http::{Method, Request};
 use scoreboard::Slot;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::busy::{Busy, Uploading};
 use self::deadline::{Awaited, Leave};
 use crate::Drain;
 use crate::limits::{Limits, Overdue};
@@ -27,7 +29,8 @@ use crate::websocket::Goodbye;
 ///                        +----------------------------- received -----------------------+
 /// ```
 /// A connection counts as busy until the kernel has the last byte of the answer, not just until
-/// the answer exists: a slow reader may leave much of it in the worker.
+/// the answer exists: a slow reader may leave much of it in the worker. One of HTTP/2 counts as busy until h2 has it, which keeps
+/// what the client's window has no room for.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     state: Mutex<State>,
@@ -93,111 +96,6 @@ impl State {
         const LONGEST: usize = 256;
         self.path.clear();
         self.path.push_str(&path[..path.floor_char_boundary(LONGEST)]);
-    }
-}
-
-/// There while a request has not been answered to the last byte.
-#[derive(Debug)]
-#[must_use = "the request counts as over when this is dropped"]
-pub(crate) struct Busy {
-    exchange: Arc<Exchange>,
-    begun: Instant,
-    /// Which of the connection's requests it is.
-    number: u64,
-    /// Where others may have begun meanwhile.
-    uri: Option<Box<Uri>>,
-    request: scoreboard::Request,
-    answer: Option<(u16, Instant)>,
-}
-
-impl Busy {
-    /// The application has answered; what follows is up to the client as well.
-    pub(crate) fn answered(&mut self, status: u16) {
-        self.answer = Some((status, Instant::now()));
-    }
-
-    /// A piece of the answer is out: it is the client's turn to take it.
-    pub(crate) fn piece_is_out(&self) {
-        if self.uri.is_some() {
-            self.exchange.note_untaken(self.number);
-        }
-    }
-
-    /// The application has no piece of the answer: it is its turn.
-    pub(crate) fn piece_is_awaited(&self) {
-        if self.uri.is_some() {
-            self.exchange.state().untaken.remove(&self.number);
-        }
-    }
-
-    /// Its body is coming, until what is returned is dropped.
-    pub(crate) fn uploading(&self) -> Uploading {
-        self.exchange.unread.fetch_add(1, Ordering::Relaxed);
-        Uploading { exchange: Arc::clone(&self.exchange), is_awaited: false }
-    }
-
-    /// The slot on which it counts.
-    pub(crate) fn slot(&self) -> &Slot {
-        self.request.slot()
-    }
-
-    /// What was asked for.
-    pub(crate) fn path(&self) -> String {
-        match &self.uri {
-            Some(uri) => uri.path().to_owned(),
-            None => self.exchange.state().path.clone(),
-        }
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        if let Some((status, at)) = self.answer {
-            self.request.answered_in(status, at - self.begun);
-        }
-        let mut state = self.exchange.state();
-        state.open -= 1;
-        if self.uri.is_some() {
-            state.untaken.remove(&self.number);
-        }
-    }
-}
-
-/// There while a request's body is coming.
-#[derive(Debug)]
-pub(crate) struct Uploading {
-    exchange: Arc<Exchange>,
-    /// The handler waits for the next piece.
-    is_awaited: bool,
-}
-
-impl Uploading {
-    /// Notes whether the handler waits for the next piece.
-    pub(crate) fn note(&mut self, is_awaited: bool) {
-        if self.is_awaited == is_awaited {
-            return;
-        }
-        self.is_awaited = is_awaited;
-        match is_awaited {
-            true => self.exchange.unread.fetch_sub(1, Ordering::Relaxed),
-            false => self.exchange.unread.fetch_add(1, Ordering::Relaxed),
-        };
-        self.exchange.state().is_uploading = is_awaited;
-    }
-
-    /// Whether a handler does not read another body on this connection. What it leaves unread takes up the window that all
-    /// share, so that the client cannot send on.
-    pub(crate) fn may_be_kept_from_coming(&self) -> bool {
-        self.exchange.unread.load(Ordering::Relaxed) > usize::from(!self.is_awaited)
-    }
-}
-
-impl Drop for Uploading {
-    fn drop(&mut self) {
-        if !self.is_awaited {
-            self.exchange.unread.fetch_sub(1, Ordering::Relaxed);
-        }
-        self.exchange.state().is_uploading = false;
     }
 }
 
@@ -304,14 +202,8 @@ impl Exchange {
         state.begun += 1;
         state.awaited = Awaited::Nothing;
         state.since = begun;
-        Busy {
-            exchange: Arc::clone(self),
-            begun,
-            number: state.begun,
-            uri: state.is_multiplexed.then(|| Box::new(request.uri().clone())),
-            request: slot.request_begun_at(begun.into_std()),
-            answer: None,
-        }
+        let uri = state.is_multiplexed.then(|| request.uri());
+        Busy::new(Arc::clone(self), begun, state.begun, uri, slot.request_begun_at(begun.into_std()))
     }
 
     /// Everything handed over so far has been passed to the kernel. Returns whether that was all.
@@ -424,7 +316,7 @@ impl Exchange {
 
     /// Waits until the client has not done in time what it had to do. In a drain an idle connection is kept for `linger`.
     ///
-    /// A timer is set once for many requests: when it is over, the next deadline is worked out.
+    /// Of HTTP/1.1 a timer is set once for many requests: when it is over, the next deadline is worked out.
     /// Only one that comes nearer than expected (`hurry`) is set at once.
     pub(crate) async fn overdue(&self, limits: &Limits, drain: &Drain, linger: Duration) -> Overdue {
         loop {

@@ -1,0 +1,126 @@
+//! What is there while a request is answered, and while its body comes.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use http::Uri;
+use scoreboard::Slot;
+use tokio::time::Instant;
+
+use super::Exchange;
+
+/// There while a request has not been answered to the last byte.
+#[derive(Debug)]
+#[must_use = "the request counts as over when this is dropped"]
+pub(crate) struct Busy {
+    exchange: Arc<Exchange>,
+    begun: Instant,
+    /// Which of the connection's requests it is.
+    number: u64,
+    /// Where others may have begun meanwhile.
+    uri: Option<Box<Uri>>,
+    request: scoreboard::Request,
+    answer: Option<(u16, Instant)>,
+}
+
+impl Busy {
+    /// With the address that was asked for, if others may begin before it is answered.
+    pub(super) fn new(
+        exchange: Arc<Exchange>,
+        begun: Instant,
+        number: u64,
+        uri: Option<&Uri>,
+        request: scoreboard::Request,
+    ) -> Self {
+        Self { exchange, begun, number, uri: uri.cloned().map(Box::new), request, answer: None }
+    }
+
+    /// The application has answered; what follows is up to the client as well.
+    pub(crate) fn answered(&mut self, status: u16) {
+        self.answer = Some((status, Instant::now()));
+    }
+
+    /// A piece of the answer is out: it is the client's turn to take it.
+    pub(crate) fn piece_is_out(&self) {
+        if self.uri.is_some() {
+            self.exchange.note_untaken(self.number);
+        }
+    }
+
+    /// The application has no piece of the answer: it is its turn.
+    pub(crate) fn piece_is_awaited(&self) {
+        if self.uri.is_some() {
+            self.exchange.state().untaken.remove(&self.number);
+        }
+    }
+
+    /// Its body is coming, until what is returned is dropped.
+    pub(crate) fn uploading(&self) -> Uploading {
+        self.exchange.unread.fetch_add(1, Ordering::Relaxed);
+        Uploading { exchange: Arc::clone(&self.exchange), is_awaited: false }
+    }
+
+    /// The slot on which it counts.
+    pub(crate) fn slot(&self) -> &Slot {
+        self.request.slot()
+    }
+
+    /// What was asked for.
+    pub(crate) fn path(&self) -> String {
+        match &self.uri {
+            Some(uri) => uri.path().to_owned(),
+            None => self.exchange.state().path.clone(),
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        if let Some((status, at)) = self.answer {
+            self.request.answered_in(status, at - self.begun);
+        }
+        let mut state = self.exchange.state();
+        state.open -= 1;
+        if self.uri.is_some() {
+            state.untaken.remove(&self.number);
+        }
+    }
+}
+
+/// There while a request's body is coming.
+#[derive(Debug)]
+pub(crate) struct Uploading {
+    exchange: Arc<Exchange>,
+    /// The handler waits for the next piece.
+    is_awaited: bool,
+}
+
+impl Uploading {
+    /// Notes whether the handler waits for the next piece.
+    pub(crate) fn note(&mut self, is_awaited: bool) {
+        if self.is_awaited == is_awaited {
+            return;
+        }
+        self.is_awaited = is_awaited;
+        match is_awaited {
+            true => self.exchange.unread.fetch_sub(1, Ordering::Relaxed),
+            false => self.exchange.unread.fetch_add(1, Ordering::Relaxed),
+        };
+        self.exchange.state().is_uploading = is_awaited;
+    }
+
+    /// Whether a handler does not read another body on this connection. What it leaves unread takes up the window that all
+    /// share, so that the client cannot send on.
+    pub(crate) fn may_be_kept_from_coming(&self) -> bool {
+        self.exchange.unread.load(Ordering::Relaxed) > usize::from(!self.is_awaited)
+    }
+}
+
+impl Drop for Uploading {
+    fn drop(&mut self) {
+        if !self.is_awaited {
+            self.exchange.unread.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.exchange.state().is_uploading = false;
+    }
+}
