@@ -45,8 +45,8 @@ impl Drain {
         self.begun.clone().cancelled_owned()
     }
 
-    /// Has the worker drain, as SIGTERM does: for tests, and for programs that end for a reason of their own. A
-    /// worker that nobody has asked to end is started again if its program ends with an error.
+    /// Has the worker drain, as SIGTERM does: for tests, and for programs that end for a reason of their own. A worker of
+    /// a cluster that ends so is started again, unless it exits with 78.
     pub fn begin(&self) {
         self.begun.cancel();
     }

@@ -84,7 +84,7 @@ impl Error {
         !matches!(self, Self::System { .. })
     }
 
-    /// The status with which a program should exit: 78 for what has to be mended first, else 1.
+    /// The status with which a program should exit: 78 if the unit or its environment has to be changed first, else 1.
     pub fn exit_code(&self) -> ExitCode {
         const EX_CONFIG: u8 = 78;
         if self.is_configuration() { EX_CONFIG.into() } else { ExitCode::FAILURE }

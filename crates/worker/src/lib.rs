@@ -69,7 +69,8 @@ use std::process::ExitCode;
 /// A whole program: serves `router` on the listener named `http` until SIGTERM, drains, and returns the status to exit
 /// with. What keeps it from serving is told on stderr.
 ///
-/// With 78 systemd does not start it again, for something has to be mended first (`RestartPreventExitStatus=78`).
+/// With 78 systemd does not start it again, for the unit or its environment has to be changed first
+/// (`RestartPreventExitStatus=78`).
 pub async fn run(router: axum::Router) -> ExitCode {
     match serve(router).await {
         Ok(()) => ExitCode::SUCCESS,

@@ -30,7 +30,7 @@ pub(crate) struct Stream {
     slot: Slot,
     /// Present once it is a WebSocket's.
     goodbye: Option<Arc<Goodbye>>,
-    /// Who reads is not to know yet that the peer has ended its half.
+    /// Of hyper, which is not to know yet that the peer has ended its half.
     kept_waiting: Option<Waker>,
 }
 

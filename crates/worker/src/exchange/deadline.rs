@@ -34,14 +34,14 @@ pub(super) const FAREWELL: Duration = Duration::from_millis(500);
 pub(super) const STALL: Duration = Duration::from_secs(4);
 /// How long hyper may take to hand over the last piece of a body whose client has ended its half.
 pub(super) const GRACE: Duration = Duration::from_secs(1);
-/// While it is the worker's turn, a timer is set that nobody waits for: the next deadline may be nearer than this.
+/// While it is the worker's turn, the timer is set to look again, no more often than this.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// What the client has to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Awaited {
     FirstByte,
-    /// The rest of a head that has begun, or nothing: nobody has looked yet whether that was all.
+    /// The rest of a head that has begun, or nothing: hyper has not read yet what has come.
     Head,
     RestOfHead,
     /// It has asked, and it is the worker's turn.
