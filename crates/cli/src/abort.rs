@@ -14,7 +14,7 @@ pub(crate) async fn run(id: Option<u64>) -> anyhow::Result<Exit> {
         };
         cluster.abort(id).await.map(|()| id)
     };
-    let (end, report) = match rollout::follow(&cluster, Purpose::Abort, call).await? {
+    let (end, report) = match rollout::follow(&cluster, Purpose::Abort, bus::answer(call)).await? {
         Followed::Left(exit) => return Ok(exit),
         Followed::Canary(rollout) | Followed::Ended { rollout, .. } => {
             (outcome::exit(&rollout), outcome::report_abort(&rollout))

@@ -1,10 +1,11 @@
-//! The way to the orchestrator, and what its errors mean for the caller.
+//! The way to the orchestrator, how long its answer is waited for, and what its errors mean for the caller.
 
 use std::time::Duration;
 
 use api::ClusterProxy;
 use zbus::fdo;
 
+use crate::clock;
 use crate::exit::{Exit, Failure};
 
 /// As long as other D-Bus clients wait for an answer.
@@ -12,19 +13,29 @@ pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// Connects to the system bus (`DBUS_SYSTEM_BUS_ADDRESS`, else the usual socket).
 pub(crate) async fn connect() -> Result<ClusterProxy<'static>, Failure> {
-    connect_for(ANSWER_TIMEOUT).await
-}
-
-/// The same for calls that take their time.
-pub(crate) async fn connect_for(timeout: Duration) -> Result<ClusterProxy<'static>, Failure> {
-    let connection = zbus::connection::Builder::system().method_timeout(timeout).build().await;
-    let connection = connection.map_err(|error| {
+    let connection = zbus::Connection::system().await.map_err(|error| {
         Failure::new(
             Exit::Unreachable,
             format!("cannot connect to the system bus: {error}; see `systemctl status dbus`"),
         )
     })?;
     ClusterProxy::new(&connection).await.map_err(|error| failure(error.into()))
+}
+
+/// The answer to a call.
+pub(crate) async fn answer<T>(call: impl Future<Output = Result<T, api::Error>>) -> Result<T, Failure> {
+    answer_within(ANSWER_TIMEOUT, call).await
+}
+
+/// The same for a call that takes its time.
+pub(crate) async fn answer_within<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, api::Error>>,
+) -> Result<T, Failure> {
+    match clock::within(limit, call).await {
+        Some(answer) => answer.map_err(failure),
+        None => Err(unreachable("the orchestrator does not answer")),
+    }
 }
 
 /// What an error of a call means. Where the orchestrator answers, the words are its own.
@@ -44,19 +55,13 @@ pub(crate) fn failure(error: api::Error) -> Failure {
 
 fn of_the_bus(error: zbus::Error) -> Failure {
     use fdo::Error as Bus;
-    let unreachable = |what: String| {
-        let todo = "start it with `systemctl start app-cluster`, or see `journalctl -u app-cluster`";
-        Failure::new(Exit::Unreachable, format!("{what}; {todo}"))
-    };
     let other_version = |error: &dyn std::fmt::Display| {
         let what = format!("the orchestrator that runs is of another version ({error})");
         Failure::new(Exit::Failed, format!("{what}; `systemctl restart app-cluster` renews it and no worker"))
     };
     match error {
         zbus::Error::FDO(error) => match *error {
-            Bus::ServiceUnknown(_) | Bus::NameHasNoOwner(_) => {
-                unreachable("the orchestrator does not run".to_owned())
-            }
+            Bus::ServiceUnknown(_) | Bus::NameHasNoOwner(_) => unreachable("the orchestrator does not run"),
             Bus::AccessDenied(_) | Bus::AuthFailed(_) | Bus::InteractiveAuthorizationRequired(_) => {
                 Failure::new(Exit::Refused, "not permitted; run it as root or with sudo")
             }
@@ -64,13 +69,18 @@ fn of_the_bus(error: zbus::Error) -> Failure {
             | Bus::UnknownInterface(_)
             | Bus::UnknownObject(_)
             | Bus::InvalidArgs(_) => other_version(&error),
-            _ => unreachable(format!("the orchestrator does not answer: {error}")),
+            _ => unreachable(&format!("the orchestrator does not answer: {error}")),
         },
         zbus::Error::SignatureMismatch(..) | zbus::Error::IncorrectType | zbus::Error::ExcessData => {
             other_version(&error)
         }
-        _ => unreachable(format!("the orchestrator does not answer: {error}")),
+        _ => unreachable(&format!("the orchestrator does not answer: {error}")),
     }
+}
+
+fn unreachable(what: &str) -> Failure {
+    let todo = "start it with `systemctl start app-cluster`, or see `journalctl -u app-cluster`";
+    Failure::new(Exit::Unreachable, format!("{what}; {todo}"))
 }
 
 #[cfg(test)]

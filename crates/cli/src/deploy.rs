@@ -36,14 +36,13 @@ pub(crate) async fn run(options: &DeployOptions) -> anyhow::Result<Exit> {
     let purpose = if canary == 0 { Purpose::Replace } else { Purpose::Canary };
 
     let cluster = bus::connect().await?;
-    let patient = bus::connect_for(COPY_TIMEOUT).await?;
     let call = async {
         match &program {
-            Program::File(file) => patient.deploy(file.as_fd().into(), id, canary, &by).await,
-            Program::Directory(path) => patient.deploy_directory(path, id, canary, &by).await,
+            Program::File(file) => cluster.deploy(file.as_fd().into(), id, canary, &by).await,
+            Program::Directory(path) => cluster.deploy_directory(path, id, canary, &by).await,
         }
     };
-    rollout::finish(rollout::follow(&cluster, purpose, call).await?)
+    rollout::finish(rollout::follow(&cluster, purpose, bus::answer_within(COPY_TIMEOUT, call)).await?)
 }
 
 impl Program {

@@ -9,6 +9,7 @@ mod args;
 mod asker;
 mod bus;
 mod check;
+mod clock;
 mod deploy;
 mod exit;
 mod output;

@@ -7,7 +7,7 @@ use crate::{bus, output};
 /// Pauses the rollout.
 pub(crate) async fn run() -> anyhow::Result<Exit> {
     let cluster = bus::connect().await?;
-    cluster.pause().await.map_err(bus::failure)?;
+    bus::answer(cluster.pause()).await?;
     output::print(&format!("paused: {}\n", words::PAUSED))?;
     Ok(Exit::Done)
 }

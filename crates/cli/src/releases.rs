@@ -28,8 +28,8 @@ struct Everything {
 /// Shows releases and history.
 pub(crate) async fn run(json: bool) -> anyhow::Result<Exit> {
     let cluster = bus::connect().await?;
-    let releases = cluster.releases().await.map_err(bus::failure)?;
-    let history = cluster.history().await.map_err(bus::failure)?;
+    let releases = bus::answer(cluster.releases()).await?;
+    let history = bus::answer(cluster.history()).await?;
     let everything = Everything { releases, history };
     let text = if json {
         serde_json::to_string_pretty(&everything)? + "\n"

@@ -13,6 +13,6 @@ pub(crate) async fn run() -> anyhow::Result<Exit> {
     // The user there is that of the unit, and says nothing.
     let by = if rollout::systemd::is_caller() { "systemctl reload".to_owned() } else { asker::name() };
     let cluster = bus::connect().await?;
-    let followed = rollout::follow(&cluster, Purpose::Replace, cluster.reload(&by)).await?;
+    let followed = rollout::follow(&cluster, Purpose::Replace, bus::answer(cluster.reload(&by))).await?;
     rollout::finish(followed)
 }

@@ -8,7 +8,7 @@ use crate::{bus, output};
 pub(crate) async fn run(no_wait: bool) -> anyhow::Result<Exit> {
     let cluster = bus::connect().await?;
     if no_wait {
-        cluster.resume().await.map_err(bus::failure)?;
+        bus::answer(cluster.resume()).await?;
         output::print("the rollout goes on; see `app-cluster status`\n")?;
         return Ok(Exit::Done);
     }
@@ -16,5 +16,5 @@ pub(crate) async fn run(no_wait: bool) -> anyhow::Result<Exit> {
         let id = rollout::running(&cluster).await?;
         cluster.resume().await.map(|()| id)
     };
-    rollout::finish(rollout::follow(&cluster, Purpose::Replace, call).await?)
+    rollout::finish(rollout::follow(&cluster, Purpose::Replace, bus::answer(call)).await?)
 }

@@ -8,6 +8,6 @@ use crate::{asker, bus};
 pub(crate) async fn run(id: Option<&str>) -> anyhow::Result<Exit> {
     let by = asker::name();
     let cluster = bus::connect().await?;
-    let call = cluster.rollback(id.unwrap_or_default(), &by);
+    let call = bus::answer(cluster.rollback(id.unwrap_or_default(), &by));
     rollout::finish(rollout::follow(&cluster, Purpose::Replace, call).await?)
 }

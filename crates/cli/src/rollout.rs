@@ -67,7 +67,7 @@ impl Progress for Quiet {
 pub(crate) async fn follow(
     cluster: &ClusterProxy<'static>,
     purpose: Purpose,
-    call: impl Future<Output = Result<u64, api::Error>>,
+    call: impl Future<Output = Result<u64, Failure>>,
 ) -> anyhow::Result<Followed> {
     let mut signals = Signals::new()?;
     let begun = Instant::now();
@@ -169,10 +169,15 @@ fn is_at_rest(rollout: &Rollout) -> bool {
 async fn abort(cluster: &ClusterProxy<'_>, follower: &Follower<'_>, progress: &mut dyn Progress) {
     let what = follower.seen().map_or_else(|| "ending the rollout".to_owned(), words::abortion);
     progress.say(&format!("{what}; press Ctrl-C again to leave it to the orchestrator"));
-    match cluster.abort(follower.id()).await {
-        // It ended meanwhile, which is what comes next.
-        Ok(()) | Err(api::Error::NoRollout(_)) => {}
-        Err(error) => progress.say(&format!("it cannot be ended: {}", bus::failure(error))),
+    let asked = async {
+        match cluster.abort(follower.id()).await {
+            // It ended meanwhile, which is what comes next.
+            Err(api::Error::NoRollout(_)) => Ok(()),
+            asked => asked,
+        }
+    };
+    if let Err(failure) = bus::answer(asked).await {
+        progress.say(&format!("it cannot be ended: {failure}"));
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) async fn run(options: &ScaleOptions) -> anyhow::Result<Exit> {
     }
     // Before anything is written: with nobody to apply it, it would come as a surprise at the next start.
     let cluster = bus::connect().await?;
-    let (status,) = cluster.status().await.map_err(bus::failure)?;
+    let (status,) = bus::answer(cluster.status()).await?;
     let before = status.desired;
     let is_rolling = status.rollout.iter().any(|rollout| !rollout.state.has_ended());
 
@@ -32,7 +32,7 @@ pub(crate) async fn run(options: &ScaleOptions) -> anyhow::Result<Exit> {
     let applied = async {
         files.write(options.workers, options.runtime)?;
         verify(&options.root, options.workers)?;
-        anyhow::Ok(cluster.reconfigure().await.map_err(bus::failure)?)
+        anyhow::Ok(bus::answer(cluster.reconfigure()).await?)
     };
     match applied.await {
         Ok(now) => {

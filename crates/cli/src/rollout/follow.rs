@@ -3,15 +3,16 @@
 //! An orchestrator that is restarted goes on with the same rollout under the same id, so its absence is
 //! waited out; how a rollout ended that nobody speaks of any more is in the history.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use api::{ClusterProxy, Entry, EntryState, Rollout, RolloutChangedStream, RolloutState, Status};
 use futures_util::{FutureExt, StreamExt};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::sleep;
 use zbus::proxy::OwnerChangedStream;
 
-use crate::bus;
 use crate::exit::Failure;
+use crate::{bus, clock};
 
 /// After so long without a signal the orchestrator is asked.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -55,24 +56,24 @@ pub(super) struct Follower<'a> {
     seen: Option<Rollout>,
     patience: Duration,
     answers_without_it: u32,
-    /// When to give an orchestrator up that is away.
-    back_by: Option<Instant>,
+    /// Ends when an orchestrator that is away is to be given up.
+    absence: Option<Pin<Box<dyn Future<Output = ()>>>>,
 }
 
 impl<'a> Follower<'a> {
     /// Performs `call`, which gives the rollout's id. Subscribed before, it cannot miss the first step.
     pub(super) async fn begin(
         cluster: &'a ClusterProxy<'static>,
-        call: impl Future<Output = Result<u64, api::Error>>,
+        call: impl Future<Output = Result<u64, Failure>>,
     ) -> Result<Self, Failure> {
         let failure = |error: zbus::Error| bus::failure(error.into());
         let changes = cluster.receive_rollout_changed().await.map_err(failure)?;
         let mut owners = cluster.inner().receive_owner_changed().await.map_err(failure)?;
-        let id = call.await.map_err(bus::failure)?;
+        let id = call.await?;
         // The orchestrator may have come while nobody was waiting for it; what counts is from here on.
         while let Some(Some(_)) = owners.next().now_or_never() {}
-        let (seen, patience, answers_without_it, back_by) = (None, Duration::ZERO, 0, None);
-        Ok(Self { cluster, changes, owners, id, seen, patience, answers_without_it, back_by })
+        let (seen, patience, answers_without_it, absence) = (None, Duration::ZERO, 0, None);
+        Ok(Self { cluster, changes, owners, id, seen, patience, answers_without_it, absence })
     }
 
     /// The id of the rollout.
@@ -88,16 +89,15 @@ impl<'a> Follower<'a> {
     /// Waits for the next thing that happens. May be dropped at any moment.
     pub(super) async fn next(&mut self) -> Happened {
         loop {
-            let (cluster, patience, back_by) = (self.cluster, self.patience, self.back_by);
+            let (cluster, patience) = (self.cluster, self.patience);
             let answer = async {
                 sleep(patience).await;
-                timeout(bus::ANSWER_TIMEOUT, cluster.status())
-                    .await
-                    .map(|answer| answer.map(|(status,)| status))
+                bus::answer(cluster.status()).await
             };
+            let absence = &mut self.absence;
             let given_up = async {
-                match back_by {
-                    Some(moment) => sleep_until(moment).await,
+                match absence {
+                    Some(absence) => absence.await,
                     None => std::future::pending().await,
                 }
             };
@@ -116,8 +116,8 @@ impl<'a> Follower<'a> {
                 },
                 () = given_up => Some(Happened::Lost),
                 answer = answer => match answer {
-                    Ok(Ok(status)) => self.answered(status).await,
-                    Ok(Err(_)) | Err(_) => self.left(),
+                    Ok((status,)) => self.answered(status).await,
+                    Err(_) => self.left(),
                 },
             };
             if let Some(happened) = happened {
@@ -140,15 +140,15 @@ impl<'a> Follower<'a> {
 
     fn left(&mut self) -> Option<Happened> {
         self.patience = PATIENCE_WHILE_AWAY;
-        if self.back_by.is_some() {
+        if self.absence.is_some() {
             return None;
         }
-        self.back_by = Some(Instant::now() + ABSENCE);
+        self.absence = Some(Box::pin(clock::running(ABSENCE)));
         Some(Happened::Away)
     }
 
     async fn answered(&mut self, status: Status) -> Option<Happened> {
-        if self.back_by.take().is_some() {
+        if self.absence.take().is_some() {
             self.patience = Duration::ZERO;
             return Some(Happened::Back);
         }
@@ -169,8 +169,7 @@ impl<'a> Follower<'a> {
 
     async fn recorded(&mut self) -> Option<Happened> {
         use EntryState::{Paused, Restoring, Running};
-        let history = timeout(bus::ANSWER_TIMEOUT, self.cluster.history()).await;
-        let entries = history.ok().and_then(Result::ok).unwrap_or_default();
+        let entries = bus::answer(self.cluster.history()).await.unwrap_or_default();
         let ours = entries.into_iter().find(|entry| entry.rollout == self.id);
         if let Some(ended) = ours.filter(|entry| !matches!(entry.state, Running | Paused | Restoring)) {
             return Some(Happened::Recorded(Box::new(ended)));

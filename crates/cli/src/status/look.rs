@@ -29,8 +29,8 @@ pub(super) struct Process {
 impl Look {
     /// Looks now.
     pub(super) async fn now(cluster: &ClusterProxy<'_>) -> Result<Self, Failure> {
-        let (status, counters) = tokio::join!(cluster.status(), cluster.counters());
-        let (status,) = status.map_err(|error| match bus::failure(error) {
+        let (status, counters) = tokio::join!(bus::answer(cluster.status()), bus::answer(cluster.counters()));
+        let (status,) = status.map_err(|failure| match failure {
             // Everybody may ask; if not, it is the bus that does not know the orchestrator's policy.
             Failure { exit: Exit::Refused, message } => Failure::new(Exit::Unreachable, message),
             failure => failure,
