@@ -25,7 +25,7 @@ pub(crate) async fn run(id: Option<u64>) -> anyhow::Result<Exit> {
     if exit == Exit::Done {
         output::print(&report)?;
     } else {
-        eprint!("{report}");
+        output::complain(&report);
     }
     Ok(exit)
 }

@@ -42,7 +42,7 @@ pub fn command() -> clap::Command {
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let exit = match Args::try_parse_from(args) {
         Ok(args) => perform(args.verb).unwrap_or_else(|error| {
-            eprintln!("app-cluster: {error:#}");
+            output::complain(&format!("app-cluster: {error:#}\n"));
             Exit::of(&error)
         }),
         Err(usage) => {

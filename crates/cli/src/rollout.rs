@@ -75,7 +75,7 @@ pub(crate) async fn follow(
         follower = Follower::begin(cluster, call) => follower?,
         asked = signals.next() => {
             if asked == Asked::ToLeave {
-                eprintln!("not waiting for an answer; see `app-cluster status`");
+                output::complain("not waiting for an answer; see `app-cluster status`\n");
             }
             return Ok(Followed::Left(asked.exit()));
         }
@@ -139,7 +139,7 @@ pub(crate) fn finish(followed: Followed) -> anyhow::Result<Exit> {
     if exit == Exit::Done {
         output::print(&report)?;
     } else {
-        eprint!("{report}");
+        output::complain(&report);
     }
     Ok(exit)
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
+use crate::output;
+
 /// Whether systemd waits for this process and limits its time.
 pub(crate) fn is_caller() -> bool {
     std::env::var_os("NOTIFY_SOCKET").is_some()
@@ -14,6 +16,6 @@ pub(super) fn extend_timeout(step: Duration) {
     const MARGIN: Duration = Duration::from_secs(5);
     let usec = u32::try_from((step + MARGIN).as_micros()).unwrap_or(u32::MAX);
     if let Err(error) = sd_notify::notify(&[NotifyState::ExtendTimeoutUsec(usec)]) {
-        eprintln!("cannot ask systemd for more time, the reload may be cut off: {error}");
+        output::complain(&format!("cannot ask systemd for more time, the reload may be cut off: {error}\n"));
     }
 }

@@ -1,10 +1,12 @@
 //! `app-cluster reload`: how it tells a rollout, and what its exit status says of the end.
 
+use std::process::Stdio;
+
 use api::{Rollout, RolloutState as State, StepState as Step};
 
 use crate::bus::Bus;
 use crate::fake::{ID, Orchestrator, Script, rollout};
-use crate::process::run;
+use crate::process::{command, run};
 use crate::{failed, scripted};
 
 #[test]
@@ -83,4 +85,13 @@ fn whoever_may_not_is_told_to_use_sudo() {
         (4, "app-cluster: not permitted; run it as root or with sudo\n")
     );
     assert_eq!(run(&bus, &["status"]).exit, 0);
+}
+
+#[test]
+fn the_exit_status_needs_no_reader_of_the_words() {
+    let end = failed(State::Restored, &[Step::Restored, Step::Waiting]);
+    let (bus, _orchestrator) = scripted(Script { story: vec![end], ..Script::default() });
+    let mut child = command(&bus, &["reload"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(2));
 }
