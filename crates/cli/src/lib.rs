@@ -12,6 +12,7 @@ mod check;
 mod clock;
 mod deploy;
 mod exit;
+mod instead;
 mod output;
 mod pause;
 mod releases;
@@ -46,8 +47,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Exit::of(&error)
         }),
         Err(usage) => {
-            // Nothing can be done about a terminal that is gone.
-            let _ = usage.print();
+            match instead::of(&usage) {
+                Some(sentence) => output::complain(&format!("app-cluster: {sentence}\n")),
+                // Nothing can be done about a terminal that is gone.
+                None => drop(usage.print()),
+            }
             if usage.use_stderr() { Exit::Usage } else { Exit::Done }
         }
     };

@@ -99,6 +99,12 @@ fn a_wrong_command_line_is_64() {
     ] {
         assert_eq!(run(&bus, args).exit, 64, "{args:?}");
     }
+    let ended = run(&bus, &["start", "server.js", "-i", "4"]);
+    assert_eq!(ended.exit, 64);
+    assert!(
+        ended.errors.starts_with("app-cluster: `start` is no command here; `systemctl start app-cluster`")
+    );
+    assert_eq!(ended.errors.lines().count(), 1, "{}", ended.errors);
     for args in [["--help"], ["--version"]] {
         assert_eq!(run(&bus, &args).exit, 0);
     }
