@@ -199,7 +199,10 @@ pub(crate) struct StatusOptions {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Show it anew every second, until Ctrl-C
+    /// Show it anew every second, until q or Ctrl-C
+    ///
+    /// On a terminal it takes the whole screen: the rollout, the states, then what the workers count. What has no room is
+    /// counted in a line; a worker that is not ready is shown before those that are.
     #[arg(long, conflicts_with = "json")]
     pub(crate) watch: bool,
 }

@@ -23,6 +23,7 @@ mod rollout;
 mod scale;
 mod status;
 mod table;
+mod terminal;
 
 use std::ffi::OsString;
 use std::future::Future;

@@ -1,15 +1,14 @@
 //! `app-cluster status`: the workers and the last rollout, once or every second.
 
 mod look;
+mod page;
 mod quantity;
 mod table;
 mod traffic;
 mod usage;
+mod watch;
 
-use std::io::{self, IsTerminal};
-use std::time::Duration;
-
-use api::{ClusterProxy, Counters};
+use api::Counters;
 use serde::Serialize;
 
 use self::look::Look;
@@ -22,24 +21,12 @@ use crate::{bus, output};
 pub(crate) async fn run(options: StatusOptions) -> anyhow::Result<Exit> {
     let cluster = bus::connect().await?;
     if options.watch {
-        return watch(&cluster).await;
+        return watch::run(&cluster).await;
     }
     let look = Look::now(&cluster).await?;
     let text = if options.json { json(&look)? } else { text(&look, None) };
     output::print(&text)?;
     Ok(Exit::Done)
-}
-
-async fn watch(cluster: &ClusterProxy<'_>) -> anyhow::Result<Exit> {
-    let clear = if io::stdout().is_terminal() { "\x1b[H\x1b[J" } else { "" };
-    let mut seconds = tokio::time::interval(Duration::from_secs(1));
-    let mut earlier = None;
-    loop {
-        seconds.tick().await;
-        let look = Look::now(cluster).await?;
-        output::print(&format!("{clear}{}\n", text(&look, earlier.as_ref())))?;
-        earlier = Some(look);
-    }
 }
 
 fn text(look: &Look, earlier: Option<&Look>) -> String {

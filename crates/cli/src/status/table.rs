@@ -29,22 +29,27 @@ const STATE: usize = 1;
 /// The whole answer: summary, workers, what they count, rollout. What has a speed is told since `earlier`, if there is an
 /// earlier look, else since each process began.
 pub(super) fn render(look: &Look, earlier: Option<&Look>, style: &Style) -> String {
-    let status = &look.status;
-    let mut text = format!("{}: {}\n", status.cluster, status.summary);
-    for table in [workers(look, earlier, style), traffic::render(look, earlier, style)] {
-        if !table.is_empty() {
-            text.push('\n');
-            text.push_str(&table);
-        }
-    }
-    for rollout in &status.rollout {
+    let parts = [workers(look, earlier, style), traffic::render(look, earlier, style), rollout(look)];
+    let mut text = summary(look);
+    for part in parts.iter().filter(|part| !part.is_empty()) {
         text.push('\n');
-        text.push_str(&describe(rollout, look.at));
+        text.push_str(part);
     }
     text
 }
 
-fn workers(look: &Look, earlier: Option<&Look>, style: &Style) -> String {
+/// How things stand, in one line.
+pub(super) fn summary(look: &Look) -> String {
+    format!("{}: {}\n", look.status.cluster, look.status.summary)
+}
+
+/// The last rollout; nothing if there was none.
+pub(super) fn rollout(look: &Look) -> String {
+    look.status.rollout.iter().map(|rollout| describe(rollout, look.at)).collect()
+}
+
+/// The workers and their states, a line for each below the titles; nothing if there are none.
+pub(super) fn workers(look: &Look, earlier: Option<&Look>, style: &Style) -> String {
     let row = |worker: &Worker| Row {
         cells: cells(look, earlier, worker),
         paint: Some((STATE, paint(worker.state))),
@@ -79,19 +84,25 @@ fn cells(look: &Look, earlier: Option<&Look>, worker: &Worker) -> [String; COLUM
     ]
 }
 
+/// The state as a word.
+pub(super) fn word(state: WorkerState) -> &'static str {
+    match state {
+        WorkerState::Ready => "ready",
+        WorkerState::Starting => "starting",
+        WorkerState::Stopping => "stopping",
+        WorkerState::Failed => "failed",
+        WorkerState::Flapping => "flapping",
+        WorkerState::Stopped => "stopped",
+    }
+}
+
 /// The state, with systemd's own word where that says more.
 fn state(worker: &Worker, now: SystemTime) -> String {
-    match worker.state {
-        WorkerState::Ready => "ready".to_owned(),
-        WorkerState::Starting if worker.sub_state == "auto-restart" => "starting (auto-restart)".to_owned(),
-        WorkerState::Starting => "starting".to_owned(),
-        WorkerState::Stopping => "stopping".to_owned(),
-        WorkerState::Failed => "failed".to_owned(),
-        WorkerState::Flapping => match age::left(worker.next_try_usec, now) {
-            Some(left) => format!("flapping, next try in {left}"),
-            None => "flapping".to_owned(),
-        },
-        WorkerState::Stopped => "stopped".to_owned(),
+    let word = word(worker.state);
+    match (worker.state, age::left(worker.next_try_usec, now)) {
+        (WorkerState::Starting, _) if worker.sub_state == "auto-restart" => format!("{word} (auto-restart)"),
+        (WorkerState::Flapping, Some(left)) => format!("{word}, next try in {left}"),
+        _ => word.to_owned(),
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Script {
     pub(crate) refusal: Option<fn(String) -> api::Error>,
     /// What `Status` says of the rollout.
     pub(crate) last: Vec<Rollout>,
+    /// What `Status` says of the workers, if it is not one that is ready.
+    pub(crate) workers: Vec<Worker>,
     /// What `Counters` says.
     pub(crate) counters: Vec<Counters>,
     /// What `Releases` says.
@@ -61,7 +63,11 @@ impl Fake {
 #[zbus::interface(name = "org.appcluster1")]
 impl Fake {
     async fn status(&self) -> Result<(Status,), api::Error> {
-        Ok((status(self.script.last.clone()),))
+        let mut status = status(self.script.last.clone());
+        if !self.script.workers.is_empty() {
+            status.workers = self.script.workers.clone();
+        }
+        Ok((status,))
     }
 
     async fn counters(&self) -> Result<Vec<Counters>, api::Error> {
@@ -280,11 +286,12 @@ pub(crate) fn entry(state: EntryState) -> Entry {
     }
 }
 
-fn status(rollout: Vec<Rollout>) -> Status {
-    let worker = Worker {
-        instance: 1,
-        unit: "worker@1.service".into(),
-        state: WorkerState::Ready,
+/// A worker in this state.
+pub(crate) fn worker(instance: u32, state: WorkerState) -> Worker {
+    Worker {
+        instance,
+        unit: format!("worker@{instance}.service"),
+        state,
         sub_state: "running".into(),
         pid: 0,
         release: "1.0".into(),
@@ -292,7 +299,10 @@ fn status(rollout: Vec<Rollout>) -> Status {
         restarts: 0,
         next_try_usec: 0,
         last_exit: String::new(),
-    };
+    }
+}
+
+fn status(rollout: Vec<Rollout>) -> Status {
     Status {
         cluster: "app-cluster".into(),
         version: "1.0".into(),
@@ -300,7 +310,7 @@ fn status(rollout: Vec<Rollout>) -> Status {
         release: "1.0".into(),
         desired: 4,
         ready: 1,
-        workers: vec![worker],
+        workers: vec![worker(1, WorkerState::Ready)],
         rollout,
     }
 }

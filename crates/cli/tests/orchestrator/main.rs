@@ -11,9 +11,11 @@ mod interface;
 mod interrupts;
 mod looks;
 mod process;
+mod pty;
 mod reload;
 mod scale;
 mod systemd;
+mod watch;
 
 use api::{Failure, Rollout, RolloutState, StepState};
 use bus::Bus;

@@ -1,0 +1,69 @@
+//! `app-cluster status --watch`: the same every second, on a terminal in place.
+
+use std::time::Duration;
+
+use api::ClusterProxy;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::look::Look;
+use super::{page, text};
+use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::table::Style;
+use crate::terminal::{Asked, Terminal};
+
+/// Shows the cluster every second, until somebody has seen enough.
+pub(super) async fn run(cluster: &ClusterProxy<'_>) -> anyhow::Result<Exit> {
+    let mut seconds = interval(Duration::from_secs(1));
+    // Not one after another what was missed while the process was stopped.
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let first = next(&mut seconds, cluster).await?;
+    match Terminal::open()? {
+        Some(terminal) => in_place(terminal, cluster, seconds, first).await,
+        None => in_lines(cluster, seconds, first).await,
+    }
+}
+
+async fn next(seconds: &mut Interval, cluster: &ClusterProxy<'_>) -> Result<Look, Failure> {
+    seconds.tick().await;
+    Look::now(cluster).await
+}
+
+async fn in_place(
+    mut terminal: Terminal,
+    cluster: &ClusterProxy<'_>,
+    mut seconds: Interval,
+    first: Look,
+) -> anyhow::Result<Exit> {
+    let (mut earlier, mut now) = (None, Ok::<_, Failure>(first));
+    loop {
+        let lines = match &now {
+            // The last line is the cursor's.
+            Ok(look) => page::fit(look, earlier.as_ref(), &Style::of_stdout(), terminal.rows() - 1),
+            // It may be back in a moment.
+            Err(failure) => vec![failure.message.clone()],
+        };
+        if terminal.draw(&lines).is_err() {
+            // The terminal is gone.
+            return Ok(Exit::Done);
+        }
+        tokio::select! {
+            asked = terminal.asked() => match asked {
+                Asked::ToLeave => return Ok(Exit::Done),
+                Asked::ToDraw => {}
+            },
+            next = next(&mut seconds, cluster) => {
+                earlier = std::mem::replace(&mut now, next).ok();
+            }
+        }
+    }
+}
+
+async fn in_lines(cluster: &ClusterProxy<'_>, mut seconds: Interval, first: Look) -> anyhow::Result<Exit> {
+    let (mut earlier, mut now) = (None, first);
+    while output::print_on(&format!("{}\n", text(&now, earlier.as_ref())))? {
+        let next = next(&mut seconds, cluster).await?;
+        earlier = Some(std::mem::replace(&mut now, next));
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,171 @@
+//! The terminal while a command shows what changes: drawn anew from the top, with keys that are heard as they are typed.
+//!
+//! It is no alternate screen and the cursor stays visible, so whatever ends the process leaves nothing to put right but the two
+//! modes of the keyboard (termios(3): ICANON, ECHO). They are what they were before once the value is dropped, while the process is
+//! stopped by Ctrl-Z, and after a panic, in which a release build drops nothing. What was on the screen moves up and can be
+//! scrolled back to; what was drawn last stays.
+
+use std::io::{self, IsTerminal, Read};
+use std::panic;
+use std::sync::{Mutex, Once, PoisonError};
+use std::thread;
+
+use anyhow::Context;
+use console::{Term, truncate_str};
+use rustix::process::{Signal as Number, getpid, kill_process};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+/// What somebody at the terminal wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// That it ends.
+    ToLeave,
+    /// That it is drawn anew, because there is another size or the screen was somebody else's.
+    ToDraw,
+}
+
+/// A terminal on standard output that can be drawn on.
+pub(crate) struct Terminal {
+    screen: Term,
+    keys: UnboundedReceiver<u8>,
+    leave: [Signal; 4],
+    resized: Signal,
+    stop: Signal,
+    resumed: Signal,
+}
+
+impl Terminal {
+    /// The terminal; none if standard output is none, or one that only writes line after line.
+    pub(crate) fn open() -> anyhow::Result<Option<Self>> {
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        if !io::stdout().is_terminal() || is_dumb {
+            return Ok(None);
+        }
+        let listen = |kind| signal(kind).context("cannot wait for signals");
+        let terminal = Self {
+            screen: Term::buffered_stdout(),
+            leave: [
+                listen(SignalKind::interrupt())?,
+                listen(SignalKind::quit())?,
+                listen(SignalKind::terminate())?,
+                listen(SignalKind::hangup())?,
+            ],
+            resized: listen(SignalKind::window_change())?,
+            stop: listen(SignalKind::from_raw(Number::TSTP.as_raw()))?,
+            resumed: listen(SignalKind::from_raw(Number::CONT.as_raw()))?,
+            keys: keys(),
+        };
+        modes::set();
+        terminal.make_room()?;
+        Ok(Some(terminal))
+    }
+
+    /// The lines that it has.
+    pub(crate) fn rows(&self) -> usize {
+        self.size().0
+    }
+
+    /// Lines and columns; those of old where it does not say.
+    fn size(&self) -> (usize, usize) {
+        let (rows, columns) =
+            self.screen.size_checked().filter(|size| size.0 > 0 && size.1 > 0).unwrap_or((24, 80));
+        (rows.into(), columns.into())
+    }
+
+    /// Moves up what is on the screen.
+    fn make_room(&self) -> anyhow::Result<()> {
+        let rows = self.rows();
+        self.screen.write_str(&"\n".repeat(rows)).and_then(|()| self.screen.flush()).context("cannot draw")
+    }
+
+    /// Draws these lines, each cut to the width.
+    pub(crate) fn draw(&self, lines: &[String]) -> io::Result<()> {
+        let (_, columns) = self.size();
+        self.screen.move_cursor_to(0, 0)?;
+        for line in lines {
+            self.screen.clear_line()?;
+            self.screen.write_line(&truncate_str(line, columns, "…"))?;
+        }
+        self.screen.clear_to_end_of_screen()?;
+        self.screen.flush()
+    }
+
+    /// Waits until somebody wants something. May be dropped at any moment.
+    pub(crate) async fn asked(&mut self) -> Asked {
+        let [interrupt, quit, terminate, hangup] = &mut self.leave;
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => return Asked::ToLeave,
+                _ = quit.recv() => return Asked::ToLeave,
+                _ = terminate.recv() => return Asked::ToLeave,
+                _ = hangup.recv() => return Asked::ToLeave,
+                Some(key) = self.keys.recv() => if key.eq_ignore_ascii_case(&b'q') { return Asked::ToLeave },
+                _ = self.resized.recv() => return Asked::ToDraw,
+                _ = self.stop.recv() => stop(),
+                _ = self.resumed.recv() => {
+                    modes::set();
+                    return Asked::ToDraw;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        modes::restore();
+    }
+}
+
+/// What Ctrl-Z does to a process that does not ask to be told.
+fn stop() {
+    modes::restore();
+    // It is permitted to send oneself a signal.
+    let _ = kill_process(getpid(), Number::STOP);
+}
+
+/// The keys that are typed. A thread, for a terminal that others share must not be made non-blocking; it ends with the process.
+fn keys() -> UnboundedReceiver<u8> {
+    let (sender, keys) = unbounded_channel();
+    if io::stdin().is_terminal() {
+        thread::spawn(move || {
+            io::stdin().lock().bytes().map_while(Result::ok).try_for_each(|key| sender.send(key))
+        });
+    }
+    keys
+}
+
+/// The modes of the keyboard.
+mod modes {
+    use super::*;
+
+    /// What they were, while they are ours. A panic has to find it, wherever it happens.
+    static FORMER: Mutex<Option<Termios>> = Mutex::new(None);
+
+    /// Hears keys as they are typed, and does not show them.
+    pub(super) fn set() {
+        static HOOK: Once = Once::new();
+        HOOK.call_once(|| {
+            let inner = panic::take_hook();
+            panic::set_hook(Box::new(move |info| {
+                restore();
+                inner(info);
+            }));
+        });
+        // Where it is no terminal, there are no keys.
+        let Ok(now) = tcgetattr(io::stdin()) else { return };
+        let mut modes = now.clone();
+        modes.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+        FORMER.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(now);
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &modes);
+    }
+
+    /// Makes them what they were.
+    pub(super) fn restore() {
+        if let Some(former) = FORMER.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, &former);
+        }
+    }
+}
