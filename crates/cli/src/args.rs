@@ -170,7 +170,11 @@ Examples:
 Writes /etc/app-cluster/conf.d/90-scale.toml (with --runtime \
 /run/app-cluster/conf.d/91-scale-runtime.toml) and applies it. No worker that stays is restarted. \
 During a rollout it takes effect at its end. \
-Whatever goes wrong, the files are left as they were.")]
+When it is refused, the files are left as they were.
+
+The command ends when the new workers are ready and those that are too many have ended. It ends with status 1 at the \
+first new worker that fails to start; the number stays, and the worker is tried again. Ctrl-C leaves the rest to the \
+orchestrator. During a rollout the number takes effect at its end, and the command does not wait for that.")]
     Scale(ScaleOptions),
 
     /// Check configuration and units, and say what to write where they are wrong

@@ -1,9 +1,11 @@
-//! `app-cluster scale`: writes the wanted number of workers into a drop-in and applies it.
+//! `app-cluster scale`: writes the wanted number of workers into a drop-in, applies it, and waits until so many run.
 //!
 //! With `--runtime` the drop-in is in `/run` and sorts behind the lasting one, so that it holds until
 //! the next boot; a lasting `scale` removes it.
 
 mod drop_ins;
+mod progress;
+mod wait;
 
 use std::path::Path;
 
@@ -14,6 +16,7 @@ use crate::args::ScaleOptions;
 use crate::exit::{Exit, Failure};
 use crate::{bus, output};
 use drop_ins::DropIns;
+use wait::Waited;
 
 /// Scales to what `options` say.
 pub(crate) async fn run(options: &ScaleOptions) -> anyhow::Result<Exit> {
@@ -23,9 +26,7 @@ pub(crate) async fn run(options: &ScaleOptions) -> anyhow::Result<Exit> {
     }
     // Before anything is written: with nobody to apply it, it would come as a surprise at the next start.
     let cluster = bus::connect().await?;
-    let (status,) = bus::answer(cluster.status()).await?;
-    let before = status.desired;
-    let is_rolling = status.rollout.iter().any(|rollout| !rollout.state.has_ended());
+    let (before,) = bus::answer(cluster.status()).await?;
 
     let files = DropIns::below(&options.root);
     let former = files.snapshot()?;
@@ -34,18 +35,21 @@ pub(crate) async fn run(options: &ScaleOptions) -> anyhow::Result<Exit> {
         verify(&options.root, options.workers)?;
         anyhow::Ok(bus::answer(cluster.reconfigure()).await?)
     };
-    match applied.await {
-        Ok(now) => {
-            let until = if options.runtime { ", until the next boot" } else { "" };
-            let from = if is_rolling { ", once the rollout under way has ended" } else { "" };
-            output::print(&format!("{before} → {now} workers{until}{from}\n"))?;
-            Ok(Exit::Done)
-        }
+    let wanted = match applied.await {
+        Ok(wanted) => wanted,
         Err(error) => {
             files.restore(&former).context("cannot put the configuration back as it was")?;
-            Err(error)
+            return Err(error);
         }
-    }
+    };
+    let from = match wait::until_so_many_run(&cluster, &before, wanted).await? {
+        Waited::Done => "",
+        Waited::Postponed => ", once the rollout under way has ended",
+        Waited::Left => return Ok(Exit::Interrupted),
+    };
+    let until = if options.runtime { ", until the next boot" } else { "" };
+    output::print(&format!("{} → {wanted} workers{until}{from}\n", before.desired))?;
+    Ok(Exit::Done)
 }
 
 /// The whole configuration has to be valid, and no other file may set another number.

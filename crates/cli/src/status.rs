@@ -74,7 +74,8 @@ fn json(look: &Look) -> serde_json::Result<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    pub(crate) use super::table::tests::four_workers;
     use super::*;
 
     #[test]

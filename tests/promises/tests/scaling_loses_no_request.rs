@@ -7,6 +7,7 @@ use promises::{Cluster, DEADLINE, Mode, Suite, wait_for};
 
 promises::in_every_suite!(
     up_and_down,
+    and_tells_which_worker_fails,
     without_waiting,
     until_the_next_boot_or_for_good,
     after_the_rollout_under_way
@@ -22,6 +23,11 @@ fn up_and_down(suite: Suite) {
         for number in [7, 2, 4] {
             let before = cluster.status();
             cluster.app_cluster(["scale", &number.to_string()]).assert_success();
+            // It returns when they are there, or gone.
+            let after = cluster.status();
+            let are_up =
+                after.workers.iter().filter(|worker| worker.state == api::WorkerState::Ready).count();
+            assert_eq!((after.ready, are_up), (number, number as usize), "{:?}", after.workers);
             let after = until_workers(&cluster, number);
             for worker in &after.workers {
                 let former = before.workers.iter().find(|former| former.instance == worker.instance);
@@ -38,13 +44,31 @@ fn up_and_down(suite: Suite) {
     cluster.assert_socket_is_whole();
 }
 
+fn and_tells_which_worker_fails(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    let load = cluster.load(Mode::Calm);
+    cluster.edit("worker@.service", "Service", "Environment=APP_CLUSTER_FAULT_START=fail");
+    let scale = cluster.app_cluster(["scale", "5"]);
+    scale.assert_exit_code(1).assert_says("worker@5.service did not become ready: it exited with status 1");
+    scale.assert_says("`app-cluster scale 4` takes the number back");
+    assert_eq!(cluster.status().desired, 5, "it is tried again");
+    cluster.revert("worker@.service");
+    cluster.app_cluster(["scale", "4"]).assert_success();
+    until_workers(&cluster, 4);
+    load.loses_nothing();
+    cluster.assert_socket_is_whole();
+}
+
 /// The last word holds, also where it comes while workers still start or stop for the word before.
 fn without_waiting(suite: Suite) {
     let cluster = Cluster::installed(suite);
     let load = cluster.load(Mode::Calm);
     for last in [2, 6, 3, 5] {
         cluster
-            .shell(&format!("for n in 5 2 6 3 {last}; do app-cluster scale $n || exit; done"))
+            .shell(&format!(
+                "mkdir -p $(dirname {KEPT}) && for n in 5 2 6 3 {last}; do echo workers = $n >{KEPT} && \
+                 busctl --system call org.appcluster1 /org/appcluster1 org.appcluster1 Reconfigure || exit; done"
+            ))
             .assert_success();
         until_workers(&cluster, last);
     }

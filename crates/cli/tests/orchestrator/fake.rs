@@ -25,6 +25,8 @@ pub(crate) struct Script {
     pub(crate) last: Vec<Rollout>,
     /// What `Status` says of the workers, if it is not one that is ready.
     pub(crate) workers: Vec<Worker>,
+    /// What it says of them after a `Reconfigure`, one answer after another.
+    pub(crate) scaled: Vec<Vec<Worker>>,
     /// What `Counters` says.
     pub(crate) counters: Vec<Counters>,
     /// What `Releases` says.
@@ -39,6 +41,8 @@ pub(crate) struct Script {
 pub(crate) struct Fake {
     script: Script,
     calls: Arc<Mutex<Vec<String>>>,
+    /// How often `Status` was asked for since a `Reconfigure`.
+    looks: Mutex<Option<usize>>,
 }
 
 impl Fake {
@@ -66,6 +70,12 @@ impl Fake {
         let mut status = status(self.script.last.clone());
         if !self.script.workers.is_empty() {
             status.workers = self.script.workers.clone();
+        }
+        if let Some(looks) = self.looks.lock().unwrap().as_mut() {
+            let last = self.script.scaled.len().checked_sub(1);
+            status.desired = last.map_or(status.desired, |_| 6);
+            status.workers = last.map_or(status.workers, |last| self.script.scaled[last.min(*looks)].clone());
+            *looks += 1;
         }
         Ok((status,))
     }
@@ -148,7 +158,9 @@ impl Fake {
     }
 
     async fn reconfigure(&self) -> Result<u32, api::Error> {
-        self.permit().map(|()| 6)
+        self.permit()?;
+        *self.looks.lock().unwrap() = Some(0);
+        Ok(6)
     }
 
     #[zbus(property(emits_changed_signal = "const"))]
@@ -192,7 +204,7 @@ impl Orchestrator {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let calls = Arc::new(Mutex::new(Vec::new()));
-        let fake = Fake { script, calls: calls.clone() };
+        let fake = Fake { script, calls: calls.clone(), looks: Mutex::new(None) };
         let connection = runtime.block_on(async {
             let builder = zbus::connection::Builder::address(bus.address.as_str());
             builder.serve_at(api::PATH, fake).name(api::BUS_NAME).build().await.unwrap()
