@@ -1,4 +1,4 @@
-//! Man pages and shell completions, from the definition of the command line itself.
+//! Man pages and shell completions, from the definition of the command line itself and from `packaging/completions`.
 
 use std::{fs, path::Path};
 
@@ -70,6 +70,9 @@ fn sections(help: &str) -> Roff {
     roff
 }
 
+/// What clap cannot tell a shell; it stands after what it can. zsh completes no files where none is meant, and no releases.
+const BASH: &str = include_str!("../../packaging/completions/app-cluster.bash");
+const FISH: &str = include_str!("../../packaging/completions/app-cluster.fish");
 /// Writes the completions below `share` (`/usr/share`), where each shell of Debian looks for them.
 pub(crate) fn completions(share: &Path) -> Result<()> {
     for (shell, path) in [
@@ -79,8 +82,20 @@ pub(crate) fn completions(share: &Path) -> Result<()> {
     ] {
         let path = share.join(path);
         fs::create_dir_all(path.parent().unwrap_or(share))?;
-        let mut file = fs::File::create(path)?;
-        clap_complete::generate(shell, &mut cli::command(), "app-cluster", &mut file);
+        fs::write(path, completion(shell)?)?;
     }
     Ok(())
+}
+
+fn completion(shell: Shell) -> Result<String> {
+    // For bash clap_complete 4.6 loses the verbs of a command whose name has a hyphen; the real name is in our part.
+    let name = if shell == Shell::Bash { "app_cluster" } else { "app-cluster" };
+    let mut generated = Vec::new();
+    clap_complete::generate(shell, &mut cli::command(), name, &mut generated);
+    let generated = String::from_utf8(generated)?;
+    Ok(match shell {
+        Shell::Bash => generated + BASH,
+        Shell::Fish => generated + FISH,
+        _ => generated,
+    })
 }

@@ -100,7 +100,7 @@ Examples:
 It is a rollout like any other, and the command ends as app-cluster reload does; Ctrl-C aborts.")]
     Rollback {
         /// The release, one of those that `app-cluster releases` shows
-        #[arg(value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
+        #[arg(value_name = "ID", value_parser = NonEmptyStringValueParser::new(), value_hint = ValueHint::Other)]
         id: Option<String>,
     },
 
@@ -113,13 +113,7 @@ Examples:
 Needs no privileges. The asterisk marks the release that a worker started now would run. One is rejected \
 when the last rollout to it failed. DIRECTORY is where it lies if it was not copied. The newest \
 stands first.")]
-    Releases {
-        /// Print both tables as JSON
-        ///
-        /// The fields are those of Releases() and History() on the D-Bus interface org.appcluster1.
-        #[arg(long)]
-        json: bool,
-    },
+    Releases(ReleasesOptions),
 
     /// Take no further worker in the running rollout
     #[command(after_long_help = "\
@@ -156,7 +150,7 @@ is back or nothing was changed, 1 when the rollout was done before it could be a
 cluster is not whole.")]
     Abort {
         /// The rollout's id, as `app-cluster status` shows it
-        #[arg(value_name = "ROLLOUT", value_parser = value_parser!(u64).range(1..))]
+        #[arg(value_name = "ROLLOUT", value_parser = value_parser!(u64).range(1..), value_hint = ValueHint::Other)]
         rollout: Option<u64>,
     },
 
@@ -169,7 +163,6 @@ Examples:
 
 Writes /etc/app-cluster/conf.d/90-scale.toml (with --runtime \
 /run/app-cluster/conf.d/91-scale-runtime.toml) and applies it. No worker that stays is restarted. \
-During a rollout it takes effect at its end. \
 When it is refused, the files are left as they were.
 
 The command ends when the new workers are ready and those that are too many have ended. It ends with status 1 at the \
@@ -188,7 +181,7 @@ is one line: file, line, key, what is wrong, what to write. The exit status is 7
 warning does not count.")]
     Check {
         /// Check the installation below this directory
-        #[arg(long, value_name = "DIR", default_value = "/", hide_default_value = true)]
+        #[arg(long, value_name = "DIR", default_value = "/", hide_default_value = true, value_hint = ValueHint::DirPath)]
         root: PathBuf,
     },
 }
@@ -212,24 +205,37 @@ pub(crate) struct StatusOptions {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct ReleasesOptions {
+    /// Print both tables as JSON
+    ///
+    /// The fields are those of Releases() and History() on the D-Bus interface org.appcluster1.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Print the names alone, for shells that complete them
+    #[arg(long, hide = true, conflicts_with = "json")]
+    pub(crate) ids: bool,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct DeployOptions {
     /// The program, or a directory with a program `worker` in it
     #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub(crate) path: PathBuf,
 
     /// The release's name; without it the orchestrator chooses one
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new(), value_hint = ValueHint::Other)]
     pub(crate) id: Option<String>,
 
     /// Let K workers take the release, extra ones included, then pause
-    #[arg(long, value_name = "K", value_parser = value_parser!(u32).range(1..=500))]
+    #[arg(long, value_name = "K", value_parser = value_parser!(u32).range(1..=500), value_hint = ValueHint::Other)]
     pub(crate) canary: Option<u32>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ScaleOptions {
     /// A number from 1 to 500, or auto: one for each CPU
-    #[arg(value_name = "N")]
+    #[arg(value_name = "N", value_hint = ValueHint::Other)]
     pub(crate) workers: Workers,
 
     /// Until the next boot only

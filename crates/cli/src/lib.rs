@@ -65,7 +65,7 @@ fn perform(verb: Verb) -> anyhow::Result<Exit> {
         Verb::Reload => wait_for(reload::run()),
         Verb::Deploy(options) => wait_for(deploy::run(&options)),
         Verb::Rollback { id } => wait_for(rollback::run(id.as_deref())),
-        Verb::Releases { json } => wait_for(releases::run(json)),
+        Verb::Releases(options) => wait_for(releases::run(options)),
         Verb::Pause => wait_for(pause::run()),
         Verb::Resume { no_wait } => wait_for(resume::run(no_wait)),
         Verb::Abort { rollout } => wait_for(abort::run(rollout)),

@@ -7,6 +7,7 @@ use api::{Entry, EntryState, Release};
 use config::timespan;
 use serde::Serialize;
 
+use crate::args::ReleasesOptions;
 use crate::exit::Exit;
 use crate::rollout::words;
 use crate::table::{self, Column, Row, Style};
@@ -25,13 +26,18 @@ struct Everything {
     history: Vec<Entry>,
 }
 
-/// Shows releases and history.
-pub(crate) async fn run(json: bool) -> anyhow::Result<Exit> {
+/// Shows releases and history as `options` ask for.
+pub(crate) async fn run(options: ReleasesOptions) -> anyhow::Result<Exit> {
     let cluster = bus::connect().await?;
     let releases = bus::answer(cluster.releases()).await?;
+    if options.ids {
+        let ids: String = releases.iter().map(|release| format!("{}\n", release.id)).collect();
+        output::print(&ids)?;
+        return Ok(Exit::Done);
+    }
     let history = bus::answer(cluster.history()).await?;
     let everything = Everything { releases, history };
-    let text = if json {
+    let text = if options.json {
         serde_json::to_string_pretty(&everything)? + "\n"
     } else {
         render(&everything, SystemTime::now(), &Style::of_stdout())

@@ -76,6 +76,8 @@ fn releases_and_history_are_shown_to_people_and_programs() {
     assert!(empty.is_empty() && history.starts_with("WHEN "), "{history}");
     assert!(entry.contains("ago  reload  1.0 → 1.1  alice  restored  3s"), "{entry}");
 
+    assert_eq!(run(&bus, &["releases", "--ids"]).lines, ["1.0"], "for the shells' completion");
+
     let json = run(&bus, &["releases", "--json"]).lines.concat();
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(

@@ -4,6 +4,7 @@
 
 mod absence;
 mod bus;
+mod completion;
 mod control;
 mod deploy;
 mod fake;
