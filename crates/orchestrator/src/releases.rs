@@ -13,8 +13,10 @@
 //! pointing to a whole release. Names that begin with a dot are no releases. One caller at a time changes things.
 
 mod directory;
+mod elf;
 mod id;
 mod keep;
+mod program;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -110,7 +112,7 @@ impl Releases {
         let release = self.release(id).with_context(|| format!("there is no release {id}"))?;
         let checked = match &release.origin {
             Origin::Directory(dir) => self.check_directory(dir).map(drop),
-            Origin::Package | Origin::File => check_copy(&self.program(id)),
+            Origin::Package | Origin::File => self.check_copy(&self.program(id)),
         };
         checked.with_context(|| format!("release {id} cannot run"))
     }
@@ -144,6 +146,14 @@ impl Releases {
         Some(Release { id: id.clone(), origin, added: metadata.modified().ok()?, size })
     }
 
+    fn check_copy(&self, program: &Path) -> anyhow::Result<()> {
+        let name = program.display();
+        let metadata = program.metadata().with_context(|| format!("failed to look at {name}"))?;
+        let is_executable = metadata.permissions().mode() & 0o001 != 0;
+        ensure!(metadata.is_file() && is_executable, "{name} is not an executable file");
+        program::check(program, &name.to_string(), &self.hidden)
+    }
+
     fn link(&self) -> PathBuf {
         self.state_dir.join("current")
     }
@@ -163,11 +173,4 @@ impl Releases {
     fn rejected_mark(&self, id: &ReleaseId) -> PathBuf {
         self.parent().join(format!(".{id}.rejected"))
     }
-}
-
-fn check_copy(program: &Path) -> anyhow::Result<()> {
-    let metadata = program.metadata().with_context(|| format!("failed to look at {}", program.display()))?;
-    let is_executable = metadata.permissions().mode() & 0o001 != 0;
-    ensure!(metadata.is_file() && is_executable, "{} is not an executable file", program.display());
-    Ok(())
 }

@@ -224,6 +224,15 @@ fn and_what_cannot_run_is_refused(suite: Suite) {
          chmod 700 and-closed && for d in /home /root /tmp /var/tmp; do mkdir $d/shop && cp {GOOD} $d/shop/worker; done"
     );
     cluster.shell(&prepare).assert_success();
+    // What the kernel would refuse with words about another path.
+    let prepare = format!(
+        "cd /srv && mkdir dos no-line gone foreign without-exec && printf '#!/bin/sh\\r\\nexit\\r\\n' >dos/worker && \
+         echo hello >no-line/worker && echo '#!/usr/bin/no-such' >gone/worker && cp {GOOD} foreign/worker && \
+         printf '\\267\\000' | dd of=foreign/worker bs=1 seek=18 conv=notrunc status=none && \
+         mount -t tmpfs -o noexec,mode=755 tmpfs without-exec && mkdir without-exec/shop && \
+         cp {GOOD} without-exec/shop/worker && chmod 755 */worker"
+    );
+    cluster.shell(&prepare).assert_success();
     let known = cluster.known_releases();
     let pids = cluster.pids();
 
@@ -234,6 +243,12 @@ fn and_what_cannot_run_is_refused(suite: Suite) {
         (&["deploy", "/srv/text"], "ELF"),
         (&["deploy", "/srv/empty"], "empty"),
         (&["deploy", "/srv/bare"], "worker"),
+        (&["deploy", "/srv/dos"], "/srv/dos/worker, line 1: it ends with CR LF"),
+        (&["deploy", "/srv/dos/worker"], "the file, line 1: it ends with CR LF"),
+        (&["deploy", "/srv/no-line"], "/srv/no-line/worker, line 1: neither an ELF program"),
+        (&["deploy", "/srv/gone"], "/srv/gone/worker, line 1: /usr/bin/no-such: No such file"),
+        (&["deploy", "/srv/foreign"], "/srv/foreign/worker cannot be executed: it is built for"),
+        (&["deploy", "/srv/without-exec/shop"], "/srv/without-exec is mounted with `noexec`"),
         (&["deploy", "/srv/and-closed"], "closed"),
         (&["deploy", "/home/shop"], "/home"),
         (&["deploy", "/root/shop"], "/root"),

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context as _, bail, ensure};
 
-use super::{PROGRAM, ReleaseId, Releases};
+use super::{PROGRAM, ReleaseId, Releases, program};
 use crate::disk;
 
 /// What our unit hides from us (systemd.exec(5)), and what people may hide from workers: ProtectHome= the first three,
@@ -49,6 +49,7 @@ impl Releases {
             "{path} is not executable for the user of the workers; `chmod a+rx {path}` makes it so",
             path = program.display()
         );
+        program::check(&program, &program.display().to_string(), &self.hidden)?;
         Ok(dir)
     }
 

@@ -8,14 +8,11 @@ use std::time::SystemTime;
 
 use anyhow::{Context as _, bail, ensure};
 
-use super::{Origin, PROGRAM, ReleaseId, Releases, VERSION};
+use super::{Origin, PROGRAM, ReleaseId, Releases, VERSION, program};
 use crate::disk;
 
 /// Where a release is made, before it gets its name.
 pub(super) const STAGING: &str = ".staging";
-
-/// How a program begins that execve(2) can run.
-const MAGIC: [&[u8]; 2] = [b"\x7fELF", b"#!"];
 
 impl Releases {
     /// Makes what the package brings a release, if it is not the current one already.
@@ -70,7 +67,7 @@ impl Releases {
             Some(id) => self.ensure_free(id)?,
             None => self.next_free(ReleaseId::at(SystemTime::now())),
         };
-        self.stage(&id, |staging| copy_program(program, &staging.join(PROGRAM)))?;
+        self.stage(&id, |staging| self.copy_program(program, &staging.join(PROGRAM)))?;
         Ok(id)
     }
 
@@ -114,6 +111,12 @@ impl Releases {
         })
     }
 
+    /// Copies what a descriptor shows, and finds out whether it can be executed where it is then.
+    fn copy_program(&self, program: &File, to: &Path) -> anyhow::Result<()> {
+        copy(program, to)?;
+        program::check(to, "the file", &self.hidden)
+    }
+
     /// Makes a directory, lets `fill` put a release into it, and gives it its name.
     fn stage(&self, id: &ReleaseId, fill: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let staging = self.parent().join(STAGING);
@@ -144,8 +147,8 @@ impl Releases {
     }
 }
 
-/// Copies what a descriptor shows, and finds out whether it can be executed.
-fn copy_program(program: &File, to: &Path) -> anyhow::Result<()> {
+/// Copies what a descriptor shows.
+fn copy(program: &File, to: &Path) -> anyhow::Result<()> {
     let before = program.metadata().context("failed to look at the file")?;
     ensure!(
         before.is_file(),
@@ -158,12 +161,6 @@ fn copy_program(program: &File, to: &Path) -> anyhow::Result<()> {
     ensure!(
         copied == before.len() && after.len() == before.len() && after.modified()? == before.modified()?,
         "the file changed while it was copied; deploy it again when it is complete"
-    );
-    let mut start = Vec::new();
-    File::open(to)?.take(4).read_to_end(&mut start)?;
-    ensure!(
-        MAGIC.iter().any(|magic| start.starts_with(magic)),
-        "neither an ELF program nor a script whose first line begins with `#!`; nothing else can be executed"
     );
     Ok(())
 }

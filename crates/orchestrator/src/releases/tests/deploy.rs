@@ -39,7 +39,7 @@ impl Disk {
 fn a_file_is_copied_whole() {
     let disk = Disk::new();
     let program: Vec<u8> =
-        b"\x7fELF".iter().copied().chain((0..3_000_000).map(|n| (n % 251) as u8)).collect();
+        b"#!/bin/sh\n".iter().copied().chain((0..3_000_000).map(|n| (n % 251) as u8)).collect();
     let mut file = disk.file(&program);
     file.seek(std::io::SeekFrom::Start(7)).unwrap();
     let staged = disk.releases.stage_file(&file, Some(id("blog-7"))).unwrap();
@@ -192,6 +192,25 @@ fn what_is_no_directory_with_a_worker_is_refused() {
         assert!(refusal.contains(why), "{path}: {refusal}");
     }
     assert!(disk.refusal_of_directory(Path::new("srv")).contains("not an absolute path"));
+}
+
+#[test]
+fn a_directory_whose_program_nothing_can_execute_is_refused() {
+    let disk = Disk::new();
+    let dir = disk.directory("srv/dos");
+    fs::write(dir.join(PROGRAM), "#!/bin/sh\r\nexit 1\r\n").unwrap();
+    let refusal = disk.refusal_of_directory(&dir);
+    let worker = dir.join(PROGRAM);
+    assert!(refusal.starts_with(&format!("{}, line 1: it ends with CR LF", worker.display())), "{refusal}");
+    // What it says has to be typed as it stands.
+    let remedy = format!("{} {}", refusal.split('`').nth(1).unwrap(), worker.display());
+    assert!(std::process::Command::new("sh").args(["-c", &remedy]).status().unwrap().success());
+    disk.releases.stage_directory(&dir, None).unwrap();
+
+    // One that could be executed when it was deployed.
+    fs::write(&worker, "#!/srv/no-such-interpreter\n").unwrap();
+    let refusal = format!("{:#}", disk.releases.check_runnable(&id("dos")).unwrap_err());
+    assert!(refusal.contains("line 1: /srv/no-such-interpreter: No such file"), "{refusal}");
 }
 
 #[test]

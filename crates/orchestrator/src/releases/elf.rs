@@ -1,0 +1,186 @@
+//! What execve(2) asks of an ELF program before it starts it, elf(5): the machine, and the loader that it names.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail, ensure};
+
+/// How such a file begins.
+pub(super) const MAGIC: &[u8] = b"\x7fELF";
+
+const ET_EXEC: u16 = 2;
+const ET_DYN: u16 = 3;
+const PT_INTERP: u32 = 3;
+const CLASS_64: u8 = 2;
+/// More than that no program has.
+const MOST_HEADERS: u16 = 1024;
+/// PATH_MAX.
+const LONGEST_PATH: u64 = 4096;
+
+/// What makes a machine another one: class, order of bytes, `e_machine`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Machine {
+    class: u8,
+    order: u8,
+    number: u16,
+}
+
+/// Whether this machine can run the program, and its loader is there; what is below `hidden` cannot be looked at.
+pub(super) fn check(program: &File, hidden: &[PathBuf]) -> anyhow::Result<()> {
+    let header = Header::read(program).context("it is cut short, an ELF program has a whole header")?;
+    let own = File::open("/proc/self/exe").ok().and_then(|own| Header::read(&own));
+    if let Some(own) = own {
+        let (its, ours) = (header.machine, own.machine);
+        ensure!(
+            its == ours,
+            "it is built for {}, and this machine is {}; build it for this one",
+            its.name(),
+            ours.name()
+        );
+    }
+    ensure!(
+        matches!(header.kind, ET_EXEC | ET_DYN),
+        "it is no program but a part of one (ELF type {}); deploy what the linker makes of it",
+        header.kind
+    );
+    if let Some(loader) = header.loader(program)
+        && !hidden.iter().any(|hidden| loader.starts_with(hidden))
+        && !loader.exists()
+    {
+        bail!(
+            "its loader {} is not on this machine; install what brings it, or link the program statically or on a \
+             system like this one",
+            loader.display()
+        );
+    }
+    Ok(())
+}
+
+/// The part of the header that matters here.
+struct Header {
+    machine: Machine,
+    kind: u16,
+    /// Where the program headers are, how long each is, and how many.
+    headers: (u64, u16, u16),
+}
+
+impl Header {
+    fn read(file: &File) -> Option<Self> {
+        let [class, order] = bytes::<2>(file, 4)?;
+        let machine = Machine { class, order, number: u16::from_ne_bytes(bytes(file, 18)?) };
+        let is_64 = class == CLASS_64;
+        let size = if is_64 { 54 } else { 42 };
+        let headers = (
+            word(file, if is_64 { 32 } else { 28 }, is_64)?,
+            u16::from_ne_bytes(bytes(file, size)?),
+            u16::from_ne_bytes(bytes(file, size + 2)?),
+        );
+        Some(Self { machine, kind: u16::from_ne_bytes(bytes(file, 16)?), headers })
+    }
+
+    /// The dynamic loader that the program names, PT_INTERP; none if it is linked statically.
+    fn loader(&self, file: &File) -> Option<PathBuf> {
+        let (at, size, count) = self.headers;
+        let is_64 = self.machine.class == CLASS_64;
+        let at = |i: u16| at.checked_add(u64::from(size) * u64::from(i));
+        let mut headers = (0..count.min(MOST_HEADERS)).filter_map(at);
+        let header = headers.find(|at| bytes(file, *at).map(u32::from_ne_bytes) == Some(PT_INTERP))?;
+        let offset = word(file, header.checked_add(if is_64 { 8 } else { 4 })?, is_64)?;
+        let length = word(file, header.checked_add(if is_64 { 32 } else { 16 })?, is_64)?;
+        let mut path = vec![0; usize::try_from(length.min(LONGEST_PATH)).ok()?];
+        file.read_exact_at(&mut path, offset).ok()?;
+        let path = path.split(|byte| *byte == 0).next()?;
+        Some(PathBuf::from(OsStr::from_bytes(path)))
+    }
+}
+
+impl Machine {
+    fn name(self) -> String {
+        let bits = if self.class == CLASS_64 { 64 } else { 32 };
+        // elf.h; uname(1) calls them so.
+        match self.number {
+            3 => "i386".to_owned(),
+            62 => "x86_64".to_owned(),
+            40 => "arm".to_owned(),
+            183 => "aarch64".to_owned(),
+            243 => format!("riscv{bits}"),
+            21 => "ppc64".to_owned(),
+            22 => "s390x".to_owned(),
+            number => format!("another one (ELF machine {number})"),
+        }
+    }
+}
+
+/// An address or a size of the file's class.
+fn word(file: &File, at: u64, is_64: bool) -> Option<u64> {
+    if is_64 {
+        bytes(file, at).map(u64::from_ne_bytes)
+    } else {
+        bytes(file, at).map(|b| u32::from_ne_bytes(b).into())
+    }
+}
+
+fn bytes<const N: usize>(file: &File, at: u64) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    file.read_exact_at(&mut bytes, at).ok()?;
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Why this program, changed so, cannot be executed.
+    fn why(change: impl FnOnce(&mut Vec<u8>)) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("worker");
+        let mut content = fs::read("/proc/self/exe").unwrap();
+        change(&mut content);
+        fs::write(&program, content).unwrap();
+        check(&File::open(&program).unwrap(), &["/hidden".into()])
+            .map_or_else(|error| format!("{error:#}"), |()| String::new())
+    }
+
+    #[test]
+    fn a_program_of_this_machine_can_be_executed() {
+        assert_eq!(why(|_| {}), "");
+        let own = File::open("/proc/self/exe").unwrap();
+        let loader = Header::read(&own).unwrap().loader(&own).unwrap();
+        assert!(loader.to_string_lossy().contains("/ld-"), "{}", loader.display());
+    }
+
+    #[test]
+    fn what_the_kernel_would_refuse_is_named() {
+        let other = if cfg!(target_arch = "aarch64") { (62_u16, "x86_64") } else { (183, "aarch64") };
+        let machine = why(|elf| elf[18..20].copy_from_slice(&other.0.to_ne_bytes()));
+        assert!(
+            machine.starts_with(&format!("it is built for {}, and this machine is ", other.1)),
+            "{machine}"
+        );
+        assert!(
+            why(|elf| elf[16..18].copy_from_slice(&1_u16.to_ne_bytes()))
+                .contains("no program but a part of one")
+        );
+        let loader = why(|elf| {
+            let at = elf.windows(4).position(|bytes| bytes == b"/lib").expect("it has a loader");
+            elf[at..at + 4].copy_from_slice(b"/xib");
+        });
+        assert!(loader.contains("its loader /xib") && loader.contains("is not on this machine"), "{loader}");
+        assert!(why(|elf| elf.truncate(40)).contains("cut short"));
+    }
+
+    #[test]
+    fn garbage_is_no_panic() {
+        for length in [0, 4, 17, 19, 40, 63, 64, 65, 200] {
+            why(|elf| elf.truncate(length));
+        }
+        why(|elf| elf[32..40].fill(0xff));
+        why(|elf| elf[54..58].fill(0xff));
+        why(|elf| elf[64..2000].fill(3));
+    }
+}
