@@ -32,6 +32,10 @@ pub const BUS_NAME: &str = "org.appcluster1";
 /// The path of the one object it serves.
 pub const PATH: &str = "/org/appcluster1";
 
+/// What `Deploy` returns instead of a rollout's id when nothing is to be done: the release of this name is a copy of the same
+/// file, and all workers run it.
+pub const UNCHANGED: u64 = 0;
+
 /// Why the orchestrator refused a call. The D-Bus error names are `org.appcluster1.Error.*`.
 #[derive(Debug, zbus::DBusError)]
 #[zbus(prefix = "org.appcluster1.Error")]
@@ -87,7 +91,7 @@ pub trait Cluster {
     fn history(&self) -> Result<Vec<Entry>, Error>;
     /// Begins a rollout, or queues one behind the running one; returns its id.
     fn reload(&self, by: &str) -> Result<u64, Error>;
-    /// Copies the program behind this descriptor and begins a rollout to it; returns the rollout's id.
+    /// Copies the program behind this descriptor and begins a rollout to it; returns the rollout's id, or [`UNCHANGED`].
     fn deploy(&self, file: zbus::Fd<'_>, id: &str, canary: u32, by: &str) -> Result<u64, Error>;
     /// Begins a rollout to the program `worker` in this directory, which has to stay; returns the rollout's id.
     fn deploy_directory(&self, path: &str, id: &str, canary: u32, by: &str) -> Result<u64, Error>;

@@ -16,6 +16,7 @@ pub(crate) async fn run(id: Option<u64>) -> anyhow::Result<Exit> {
     };
     let (end, report) = match rollout::follow(&cluster, Purpose::Abort, bus::answer(call)).await? {
         Followed::Left(exit) => return Ok(exit),
+        Followed::Unchanged => return Ok(Exit::Done),
         Followed::Canary(rollout) | Followed::Ended { rollout, .. } => {
             (outcome::exit(&rollout), outcome::report_abort(&rollout))
         }

@@ -42,6 +42,8 @@ pub(crate) enum Followed {
     Recorded(Entry),
     /// The canary is in place.
     Canary(Rollout),
+    /// There was none: what was to be deployed runs already.
+    Unchanged,
     /// It goes on without us.
     Left(Exit),
 }
@@ -80,6 +82,9 @@ pub(crate) async fn follow(
             return Ok(Followed::Left(asked.exit()));
         }
     };
+    if follower.id() == api::UNCHANGED {
+        return Ok(Followed::Unchanged);
+    }
     let mut progress = progress(follower.id());
     let mut is_aborted = purpose == Purpose::Abort;
     loop {
@@ -128,6 +133,7 @@ pub(crate) async fn follow(
 pub(crate) fn finish(followed: Followed) -> anyhow::Result<Exit> {
     let (exit, report) = match followed {
         Followed::Left(exit) => return Ok(exit),
+        Followed::Unchanged => (Exit::Done, "unchanged: all workers run this release already\n".to_owned()),
         Followed::Canary(rollout) => (Exit::Done, outcome::canary(&rollout)),
         Followed::Recorded(entry) => (outcome::exit_of_entry(&entry), outcome::report_entry(&entry)),
         // It is the only end that the orchestrator does not tell in its log.

@@ -31,6 +31,7 @@ use anyhow::{Context as _, ensure};
 
 use crate::disk;
 pub(crate) use id::ReleaseId;
+pub(crate) use stage::{Staged, taken};
 
 /// The file that the units execute, in each release.
 const PROGRAM: &str = "worker";

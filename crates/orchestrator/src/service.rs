@@ -16,7 +16,7 @@ use zbus::object_server::SignalEmitter;
 
 use crate::driver::Input;
 use crate::orders::{Order, Wish};
-use crate::releases::ReleaseId;
+use crate::releases::{ReleaseId, Staged, taken};
 use crate::stage::{Program, Stage};
 
 /// What a call waits for.
@@ -30,6 +30,7 @@ pub(crate) enum Request {
     Releases(Answer<Vec<api::Release>>),
     History(oneshot::Sender<Vec<api::Entry>>),
     Roll(Order, Answer<u64>),
+    IsInPlace(ReleaseId, oneshot::Sender<bool>),
     Pause(Answer<()>),
     Resume(Answer<()>),
     Abort(u64, Answer<()>),
@@ -62,7 +63,17 @@ impl Service {
         canary: u32,
         by: String,
     ) -> Result<u64, api::Error> {
-        let release = self.stage.add(program, release_id(id)?).await?;
+        let release = match self.stage.add(program, release_id(id)?).await? {
+            Staged::New(release) => release,
+            Staged::There(release) => {
+                let is_in_place = self.ask(|reply| Request::IsInPlace(release.clone(), reply)).await?;
+                return if is_in_place {
+                    Ok(api::UNCHANGED)
+                } else {
+                    Err(api::Error::Refused(taken(&release)))
+                };
+            }
+        };
         let wish = Wish::Deploy(release.clone());
         let order = Order { wish, canary: (canary > 0).then_some(canary), by };
         let begun = self.ask(|reply| Request::Roll(order, reply)).await.flatten();

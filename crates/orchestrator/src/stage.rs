@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-use crate::releases::{ReleaseId, Releases};
+use crate::releases::{ReleaseId, Releases, Staged};
 
 /// What somebody deploys.
 #[derive(Debug)]
@@ -28,15 +28,15 @@ impl Stage {
         Self { releases: Arc::new(Mutex::new(releases)) }
     }
 
-    /// Makes a release of this program.
-    pub(crate) async fn add(&self, program: Program, id: Option<ReleaseId>) -> Result<ReleaseId, api::Error> {
+    /// Makes a release of this program, unless it is there already.
+    pub(crate) async fn add(&self, program: Program, id: Option<ReleaseId>) -> Result<Staged, api::Error> {
         let releases = Arc::clone(&self.releases).lock_owned().await;
         let staged = tokio::task::spawn_blocking(move || match program {
             Program::File(file) => releases.stage_file(&file, id),
-            Program::Directory(path) => releases.stage_directory(&path, id),
+            Program::Directory(path) => releases.stage_directory(&path, id).map(Staged::New),
         });
         match staged.await {
-            Ok(Ok(id)) => Ok(id),
+            Ok(Ok(staged)) => Ok(staged),
             Ok(Err(error)) => Err(api::Error::Refused(format!("{error:#}"))),
             Err(error) => Err(api::Error::Refused(format!("failed to make a release: {error}"))),
         }

@@ -28,6 +28,10 @@ fn from_files_directories_and_packages(suite: Suite) {
     // A file, from where no worker and no orchestrator can see it; it can go afterwards.
     cluster.run(["cp", GOOD, "/root/shop"]).assert_success();
     cluster.deploy("/root/shop", "shop-1").assert_success().assert_says("4 of 4");
+    // Again, as tools do that configure machines: it is what runs.
+    let (pids, history) = (cluster.pids(), cluster.history());
+    cluster.deploy("/root/shop", "shop-1").assert_success().assert_says("unchanged");
+    assert_eq!((cluster.pids(), cluster.history()), (pids, history));
     cluster.run(["rm", "/root/shop"]).assert_success();
     assert_runs(&cluster, "shop-1");
     assert!(cluster.releases().values().all(|release| release == "shop-1"), "{:?}", cluster.releases());

@@ -30,6 +30,9 @@ impl Driver {
             Request::Roll(order, reply) => {
                 let _ = reply.send(self.request_rollout(order).await);
             }
+            Request::IsInPlace(release, reply) => {
+                let _ = reply.send(self.is_in_place(&release));
+            }
             Request::Pause(reply) => {
                 let _ = reply.send(self.pause().await);
             }
@@ -89,6 +92,12 @@ impl Driver {
         // `systemctl reload` has no way to its caller's terminal; `systemctl status` shows this.
         self.refused = begun.as_ref().err().map(api::Error::message);
         begun.map(|()| id)
+    }
+
+    /// Whether this release is what all workers run, and nothing else is about to come.
+    fn is_in_place(&self, release: &ReleaseId) -> bool {
+        let is_quiet = self.phase == Phase::Running && self.rolling.is_none() && self.queue.is_empty();
+        is_quiet && self.cluster.release.as_ref() == Some(release) && self.cluster.stragglers().is_empty()
     }
 
     fn enqueue(&mut self, order: Order) -> Result<u64, api::Error> {

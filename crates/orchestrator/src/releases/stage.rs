@@ -14,6 +14,15 @@ use crate::disk;
 /// Where a release is made, before it gets its name.
 pub(super) const STAGING: &str = ".staging";
 
+/// What became of a program that somebody deploys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Staged {
+    /// It is a release now.
+    New(ReleaseId),
+    /// There is a release of this name already, and it is a copy of the same file.
+    There(ReleaseId),
+}
+
 impl Releases {
     /// Makes what the package brings a release, if it is not the current one already.
     ///
@@ -60,23 +69,28 @@ impl Releases {
     /// Makes a copy of a program a release.
     ///
     /// `program` is a descriptor that somebody else opened and may still use. Without an id the release is called
-    /// after the time. Refuses an id that is taken, and what cannot be a program; after an error nothing is there
-    /// that was not there before.
-    pub(crate) fn stage_file(&self, program: &File, id: Option<ReleaseId>) -> anyhow::Result<ReleaseId> {
+    /// after the time. Refuses an id that another program has, and what cannot be a program; after an error nothing is
+    /// there that was not there before.
+    pub(crate) fn stage_file(&self, program: &File, id: Option<ReleaseId>) -> anyhow::Result<Staged> {
         let id = match id {
+            Some(id) if self.is_copy_of(&id, program) => return Ok(Staged::There(id)),
             Some(id) => self.ensure_free(id)?,
             None => self.next_free(ReleaseId::at(SystemTime::now())),
         };
         self.stage(&id, |staging| self.copy_program(program, &staging.join(PROGRAM)))?;
-        Ok(id)
+        Ok(Staged::New(id))
+    }
+
+    /// Whether this release was made of a file with the same content.
+    fn is_copy_of(&self, id: &ReleaseId, program: &File) -> bool {
+        let is_of_file = self.release(id).is_some_and(|release| release.origin == Origin::File);
+        // What cannot be read is told when it is copied.
+        is_of_file && is_same(program, &self.program(id)).unwrap_or(false)
     }
 
     /// The id, unless there is something of this name already.
     pub(super) fn ensure_free(&self, id: ReleaseId) -> anyhow::Result<ReleaseId> {
-        ensure!(
-            self.is_free(&id),
-            "release {id} exists already; `app-cluster rollback {id}` goes to it, another id keeps both"
-        );
+        ensure!(self.is_free(&id), "{}", taken(&id));
         Ok(id)
     }
 
@@ -147,6 +161,11 @@ impl Releases {
     }
 }
 
+/// Why a release of this name cannot be made.
+pub(crate) fn taken(id: &ReleaseId) -> String {
+    format!("release {id} exists already; `app-cluster rollback {id}` goes to it, another id keeps both")
+}
+
 /// Copies what a descriptor shows.
 fn copy(program: &File, to: &Path) -> anyhow::Result<()> {
     let before = program.metadata().context("failed to look at the file")?;
@@ -179,17 +198,22 @@ impl Read for FromStart<'_> {
     }
 }
 
-fn same_content(one: &Path, other: &Path) -> anyhow::Result<bool> {
-    let open = |path: &Path| File::open(path).with_context(|| format!("failed to read {}", path.display()));
-    let (one, other) = (open(one)?, open(other)?);
+/// Whether a descriptor shows what is in this file.
+fn is_same(one: &File, other: &Path) -> io::Result<bool> {
+    let other = File::open(other)?;
     if one.metadata()?.len() != other.metadata()?.len() {
         return Ok(false);
     }
     let mut other = BufReader::new(other).bytes();
-    for byte in BufReader::new(one).bytes() {
-        if byte? != other.next().transpose()?.unwrap_or_default() {
+    for byte in BufReader::new(FromStart { file: one, offset: 0 }).bytes() {
+        if other.next().transpose()? != Some(byte?) {
             return Ok(false);
         }
     }
-    Ok(true)
+    Ok(other.next().is_none())
+}
+
+fn same_content(one: &Path, other: &Path) -> anyhow::Result<bool> {
+    let file = File::open(one).with_context(|| format!("failed to read {}", one.display()))?;
+    is_same(&file, other).with_context(|| format!("failed to read {}", other.display()))
 }

@@ -42,8 +42,8 @@ fn a_file_is_copied_whole() {
         b"#!/bin/sh\n".iter().copied().chain((0..3_000_000).map(|n| (n % 251) as u8)).collect();
     let mut file = disk.file(&program);
     file.seek(std::io::SeekFrom::Start(7)).unwrap();
-    let staged = disk.releases.stage_file(&file, Some(id("blog-7"))).unwrap();
-    assert_eq!(staged, id("blog-7"));
+    let staged = id("blog-7");
+    assert_eq!(disk.releases.stage_file(&file, Some(staged.clone())).unwrap(), Staged::New(staged.clone()));
     let copy = disk.path("lib/releases/blog-7/worker");
     assert!(fs::read(&copy).unwrap() == program);
     assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o755);
@@ -58,6 +58,7 @@ fn a_file_without_an_id_is_called_after_the_time() {
     let staged: Vec<_> = (0..4).map(|_| disk.releases.stage_file(&file, None).unwrap()).collect();
     let earliest = ReleaseId::at(SystemTime::now() - Duration::from_secs(3600));
     for one in &staged {
+        let Staged::New(one) = one else { panic!("{one:?}") };
         assert!(*one > earliest && *one <= ReleaseId::at(SystemTime::now()).numbered(9), "{one}");
     }
     assert_eq!(disk.names().len(), 4, "each has a name of its own: {staged:?}");
@@ -71,6 +72,8 @@ fn a_name_that_is_taken_is_numbered_or_refused() {
     assert_eq!(disk.releases.next_free(id("taken")), id("taken.2"));
     disk.releases.stage_directory(&disk.directory("srv/dir"), Some(id("taken.2"))).unwrap();
     assert_eq!(disk.releases.next_free(id("taken")), id("taken.3"));
+    assert_eq!(disk.releases.stage_file(&file, Some(id("taken"))).unwrap(), Staged::There(id("taken")));
+    let file = disk.file("#!/bin/bash\n");
     for taken in ["taken", "taken.2"] {
         let by_file = disk.releases.stage_file(&file, Some(id(taken))).unwrap_err().to_string();
         let by_dir = disk.releases.stage_directory(&disk.directory("srv/dir"), Some(id(taken))).unwrap_err();
