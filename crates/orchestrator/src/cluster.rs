@@ -8,6 +8,7 @@ use rollout::keep::{Correction, corrections};
 use rollout::plan::Candidate;
 use rollout::{ActiveState, Instance, InvocationId};
 
+use crate::breach::Breach;
 use crate::ledger::Ledger;
 use crate::manager::{Reading, Sequence};
 use crate::names::Names;
@@ -30,6 +31,8 @@ pub(crate) struct Worker {
     pub(crate) is_flapping_told: bool,
     /// How its last process ended, as a phrase.
     pub(crate) last_exit: Option<String>,
+    /// What of its contract that process had not kept.
+    pub(crate) breach: Option<Breach>,
     /// What signals have told so far. They come in order, so it is as the worker was at one moment; not what is known of the
     /// worker, which may have been read after the last one was sent: then the same restart would be seen twice.
     pub(crate) told: UnitInfo,
@@ -44,7 +47,7 @@ pub(crate) struct Worker {
 impl Worker {
     /// Takes over what was read of it.
     pub(crate) fn read(&mut self, Reading { info, at }: Reading) {
-        self.last_exit = info.last_exit().or(self.last_exit.take());
+        self.note_exit(info.last_exit(), info.breach(&info));
         self.info = info;
         self.read_at = at;
     }
@@ -53,9 +56,7 @@ impl Worker {
     /// what happened, and nothing of how things are.
     pub(crate) fn hear(&mut self, properties: &Properties, at: Sequence) {
         self.told.apply(properties);
-        if let Some(exit) = self.told.last_exit() {
-            self.last_exit = Some(exit);
-        }
+        self.note_exit(self.told.last_exit(), self.told.breach(&self.info));
         if at < self.read_at {
             return;
         }
@@ -63,6 +64,12 @@ impl Worker {
         self.info.apply(properties);
         if self.info.active == ActiveState::Inactive && !was_inactive {
             self.info.main_pid = 0;
+        }
+    }
+
+    fn note_exit(&mut self, exit: Option<String>, breach: Option<Breach>) {
+        if exit.is_some() {
+            (self.last_exit, self.breach) = (exit, breach);
         }
     }
 

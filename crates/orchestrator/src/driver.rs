@@ -45,8 +45,8 @@ pub(crate) enum Input {
     Connected(zbus::Connection, Manager),
     /// A time is over.
     Timer(Timer),
-    /// What the failed worker of this rollout said last.
-    LastWords { rollout: u64, lines: Vec<String> },
+    /// What the failed worker of this rollout said last, and why it failed if the journal knows that better.
+    LastWords { rollout: u64, lines: Vec<String>, reason: Option<String> },
     /// SIGHUP or SIGUSR2.
     RollRequested,
     /// SIGTERM.
@@ -201,7 +201,9 @@ impl Driver {
             Input::Timer(Timer::LookAtAll) => self.look_at_all().await,
             // After every input somebody looks whether a worker asks.
             Input::Timer(Timer::Recycle) => {}
-            Input::LastWords { rollout, lines } => self.heard_last_words(rollout, lines).await,
+            Input::LastWords { rollout, lines, reason } => {
+                self.heard_last_words(rollout, lines, reason).await
+            }
             Input::RollRequested => self.roll_requested().await,
             Input::StopRequested => self.stop_requested().await,
         }

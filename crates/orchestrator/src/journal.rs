@@ -25,13 +25,27 @@ pub(crate) async fn last_lines(unit: &str, since: SystemTime) -> Vec<String> {
     }
 }
 
+/// Whether systemd has heard something from this unit since then that it does not listen to, because it did not come from the
+/// main process.
+pub(crate) async fn is_unheard(unit: &str, since: SystemTime) -> bool {
+    let is_it = |line: &String| line.contains("reception only permitted for main PID");
+    let by_systemd = [format!("UNIT={unit}"), "_PID=1".to_owned()];
+    let lines = timeout_at(Instant::now() + PATIENCE, lines(&by_systemd, since)).await;
+    lines.ok().flatten().is_some_and(|lines| lines.iter().any(is_it))
+}
+
 async fn read(unit: &str, since: SystemTime) -> Option<Vec<String>> {
+    // What the worker said, not what PID 1 said about it.
+    lines(&[format!("_SYSTEMD_UNIT={unit}")], since).await
+}
+
+/// The last lines that match since then, oldest first.
+async fn lines(matches: &[String], since: SystemTime) -> Option<Vec<String>> {
     let since = since.duration_since(UNIX_EPOCH).ok()?.as_secs_f64();
     let output = Command::new("journalctl")
         .args(["--quiet", "--no-pager", "--output=cat", "--lines", LINES])
         .arg(format!("--since=@{since:.6}"))
-        // What the worker said, not what PID 1 said about it.
-        .arg(format!("_SYSTEMD_UNIT={unit}"))
+        .args(matches)
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output()

@@ -4,6 +4,7 @@
 //! go on serving, and the next one learns everything it needs from systemd and two small files.
 
 mod board;
+mod breach;
 mod cluster;
 mod disk;
 mod driver;

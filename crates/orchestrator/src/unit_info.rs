@@ -7,6 +7,8 @@ use rollout::{ActiveState, InvocationId, Unit};
 use rustix::process::Signal;
 use zbus::{OwnedObjectPath, OwnedVariant};
 
+use crate::breach::Breach;
+
 /// Properties by name, as `GetAll` and `PropertiesChanged` deliver them.
 pub(crate) type Properties = HashMap<String, OwnedVariant>;
 
@@ -27,6 +29,8 @@ pub(crate) struct UnitInfo {
     pub(crate) active_since_usec: u64,
     /// When it became active, CLOCK_MONOTONIC, microseconds.
     active_usec: u64,
+    /// When it was active last, CLOCK_MONOTONIC, microseconds.
+    inactive_usec: u64,
     /// When it last fed its watchdog, CLOCK_MONOTONIC, microseconds. There is no signal for that.
     fed_usec: u64,
     /// `WatchdogUSec`; 0 or infinity is none.
@@ -50,6 +54,7 @@ impl Default for UnitInfo {
             started_usec: 0,
             active_since_usec: 0,
             active_usec: 0,
+            inactive_usec: 0,
             fed_usec: 0,
             watchdog_usec: 0,
             exit_code: 0,
@@ -84,6 +89,7 @@ impl UnitInfo {
                 "ExecMainStartTimestampMonotonic" => set(&mut self.started_usec, value, |usec| usec),
                 "ActiveEnterTimestamp" => set(&mut self.active_since_usec, value, |usec| usec),
                 "ActiveEnterTimestampMonotonic" => set(&mut self.active_usec, value, |usec| usec),
+                "ActiveExitTimestampMonotonic" => set(&mut self.inactive_usec, value, |usec| usec),
                 "WatchdogTimestampMonotonic" => set(&mut self.fed_usec, value, |usec| usec),
                 "WatchdogUSec" => set(&mut self.watchdog_usec, value, |usec| usec),
                 "ExecMainCode" => set(&mut self.exit_code, value, |code| code),
@@ -118,26 +124,48 @@ impl UnitInfo {
 
     /// How the last process ended or is being ended, as a phrase; none while one runs or when there was none.
     pub(crate) fn last_exit(&self) -> Option<String> {
+        let why = match self.result.as_str() {
+            "watchdog" => Some("missed its watchdog"),
+            "timeout" if self.was_ready() => Some("did not end in time"),
+            "timeout" => Some("did not say READY=1 in time"),
+            "oom-kill" => Some("ran out of memory"),
+            _ => None,
+        };
         if self.exit_code == 0 {
             // It is on its way out; what ends it is known before how it ends.
-            return match self.result.as_str() {
-                "watchdog" => Some("missed its watchdog".to_owned()),
-                "timeout" => Some("ran into a timeout".to_owned()),
-                "oom-kill" => Some("ran out of memory".to_owned()),
-                _ => None,
-            };
+            return why.map(str::to_owned);
         }
         let how = match self.exit_code {
             CLD_EXITED => format!("exited with status {}", self.exit_status),
             _ => format!("was killed by {}", signal_name(self.exit_status)),
         };
-        Some(match self.result.as_str() {
-            "watchdog" => format!("missed its watchdog and {how}"),
-            "timeout" => format!("ran into a timeout and {how}"),
-            "oom-kill" => format!("ran out of memory and {how}"),
-            "protocol" => format!("{how} before it was ready"),
-            _ => how,
+        Some(match why {
+            Some(why) => format!("{why} and {how}"),
+            None if self.result == "protocol" => format!("{how} before it said READY=1"),
+            None => how,
         })
+    }
+
+    /// What of its contract the last process has not kept; `read` is the unit as it was read last, for there is no signal for all of
+    /// it.
+    pub(crate) fn breach(&self, read: &Self) -> Option<Breach> {
+        match self.result.as_str() {
+            "timeout" if !self.was_ready() => Some(Breach::NeverReady),
+            "watchdog" if self.was_unfed(read.watchdog_usec) => Some(Breach::NeverFed),
+            _ => None,
+        }
+    }
+
+    /// Whether it ended as long after it became active as one does that never fed this watchdog: each time it is fed it lives so
+    /// much longer.
+    fn was_unfed(&self, watchdog_usec: u64) -> bool {
+        let lived = self.inactive_usec.checked_sub(self.active_usec);
+        lived.is_some_and(|usec| usec < watchdog_usec.saturating_add(watchdog_usec / 4))
+    }
+
+    /// Whether the process, be it alive or not, has said READY=1.
+    fn was_ready(&self) -> bool {
+        self.active_usec != 0 && self.active_usec >= self.started_usec
     }
 }
 
@@ -171,14 +199,57 @@ mod tests {
     use super::*;
 
     fn ended(result: &str, code: i32, status: i32) -> Option<String> {
+        after(result, code, status, &[]).last_exit()
+    }
+
+    /// A worker that ended so, and was started and became active at these times.
+    fn after(result: &str, code: i32, status: i32, times: &[(&str, u64)]) -> UnitInfo {
         let properties = [
             ("Result", OwnedVariant::from(zbus::Str::from(result.to_owned()))),
             ("ExecMainCode", OwnedVariant::from(code)),
             ("ExecMainStatus", OwnedVariant::from(status)),
         ];
+        let times = times.iter().map(|(name, usec)| (*name, OwnedVariant::from(*usec)));
         let mut info = UnitInfo::default();
-        info.apply(&properties.map(|(name, value)| (name.to_owned(), value)).into());
-        info.last_exit()
+        info.apply(
+            &properties.into_iter().chain(times).map(|(name, value)| (name.to_owned(), value)).collect(),
+        );
+        info
+    }
+
+    const STARTED: &str = "ExecMainStartTimestampMonotonic";
+    const ACTIVE: &str = "ActiveEnterTimestampMonotonic";
+
+    #[test]
+    fn what_a_worker_did_not_say_is_named() {
+        // It became active in an earlier process.
+        let info = after("timeout", 2, 15, &[(ACTIVE, 5), (STARTED, 7)]);
+        assert_eq!(
+            info.last_exit().as_deref(),
+            Some("did not say READY=1 in time and was killed by SIGTERM")
+        );
+        assert_eq!(info.breach(&info), Some(Breach::NeverReady));
+        let info = after("timeout", 2, 9, &[(STARTED, 7), (ACTIVE, 8)]);
+        assert_eq!(info.last_exit().as_deref(), Some("did not end in time and was killed by SIGKILL"));
+        assert_eq!(info.breach(&info), None);
+        assert_eq!(ended("protocol", 1, 0).as_deref(), Some("exited with status 0 before it said READY=1"));
+    }
+
+    #[test]
+    fn a_watchdog_that_was_never_fed_is_told_from_one_that_was() {
+        let ends = |at: u64| {
+            let times = [
+                (STARTED, 1),
+                (ACTIVE, 2_000),
+                ("ActiveExitTimestampMonotonic", at),
+                ("WatchdogUSec", 3_000),
+            ];
+            let info = after("watchdog", 3, 6, &times);
+            info.breach(&info)
+        };
+        assert_eq!(ends(5_010), Some(Breach::NeverFed));
+        assert_eq!(ends(6_500), None);
+        assert_eq!(ends(1_000), None, "that was an earlier process");
     }
 
     #[test]

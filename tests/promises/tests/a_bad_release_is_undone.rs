@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 
 use promises::{Cluster, Failure, Flaw, GOOD, Mode, Output, Package, Report, Suite, monotonic_usec};
 
-promises::in_every_suite!(whatever_is_wrong_with_it, when_it_fails_on_the_second_worker);
+promises::in_every_suite!(
+    whatever_is_wrong_with_it,
+    and_what_it_has_to_say_to_systemd_is_named,
+    when_it_fails_on_the_second_worker
+);
 
 /// In the catalog: a rollout failed.
 const ROLLOUT_FAILED: &str = "0477392c036be6d71ce8abadf0f2e413";
@@ -13,7 +17,7 @@ const ROLLOUT_FAILED: &str = "0477392c036be6d71ce8abadf0f2e413";
 /// What is wrong, how the worker's end is described, and the last words it had.
 const CASES: [(Flaw, &str, &str); 4] = [
     (Flaw::FailsBeforeReady, "failed before it was ready: it exited with status 1", Flaw::REASON),
-    (Flaw::HangsBeforeReady, "ran into a timeout", "this worker will never be ready"),
+    (Flaw::HangsBeforeReady, "did not say READY=1 in time", "this worker will never be ready"),
     (Flaw::DiesAfterReady, "was killed by SIGABRT", "ready, accepting connections"),
     (Flaw::StallsAfterReady, "missed its watchdog", Flaw::REASON),
 ];
@@ -43,6 +47,37 @@ fn whatever_is_wrong_with_it(suite: Suite) {
         assert_undone(&cluster, &format!("{flaw:?}"));
         assert_eq!(cluster.pids(), before, "{flaw:?} touched a worker");
         assert_lost_at_most_its_own(&load.stop(), flaw);
+    }
+    cluster.assert_socket_is_whole();
+}
+
+/// What people do first with a program that was not made for it.
+fn and_what_it_has_to_say_to_systemd_is_named(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    cluster.edit("worker@.service", "Service", "TimeoutStartSec=3s\nWatchdogSec=3s");
+    cluster.reload();
+    let of_nothing = "on descriptor 3, not on a port of its own, and then its main process says READY=1";
+    let of_a_child = match suite {
+        Suite::Bookworm => {
+            "systemd hears the main process only: a script has to start the program with `exec`"
+        }
+        // systemd does not tell what it did not listen to.
+        Suite::Trixie => of_nothing,
+    };
+    for (name, script, words) in [
+        ("port", "exec sleep 100".to_owned(), of_nothing),
+        ("child", "systemd-notify --ready\nsleep 100".to_owned(), of_a_child),
+        (
+            "watchdog",
+            format!("unset WATCHDOG_USEC\nexec {GOOD}"),
+            "one that does not know the watchdog needs WatchdogSec=0",
+        ),
+    ] {
+        let program = format!("/srv/{name}");
+        cluster.write_program(&program, &format!("#!/bin/sh\n{script}\n"));
+        let deploy = cluster.deploy(&program, name);
+        deploy.assert_exit_code(2).assert_says(words).assert_says("app-cluster-worker(7)");
+        assert_undone(&cluster, name);
     }
     cluster.assert_socket_is_whole();
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rollout::{Action, Attempt, Cause, Event, Fault, Instance, JobResult, StepState};
 
 use super::{Driver, Input, LOOK_AFTER, Timer};
+use crate::breach::Breach;
 use crate::fault;
 use crate::history::State;
 use crate::journal;
@@ -183,27 +184,40 @@ impl Driver {
         };
         let (instance, fault) = (*instance, fault.clone());
         let worker = self.cluster.workers.get(&instance).filter(|_| is_of_the_process(&fault));
-        let reason = match worker.and_then(|worker| worker.last_exit.as_deref()) {
-            Some(exit) => format!("{fault}: it {exit}"),
-            None => fault.to_string(),
+        let exit = worker.and_then(|worker| worker.last_exit.clone());
+        let breach = worker.filter(|_| exit.is_some()).and_then(|worker| worker.breach);
+        let reason = move |breach: Option<Breach>| match (&exit, breach) {
+            (Some(exit), Some(breach)) => format!("{fault}: it {exit}; {breach}"),
+            (Some(exit), None) => format!("{fault}: it {exit}"),
+            (None, _) => fault.to_string(),
         };
-        running.note_failure(&self.cluster.names, instance, reason);
+        running.note_failure(&self.cluster.names, instance, reason(breach));
         running.last_words = LastWords::Awaited;
         let (rollout, since) = (running.record.id, running.speaks_since(instance));
         let (inputs, unit) = (self.inputs.clone(), self.cluster.names.unit(instance));
         tokio::spawn(async move {
             let lines = journal::last_lines(&unit, since).await;
-            let _ = inputs.send(Input::LastWords { rollout, lines });
+            let is_unheard = breach == Some(Breach::NeverReady) && journal::is_unheard(&unit, since).await;
+            let reason = is_unheard.then(|| reason(Some(Breach::Unheard)));
+            let _ = inputs.send(Input::LastWords { rollout, lines, reason });
         });
     }
 
-    pub(super) async fn heard_last_words(&mut self, rollout: u64, lines: Vec<String>) {
+    pub(super) async fn heard_last_words(
+        &mut self,
+        rollout: u64,
+        lines: Vec<String>,
+        reason: Option<String>,
+    ) {
         let Some(running) = self.rolling.as_mut().filter(|running| running.record.id == rollout) else {
             return;
         };
         running.last_words = LastWords::Known;
         if let Some(failure) = running.record.failure.first_mut() {
             failure.journal = lines;
+            if let Some(reason) = reason {
+                failure.reason = reason;
+            }
         }
         self.maybe_finished().await;
     }
