@@ -68,7 +68,9 @@ impl Worker {
     }
 
     fn note_exit(&mut self, exit: Option<String>, breach: Option<Breach>) {
-        if exit.is_some() {
+        // While it waits because it flaps, the stop is ours and says nothing about the worker.
+        let is_ours = self.next_try.is_some() && self.last_exit.is_some();
+        if exit.is_some() && !is_ours {
             (self.last_exit, self.breach) = (exit, breach);
         }
     }

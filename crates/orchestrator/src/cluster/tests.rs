@@ -62,3 +62,20 @@ async fn what_was_sent_before_a_worker_was_read_is_no_news_of_how_it_is() {
     worker.hear(&stopped, before);
     assert_eq!((worker.info.active, worker.info.main_pid), (ActiveState::Inactive, 0));
 }
+
+#[tokio::test]
+async fn our_own_stop_does_not_hide_why_a_worker_flaps() {
+    let [first, second, third] = places().await;
+    let ended = |code: i32, status: i32| {
+        properties([("ExecMainCode", code.into()), ("ExecMainStatus", status.into())])
+    };
+    let mut worker = Worker::default();
+    worker.hear(&ended(1, 1), first);
+    worker.next_try = Some(7);
+    worker.hear(&ended(2, 15), second);
+    assert_eq!(worker.last_exit.as_deref(), Some("exited with status 1"));
+    // It is tried again, and somebody else ends it.
+    worker.next_try = None;
+    worker.hear(&ended(2, 15), third);
+    assert_eq!(worker.last_exit.as_deref(), Some("was killed by SIGTERM"));
+}
