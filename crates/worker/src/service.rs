@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use axum::routing::future::RouteFuture;
-use http::header::{CONNECTION, EXPECT, HeaderValue};
+use http::header::{CONNECTION, EXPECT, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::{Request, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 use pin_project_lite::pin_project;
@@ -103,6 +103,9 @@ impl<F: FnOnce(Response, Busy) -> http::Response<Answer>> Future for Answering<F
             busy.answered(answer.status().as_u16());
             match this.unwanted.and_then(|most| Some(Rest::new(this.receipt.take_rest()?, most))) {
                 Some(rest) => this.doing.set(Doing::Discarding { rest, answer: Some(Box::new(answer)) }),
+                None if this.unwanted.is_some() && this.receipt.is_broken() => {
+                    break unread(answer, Discarded::InPart);
+                }
                 None => break answer,
             }
         };
@@ -118,7 +121,21 @@ fn refusal(request: &Request<Incoming>, limits: &Limits) -> Option<StatusCode> {
     if limits.max_body.is_some_and(|most| request.body().size_hint().lower() > most) {
         return Some(StatusCode::PAYLOAD_TOO_LARGE);
     }
+    if !is_just_chunked(request.headers()) {
+        return Some(StatusCode::NOT_IMPLEMENTED);
+    }
     (!host::is_valid(request)).then_some(StatusCode::BAD_REQUEST)
+}
+
+/// Whether the body has no other transfer coding than chunks. hyper looks at the last one only, and the application would get
+/// what is still coded (RFC 9112 §6.1).
+fn is_just_chunked(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    }
 }
 
 /// How much is read of a body that the application does not want.
@@ -131,7 +148,7 @@ fn unwanted(request: &Request<Incoming>) -> Option<u64> {
     Some(if is_kept_back { 0 } else { Rest::MOST })
 }
 
-/// Behind a body that nobody reads the next request cannot be found, nor the first byte of another protocol: the connection
+/// Behind a body that is not read to its end the next request cannot be found, nor the first byte of another protocol: the connection
 /// ends.
 fn unread(mut answer: Response, discarded: Discarded) -> Response {
     if discarded == Discarded::InPart {

@@ -39,6 +39,8 @@ pub(crate) struct Receipt(Option<Arc<Mutex<Received>>>);
 struct Received {
     /// Why it was cut, if it was.
     cut: Option<StatusCode>,
+    /// It has ended too early, or in chunks that are none: nothing that follows it can be found.
+    is_broken: bool,
     /// What the application did not want.
     rest: Option<Incoming>,
 }
@@ -93,12 +95,17 @@ impl Drop for Upload {
 impl Receipt {
     /// Of a body that no application was given.
     pub(crate) fn unread(body: Incoming) -> Self {
-        Self(Some(Arc::new(Mutex::new(Received { cut: None, rest: Some(body) }))))
+        Self(Some(Arc::new(Mutex::new(Received { rest: Some(body), ..Received::default() }))))
     }
 
     /// What the client is told, if the upload was cut.
     pub(crate) fn cut(&self) -> Option<StatusCode> {
         self.received()?.cut
+    }
+
+    /// Whether the body has ended with an error of the protocol.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.received().is_some_and(|received| received.is_broken)
     }
 
     /// What the application did not want of the body, if it has let go of it.
@@ -152,7 +159,7 @@ impl http_body::Body for Upload {
             this.end();
         }
         let Some(frame) = frame else { return Poll::Ready(None) };
-        let frame = frame?;
+        let frame = frame.inspect_err(|_| this.receipt.note(|received| received.is_broken = true))?;
         let length = frame.data_ref().map_or(0, |data| data.len() as u64);
         match this.left.checked_sub(length) {
             Some(left) => this.left = left,

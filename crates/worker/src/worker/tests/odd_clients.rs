@@ -71,6 +71,29 @@ async fn who_ends_its_half_too_early_is_told() {
     assert!(broken.await.starts_with("HTTP/1.1 400"));
 }
 
+/// Where the next request would begin is not known.
+#[tokio::test]
+async fn a_body_that_is_none_is_answered_with_the_last_answer() {
+    let server = Running::start(worker(Duration::ZERO), router().0).await;
+    let mut connection = server.connect().await;
+    let head = b"POST /echo HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n";
+    connection.send(&[&head[..], b"no chunk\r\n"].concat()).await.unwrap();
+    let answer = soon(connection.receive()).await.unwrap();
+    assert_eq!((answer.status, answer.closes), (400, true));
+    soon(connection.finish()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_coding_that_hyper_leaves_on_is_refused() {
+    let server = Running::start(worker(Duration::ZERO), router().0).await;
+    for codings in ["gzip, chunked", "chunked, chunked", "chunked\r\nTransfer-Encoding: chunked"] {
+        let mut connection = server.connect().await;
+        let head = format!("POST /echo HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: {codings}\r\n\r\n");
+        connection.send(&[head.as_bytes(), b"0\r\n\r\n"].concat()).await.unwrap();
+        assert_eq!(soon(connection.receive()).await.unwrap().status, 501, "{codings}");
+    }
+}
+
 /// It may be gone as well: for the kernel that is the same.
 #[tokio::test]
 async fn who_ends_its_half_is_given_up_in_the_end() {
