@@ -1,0 +1,38 @@
+//! HTTP/2 (RFC 9113) and its compression of header fields (RFC 7541): what a server does with frames.
+//!
+//! One module per idea. They are the cases that h2spec has for servers, and some more, by the numbers of RFC 9113. A server may
+//! take an error of a stream for one of the connection (§5.4.1), as h2 often does.
+
+mod compression;
+mod connection;
+mod frames;
+mod requests;
+mod settings;
+mod streams;
+mod windows;
+
+use conformance::{Case, hold, http2::Talk};
+
+fn all() -> Vec<Case<Talk>> {
+    let tables = [
+        connection::cases(),
+        frames::cases(),
+        streams::cases(),
+        settings::cases(),
+        windows::cases(),
+        compression::cases(),
+        requests::cases(),
+    ];
+    tables.into_iter().flatten().collect()
+}
+
+#[tokio::test]
+async fn every_case_holds() {
+    hold(&all()).await;
+}
+
+/// So many has h2spec 2.6.0 of its groups generic, http2 and hpack.
+#[test]
+fn there_are_as_many_as_h2spec_has() {
+    assert!(all().len() >= 146, "{} cases", all().len());
+}
