@@ -27,6 +27,9 @@ impl Deref for Cluster {
 }
 
 impl Cluster {
+    /// Of the unit as shipped.
+    const ADDRESS: &str = "127.0.0.1:8080";
+
     /// Boots a machine on which apt has installed the new package, and waits until four workers serve.
     ///
     /// Nearly every promise begins so: what it was like to install is the same for all of them, and done once.
@@ -78,6 +81,13 @@ impl Cluster {
         cluster
     }
 
+    #[track_caller]
+    pub(crate) fn installed_in(machine: Machine, package: Package) -> Self {
+        let cluster = Self { machine };
+        cluster.set_up(package);
+        cluster
+    }
+
     /// The same on a machine that remembers over a reboot.
     ///
     /// # Panics
@@ -86,11 +96,7 @@ impl Cluster {
     #[must_use]
     pub fn installed_to_last(suite: Suite, package: Package) -> Self {
         match Boot::new(suite).lasting().start() {
-            Ok(machine) => {
-                let cluster = Self { machine };
-                cluster.set_up(package);
-                cluster
-            }
+            Ok(machine) => Self::installed_in(machine, package),
             Err(error) => panic!("{error:?}"),
         }
     }
@@ -160,7 +166,13 @@ impl Cluster {
     /// Starts a load with another number of connections.
     #[track_caller]
     pub fn load_of(&self, mode: Mode, connections: u64) -> Load {
-        let mut load = Load::start(self, mode, connections);
+        self.load_at(Self::ADDRESS, mode, connections)
+    }
+
+    /// The same by way of a proxy that listens there, in the machine.
+    #[track_caller]
+    pub fn load_at(&self, address: &str, mode: Mode, connections: u64) -> Load {
+        let mut load = Load::start(self, address, mode, connections);
         load.until(1);
         load
     }
@@ -168,7 +180,7 @@ impl Cluster {
     /// Starts a load that nobody may be there to answer yet.
     #[track_caller]
     pub fn load_unanswered(&self, mode: Mode) -> Load {
-        Load::start(self, mode, mode.connections())
+        Load::start(self, Self::ADDRESS, mode, mode.connections())
     }
 
     /// `systemctl reload app-cluster`, which succeeds.

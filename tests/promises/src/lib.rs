@@ -29,6 +29,7 @@ mod board;
 mod cluster;
 mod counts;
 mod disk;
+mod foreign;
 mod journal;
 mod load;
 mod memory;
@@ -52,6 +53,7 @@ pub use crate::{
     cluster::Cluster,
     counts::ci_or_full,
     disk::Disk,
+    foreign::{Client, Told},
     journal::Entry,
     load::{Load, Mode},
     memory::MemoryLimit,

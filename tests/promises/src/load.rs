@@ -103,9 +103,10 @@ pub struct Load {
 impl Load {
     /// Starts a load.
     #[track_caller]
-    pub(crate) fn start(cluster: &Cluster, mode: Mode, connections: u64) -> Self {
+    pub(crate) fn start(cluster: &Cluster, address: &str, mode: Mode, connections: u64) -> Self {
         let connections = connections.to_string();
-        let mut arguments = vec!["--json", "--progress", "50", "--connections", &connections];
+        let mut arguments =
+            vec!["--json", "--progress", "50", "--addr", address, "--connections", &connections];
         arguments.extend(mode.arguments());
         let running = cluster.spawn_in_network(&artifacts::client(), arguments);
         Self { running: Some(running), mode }

@@ -30,6 +30,7 @@ mod orchestrator_is_light_at_rest;
 mod orchestrator_killed_midway;
 mod orchestrator_stays_flat;
 mod package_upgrade_loses_no_request;
+mod programs_of_others_lose_nothing;
 mod ready_workers_never_fall_under_n;
 mod releases_are_deployed_and_rolled_back;
 mod reload_loses_no_request;
