@@ -1,7 +1,6 @@
 //! A fragment: what one file says.
 
 pub(crate) mod limit;
-mod spelling;
 pub(crate) mod values;
 
 use std::path::Path;
@@ -12,6 +11,7 @@ use toml::de::{DeString, DeTable, DeValue};
 use crate::keys::{KEYS, Key};
 use crate::problem::{Position, Problem};
 use crate::settings::{Origin, Settings};
+use crate::spelling;
 use values::{Rejected, show};
 
 /// The keys of one file: settings of which only those fields count that have an origin.

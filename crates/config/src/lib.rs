@@ -9,6 +9,7 @@
 //! Which files are read, and in which order, follows `systemd.conf(5)`; see [`drop_in`].
 
 pub mod drop_in;
+pub mod spelling;
 pub mod timespan;
 
 mod fragment;

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use toml::de::{DeInteger, DeValue};
 
-use super::spelling;
 use crate::settings::{Count, Deadline, OnFailure, Workers};
-use crate::timespan;
+use crate::{spelling, timespan};
 
 /// Why a value is not taken: what is expected, and what to write.
 #[derive(Debug)]

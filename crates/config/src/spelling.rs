@@ -1,7 +1,7 @@
 //! Slips of the keyboard.
 
 /// The one of `known` that `word` looks like.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     let distance = |candidate: &&str| strsim::damerau_levenshtein(&word, candidate);
     let nearest = known.into_iter().min_by_key(distance)?;
