@@ -1,17 +1,25 @@
 //! `app-cluster check`: the configuration and the units, as the orchestrator and systemd read them.
 
+mod conf;
 mod deadline;
 mod demand;
+mod problem;
+mod program;
 mod rules;
 mod unit;
 mod unit_file;
+mod units;
+mod users;
+mod values;
+mod verify;
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::exit::Exit;
 use crate::output;
-use deadline::Finding;
+use problem::{Findings, Problem};
+use units::Units;
 
 /// Checks the installation below `root`: what is wrong, or which files were looked at.
 pub(crate) fn run(root: &Path) -> anyhow::Result<Exit> {
@@ -20,33 +28,46 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-fn report(root: &Path) -> (String, Exit) {
+/// What is known of an installation.
+struct Look {
+    files: Vec<PathBuf>,
+    settings: Option<config::Settings>,
+    findings: Findings,
+}
+
+fn look(root: &Path) -> Look {
     let (mut files, _) = config::files(root);
+    let mut findings = Findings::default();
     let settings = config::load(root);
-    let (unit_files, violations) = rules::check(root);
-    files.extend(unit_files);
-
-    let mut problems: Vec<String> = Vec::new();
     if let Err(error) = &settings {
-        problems.extend(error.problems.iter().map(ToString::to_string));
+        findings.extend(error.problems.iter().map(Problem::of_configuration));
     }
-    // What a template or all services have wrong is found for each unit that it concerns.
-    for violation in violations.iter().map(ToString::to_string) {
-        if !problems.contains(&violation) {
-            problems.push(violation);
-        }
-    }
-    let mut warning = None;
-    match settings.as_ref().ok().and_then(|settings| deadline::check(root, settings)) {
-        Some(Finding::Problem(text)) => problems.push(text),
-        Some(Finding::Warning(text)) => warning = Some(text),
-        None => {}
-    }
+    let settings = settings.ok();
+    let units = Units::load(root);
+    files.extend(units.files());
 
+    units.check(root, &mut findings);
+    verify::check(root, &units, &mut findings);
+    findings.extend(rules::check(&units));
+    values::check(root, &units, &mut findings);
+    conf::check(root, &units, &mut findings);
+    program::check(root, &units, &mut findings);
+    if let Some(settings) = &settings {
+        deadline::check(&units, settings, &mut findings);
+    }
+    Look { files, settings, findings }
+}
+
+fn report(root: &Path) -> (String, Exit) {
+    let Look { files, settings, findings: Findings { problems, warnings, unseen } } = look(root);
+    let unseen: Vec<String> = unseen.iter().map(|what| format!("not looked at: {what}")).collect();
     let mut text = String::new();
     // Writing to a String does not fail.
     if !problems.is_empty() {
-        for line in problems.iter().chain(&warning) {
+        for problem in &problems {
+            let _ = writeln!(text, "{problem}");
+        }
+        for line in warnings.iter().chain(&unseen) {
             let _ = writeln!(text, "{line}");
         }
         let _ = writeln!(text, "{} problem{}", problems.len(), if problems.len() == 1 { "" } else { "s" });
@@ -60,10 +81,10 @@ fn report(root: &Path) -> (String, Exit) {
             key.origin.map_or_else(|| "default".to_owned(), |origin| origin.file.display().to_string());
         let _ = writeln!(text, "{} = {}  # {origin}", key.key, key.value);
     }
-    if let Some(warning) = warning {
-        let _ = writeln!(text, "{warning}");
+    for line in warnings.iter().chain(&unseen) {
+        let _ = writeln!(text, "{line}");
     }
-    text.push_str("no problems\n");
+    text.push_str(if unseen.is_empty() { "no problems\n" } else { "no problems in what could be looked at\n" });
     (text, Exit::Done)
 }
 

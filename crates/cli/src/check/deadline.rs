@@ -1,48 +1,45 @@
 //! What `rollout.worker_deadline` and the worker's unit say together: each may be right by itself.
 
-use std::path::Path;
 use std::time::Duration;
 
 use config::{Deadline, Settings, timespan};
 
-use super::rules::WORKER;
-use super::unit::{self, Unit};
+use super::problem::{Findings, Problem};
+use super::unit::Unit;
+use super::units::{Units, WORKER};
 
 /// `DefaultTimeoutStartSec=` and `DefaultTimeoutStopSec=` of systemd-system.conf(5).
 const SYSTEMDS_DEFAULT: Duration = Duration::from_secs(90);
 
-/// What is wrong or doubtful about the deadline of one worker.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Finding {
-    /// Every rollout would fail.
-    Problem(String),
-    /// Some rollout might.
-    Warning(String),
-}
-
-/// Checks the deadline, if one is set, against the settle time and the unit below `root`.
-pub(super) fn check(root: &Path, settings: &Settings) -> Option<Finding> {
-    let Deadline::After(deadline) = settings.rollout.worker_deadline else { return None };
+/// Checks the deadline, if one is set, against the settle time and the worker's unit.
+pub(super) fn check(units: &Units, settings: &Settings, findings: &mut Findings) {
+    let Deadline::After(deadline) = settings.rollout.worker_deadline else { return };
     let place = place(settings);
     let (settle, written) = (settings.rollout.settle, timespan::format(deadline));
     if deadline <= settle {
-        return Some(Finding::Problem(format!(
-            "{place}: is {written}, rollout.settle is {} (no worker could settle in time, every rollout would \
+        let text = format!(
+            "is {written}, rollout.settle is {} (no worker could settle in time, every rollout would \
              fail); write worker_deadline = \"auto\"",
             timespan::format(settle)
-        )));
+        );
+        return findings.add(Problem::new("deadline", place, text));
     }
-    let worker = Unit::load(&unit::directories(root), WORKER).ok()?;
-    let stop = timeout(&worker, &[("Service", "TimeoutStopSec"), ("Service", "TimeoutSec")])?;
-    let start = timeout(&worker, &[("Service", "TimeoutStartSec"), ("Service", "TimeoutSec")])?;
-    (deadline < stop + start).then(|| {
-        Finding::Warning(format!(
+    let Some(longest) = units.get(WORKER).and_then(longest_replacement) else { return };
+    if deadline < longest {
+        findings.warnings.push(format!(
             "{place}: warning: is {written}, TimeoutStopSec= and TimeoutStartSec= of {WORKER} are {} together (a \
              worker that drains and starts for as long as its unit lets it would fail the rollout); write \
              worker_deadline = \"auto\"",
-            timespan::format(stop + start)
-        ))
-    })
+            timespan::format(longest)
+        ));
+    }
+}
+
+/// How long the unit lets a worker stop and start; none if that is without end.
+fn longest_replacement(worker: &Unit) -> Option<Duration> {
+    let stop = timeout(worker, &[("Service", "TimeoutStopSec"), ("Service", "TimeoutSec")])?;
+    let start = timeout(worker, &[("Service", "TimeoutStartSec"), ("Service", "TimeoutSec")])?;
+    Some(stop + start)
 }
 
 fn place(settings: &Settings) -> String {

@@ -2,7 +2,7 @@
 
 use config::timespan;
 
-use super::unit::Unit;
+use super::unit::{Unit, since_reset};
 use super::unit_file::Assignment;
 
 /// A demand on the value of one setting.
@@ -20,8 +20,6 @@ pub(super) enum Demand {
     Contains(&'static str),
     /// The list must not contain a unit that begins like this.
     Lacks(&'static str),
-    /// Something has to be written.
-    Present,
     /// No value may be there twice.
     NoneTwice,
     /// The command has to wait for the rollout, and its exit status has to count.
@@ -87,10 +85,6 @@ impl Demand {
                 if found { Vec::new() } else { vec![unmet(last, what(), Mend::Write(unit.to_owned()))] }
             }
             Self::Lacks(prefix) => all.iter().filter_map(|assignment| named(assignment, prefix)).collect(),
-            Self::Present if since_reset(&all).is_empty() => {
-                vec![unmet(all.last().copied(), "is not set".to_owned(), Mend::Write("…".to_owned()))]
-            }
-            Self::Present => Vec::new(),
             Self::NoneTwice => twice(&since_reset(&all)),
             Self::WaitsForRollout => waits(&all),
         }
@@ -118,12 +112,6 @@ fn named<'a>(assignment: &'a Assignment, prefix: &str) -> Option<Unmet<'a>> {
     Some(unmet(Some(assignment), format!("names {word}"), mend))
 }
 
-/// What is in a list: an empty assignment takes back all before it.
-fn since_reset<'a>(all: &[&'a Assignment]) -> Vec<&'a Assignment> {
-    let begin = all.iter().rposition(|a| a.value.is_empty()).map_or(0, |at| at + 1);
-    all[begin..].to_vec()
-}
-
 fn twice<'a>(list: &[&'a Assignment]) -> Vec<Unmet<'a>> {
     let earlier = |at: usize| list[..at].iter().any(|a| a.value == list[at].value);
     let again = (0..list.len()).filter(|at| earlier(*at)).map(|at| list[at]);
@@ -133,22 +121,25 @@ fn twice<'a>(list: &[&'a Assignment]) -> Vec<Unmet<'a>> {
 fn waits<'a>(all: &[&'a Assignment]) -> Vec<Unmet<'a>> {
     const COMMAND: &str = "/usr/bin/app-cluster reload";
     let commands = since_reset(all);
-    let is_ours = |a: &&Assignment| a.value.contains("app-cluster") && a.value.contains("reload");
-    let what = match commands.iter().find(|a| is_ours(a)) {
-        None => match commands.last() {
+    let is_ours = |a: &&&Assignment| a.value.contains("app-cluster") && a.value.contains("reload");
+    let Some(ours) = commands.iter().find(is_ours) else {
+        let what = match commands.last() {
             Some(other) => format!("is {}, which does not wait for the rollout", other.value),
             None => "is not set".to_owned(),
-        },
-        Some(ours) if ours.value.split('/').next().is_some_and(|prefix| prefix.contains('-')) => {
-            return vec![unmet(
-                Some(ours),
-                "ignores the exit status (-)".to_owned(),
-                Mend::Write(COMMAND.to_owned()),
-            )];
-        }
-        Some(_) => return Vec::new(),
+        };
+        return vec![unmet(all.last().copied(), what, Mend::Write(COMMAND.to_owned()))];
     };
-    vec![unmet(all.last().copied(), what, Mend::Write(COMMAND.to_owned()))]
+    if ours.value.split('/').next().is_some_and(|prefix| prefix.contains('-')) {
+        return vec![unmet(
+            Some(ours),
+            "ignores the exit status (-)".to_owned(),
+            Mend::Write(COMMAND.to_owned()),
+        )];
+    }
+    // systemd runs them one after another, and a reload fails with any of them.
+    let others = commands.iter().filter(|a| !is_ours(a));
+    let what = |other: &Assignment| format!("is {} beside `app-cluster reload`", other.value);
+    others.map(|other| unmet(Some(other), what(other), Mend::Remove)).collect()
 }
 
 /// Zero means without end, as in `systemd.service(5)`.

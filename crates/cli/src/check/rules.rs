@@ -1,10 +1,9 @@
 //! The rules: settings of the units without which the cluster loses its socket, its requests or its word.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
-
 use super::demand::{Demand, Mend, Unmet};
-use super::unit::{self, Absent, Unit};
+use super::problem::Problem;
+use super::unit::Unit;
+use super::units::{SERVICE, SOCKET, Units, WORKER};
 
 /// A rule about one setting of one unit.
 #[derive(Debug)]
@@ -20,14 +19,6 @@ pub(super) struct Rule {
     reason: &'static str,
 }
 
-pub(super) const WORKER: &str = "worker@.service";
-const SERVICE: &str = "app-cluster.service";
-const SOCKET: &str = "app-cluster.socket";
-const TARGET: &str = "app-cluster.target";
-
-/// All units of the cluster; each has to be there.
-const UNITS: [&str; 4] = [SOCKET, SERVICE, WORKER, TARGET];
-
 /// systemd knows the setting under its old names too.
 const START_LIMIT: &[(&str, &str)] = &[
     ("Unit", "StartLimitIntervalSec"),
@@ -37,6 +28,8 @@ const START_LIMIT: &[(&str, &str)] = &[
 ];
 const LIMIT_FAILS_SOCKET: &str = "a unit that reaches its start limit takes the shared socket down with it";
 const RESTARTS_ALL: &str = "all workers would be stopped or restarted at once";
+const TMP_HOLDS_LISTENER: &str = "to clean up after each stop systemd forks a copy of itself, which holds the listener, and a \
+     restarted app-cluster.socket finds its address taken; TemporaryFileSystem=/tmp:mode=1777 has a /tmp of its own, too";
 
 /// Shortens the table below.
 const fn rule(
@@ -60,12 +53,11 @@ pub(super) const RULES: &[Rule] = &[
     rule("socket-name", SOCKET, &[("Socket", "FileDescriptorName")],
         Demand::OneOf { words: &["http"], default: "app-cluster.socket" },
         "workers ask for the listener by this name"),
-    rule("socket-accept", SOCKET, &[("Socket", "Accept")], Demand::Is(false),
-        "systemd would start a process for each connection"),
     rule("socket-flush", SOCKET, &[("Socket", "FlushPending")], Demand::Is(false),
         "connections that wait would be dropped"),
-    rule("socket-address", SOCKET, &[("Socket", "ListenStream")], Demand::Present,
-        "there is no address to listen on"),
+    rule("socket-service", SOCKET, &[("Socket", "Service")],
+        Demand::OneOf { words: &[SERVICE], default: SERVICE },
+        "the first connection would start that unit and not the cluster"),
     rule("socket-address-twice", SOCKET, &[("Socket", "ListenStream")], Demand::NoneTwice,
         "only one of the two survives a daemon-reload"),
 
@@ -80,6 +72,7 @@ pub(super) const RULES: &[Rule] = &[
         "it is given the shared socket too, and its start would make it blocking for all workers"),
     rule("service-reload", SERVICE, &[("Service", "ExecReload")], Demand::WaitsForRollout,
         "systemctl reload would report success before the rollout has ended"),
+    rule("service-private-tmp", SERVICE, &[("Service", "PrivateTmp")], Demand::Is(false), TMP_HOLDS_LISTENER),
     rule("service-before-workers", SERVICE, &[("Unit", "Before")], Demand::Lacks("worker@"),
         "a reload would wait for the worker and the worker for the reload"),
 
@@ -103,8 +96,7 @@ pub(super) const RULES: &[Rule] = &[
     rule("worker-stop-timeout", WORKER, &[("Service", "TimeoutStopSec"), ("Service", "TimeoutSec")],
         Demand::AtLeast(35),
         "systemd would kill a worker that still drains (30 s)"),
-    rule("worker-command", WORKER, &[("Service", "ExecStart")], Demand::Present,
-        "there is nothing to run"),
+    rule("worker-private-tmp", WORKER, &[("Service", "PrivateTmp")], Demand::Is(false), TMP_HOLDS_LISTENER),
     rule("worker-after", WORKER, &[("Unit", "After")], Demand::Lacks(SERVICE),
         "a rollout would wait for the worker and the worker for the rollout"),
     rule("worker-requires", WORKER, &[("Unit", "Requires")], Demand::Lacks(SERVICE), RESTARTS_ALL),
@@ -114,75 +106,22 @@ pub(super) const RULES: &[Rule] = &[
     rule("worker-stop-propagated", WORKER, &[("Unit", "StopPropagatedFrom")], Demand::Lacks(SERVICE), RESTARTS_ALL),
 ];
 
-/// Something that is wrong with a unit. Shown as `file:line: [Section] Key: what is wrong (why); write …`.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Violation {
-    /// The rule's name; absent for a unit that is missing, or a file with mistakes.
-    pub(super) label: Option<&'static str>,
-    text: String,
+/// What breaks a rule.
+pub(super) fn check(units: &Units) -> Vec<Problem> {
+    units.loaded.iter().flat_map(|loaded| judge(&loaded.unit, loaded.kind)).collect()
 }
 
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
+fn judge(unit: &Unit, kind: &str) -> Vec<Problem> {
+    let rules = RULES.iter().filter(|rule| rule.unit == kind);
+    let unmet = rules
+        .flat_map(|rule| rule.demand.unmet(unit, rule.names).into_iter().map(move |unmet| (rule, unmet)));
+    unmet.map(|(rule, unmet)| describe(rule, unit, &unmet)).collect()
 }
 
-/// Checks all units below `root`: the files looked at, and what is wrong.
-pub(super) fn check(root: &Path) -> (Vec<PathBuf>, Vec<Violation>) {
-    let directories = unit::directories(root);
-    let mut files = Vec::new();
-    let mut violations: Vec<Violation> = Vec::new();
-    for name in UNITS {
-        let own = unit::instances(&directories, name);
-        for loaded in [vec![name.to_owned()], own].concat() {
-            match Unit::load(&directories, &loaded) {
-                Ok(unit) => {
-                    violations.extend(judge(&unit, name));
-                    files.push(unit.file);
-                    files.extend(unit.drop_ins);
-                }
-                Err(absent) => violations.push(of_absent(&loaded, root, &absent)),
-            }
-        }
-    }
-    files.sort();
-    files.dedup();
-    (files, violations)
-}
-
-fn of_absent(name: &str, root: &Path, absent: &Absent) -> Violation {
-    let text = match absent {
-        Absent::Missing => {
-            let place = root.join("usr/lib/systemd/system").join(name);
-            format!("{}: missing; install the package again", place.display())
-        }
-        Absent::Masked(file) => format!("{}: masked; write `systemctl unmask {name}`", file.display()),
-    };
-    Violation { label: None, text }
-}
-
-fn judge(unit: &Unit, name: &str) -> Vec<Violation> {
-    let unreadable = unit.unreadable.iter().map(ToString::to_string);
-    let ignored =
-        unit.ignored.iter().map(|(file, line)| format!("{}:{}: {}", file.display(), line.line, line.message));
-    let mut violations: Vec<_> =
-        unreadable.chain(ignored).map(|text| Violation { label: None, text }).collect();
-    for rule in RULES.iter().filter(|rule| rule.unit == name) {
-        let unmet = rule.demand.unmet(unit, rule.names);
-        violations.extend(
-            unmet
-                .iter()
-                .map(|unmet| Violation { label: Some(rule.label), text: describe(rule, unit, unmet) }),
-        );
-    }
-    violations
-}
-
-fn describe(rule: &Rule, unit: &Unit, unmet: &Unmet<'_>) -> String {
+fn describe(rule: &Rule, unit: &Unit, unmet: &Unmet<'_>) -> Problem {
     let (section, key) = rule.names[0];
     let place = match unmet.at {
-        Some(at) => format!("{}:{}: [{}] {}", at.file.display(), at.line, at.section, at.key),
+        Some(at) => at.place(),
         None => format!("{}: [{section}] {key}", unit.file.display()),
     };
     let advice = match &unmet.mend {
@@ -190,5 +129,5 @@ fn describe(rule: &Rule, unit: &Unit, unmet: &Unmet<'_>) -> String {
         Mend::Remove => "remove the line".to_owned(),
         Mend::RemoveWord(word) => format!("remove {word} from it"),
     };
-    format!("{place}: {} ({}); {advice}", unmet.what, rule.reason)
+    Problem::new(rule.label, place, format!("{} ({}); {advice}", unmet.what, rule.reason))
 }

@@ -1,12 +1,15 @@
 //! The shipped units are right; every rule says so when they no longer are.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use super::rules::{self, RULES};
+use super::rules::RULES;
 use super::*;
+
+/// Every line that an administrator got wrong and the check was silent about.
+mod mistakes;
 
 const UNITS: &str = "usr/lib/systemd/system";
 
@@ -28,10 +31,20 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// An installation with the shipped units and nothing else.
+/// An installation with the shipped units, the programs that they and the cases name, and nothing else.
 fn installed() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
+    // Services look below it as their own users.
+    fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
     copy(&source("../../units"), &root.path().join(UNITS));
+    for name in
+        ["usr/libexec/app-cluster/orchestrator", "usr/bin/app-cluster", "usr/bin/node", "srv/app/server"]
+    {
+        let program = root.path().join(name);
+        fs::create_dir_all(program.parent().unwrap()).unwrap();
+        fs::write(&program, "").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    }
     root
 }
 
@@ -55,15 +68,15 @@ const BREAKS: &[(&str, &str)] = &[
     ("socket-trigger-limit", "[Socket]\nTriggerLimitIntervalSec=2s"),
     ("socket-manual-stop", "[Unit]\nRefuseManualStop=no"),
     ("socket-name", "[Socket]\nFileDescriptorName=web"),
-    ("socket-accept", "[Socket]\nAccept=true"),
     ("socket-flush", "[Socket]\nFlushPending=on"),
-    ("socket-address", "[Socket]\nListenStream="),
+    ("socket-service", "[Socket]\nService=worker@1.service"),
     ("socket-address-twice", "[Socket]\nListenStream=8081\nListenStream=8081"),
     ("service-start-limit", "[Service]\nStartLimitInterval=1"),
     ("service-type", "[Service]\nType=simple"),
     ("service-notify-access", "[Service]\nNotifyAccess=main"),
     ("service-non-blocking", "[Service]\nNonBlocking=no"),
-    ("service-reload", "[Service]\nExecReload=\nExecReload=/bin/kill -HUP $MAINPID"),
+    ("service-reload", "[Service]\nExecReload=\nExecReload=/usr/bin/node -HUP $MAINPID"),
+    ("service-private-tmp", "[Service]\nPrivateTmp=yes"),
     ("service-before-workers", "[Unit]\nBefore=network.target worker@1.service"),
     ("worker-start-limit", "[Unit]\nStartLimitIntervalSec=1min"),
     ("worker-type", "[Service]\nType=exec"),
@@ -72,7 +85,7 @@ const BREAKS: &[(&str, &str)] = &[
     ("worker-restart-mode", "[Service]\nRestartMode=direct"),
     ("worker-kill-mode", "[Service]\nKillMode=process"),
     ("worker-stop-timeout", "[Service]\nTimeoutSec=10"),
-    ("worker-command", "[Service]\nExecStart="),
+    ("worker-private-tmp", "[Service]\nPrivateTmp=yes"),
     ("worker-after", "[Unit]\nAfter=network.target app-cluster.service"),
     ("worker-requires", "[Unit]\nRequires=app-cluster.service"),
     ("worker-requisite", "[Unit]\nRequisite=app-cluster.service"),
@@ -85,7 +98,7 @@ const BREAKS: &[(&str, &str)] = &[
 const TAKEN_OUT: (&str, &str) = ("worker-sockets", "Sockets=app-cluster.socket");
 
 fn labels(root: &Path) -> Vec<&'static str> {
-    rules::check(root).1.iter().filter_map(|violation| violation.label).collect()
+    look(root).findings.problems.iter().map(|problem| problem.label).collect()
 }
 
 #[test]
@@ -94,7 +107,10 @@ fn every_rule_finds_what_breaks_it_and_nothing_else_does() {
         let root = installed();
         let rule = RULES.iter().find(|rule| rule.label == *label).unwrap();
         drop_in(root.path(), rule.unit, text);
-        assert_eq!(labels(root.path()), [*label], "{text}");
+        let found = labels(root.path());
+        // systemd 252 does not know RestartMode=, and says so.
+        let is_unknown = *label == "worker-restart-mode" && found == ["verify"];
+        assert!(is_unknown || found == [*label], "{found:?} of {text}");
     }
 
     let root = installed();
@@ -120,13 +136,16 @@ fn systemds_defaults_break_the_rules_that_ask_for_more() {
         ("app-cluster.service", "Service"),
         ("worker@.service", "Service"),
         ("app-cluster.target", "Unit"),
+        ("app-cluster.slice", "Unit"),
     ] {
         fs::write(units.join(unit), format!("[{section}]\n")).unwrap();
     }
     let kept_by_defaults = [
-        "socket-accept",
         "socket-flush",
         "socket-address-twice",
+        "socket-service",
+        "service-private-tmp",
+        "worker-private-tmp",
         "service-before-workers",
         "worker-restart-mode",
         "worker-kill-mode",
@@ -139,7 +158,10 @@ fn systemds_defaults_break_the_rules_that_ask_for_more() {
         "worker-stop-propagated",
     ];
     let expected = RULES.iter().map(|rule| rule.label).filter(|label| !kept_by_defaults.contains(label));
-    assert_eq!(labels(root.path()), expected.collect::<Vec<_>>());
+    let found = labels(root.path());
+    // That they name no address and no program, systemd says.
+    let of_rules = found.into_iter().filter(|label| *label != "verify");
+    assert_eq!(of_rules.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
 }
 
 #[test]
@@ -149,7 +171,7 @@ fn what_meets_a_demand_in_another_way_is_no_problem() {
         root.path(),
         "worker@.service",
         "[Unit]\nStartLimitIntervalSec=0s\nBefore=app-cluster.service\n\
-         [Service]\nExecStart=\nExecStart=node server.js\nRestart=always\nTimeoutStopSec=infinity\nTimeoutStopSec=",
+         [Service]\nExecStart=\nExecStart=/usr/bin/node server.js\nRestart=always\nTimeoutStopSec=infinity",
     );
     drop_in(root.path(), "app-cluster.service", "[Service]\nNotifyAccess=all\n");
     drop_in(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use config::{Problem, drop_in};
 
-use super::unit_file::{self, Assignment, Ignored};
+use super::unit_file::{self, Assignment};
 
 /// Where units are looked for, below the root, highest precedence first (`systemd-analyze unit-paths`).
 const DIRECTORIES: [&str; 11] = [
@@ -47,8 +47,6 @@ pub(super) struct Unit {
     pub(super) drop_ins: Vec<PathBuf>,
     /// Every assignment, in the order in which they are made.
     assignments: Vec<Assignment>,
-    /// Lines that systemd passes over, each with its file.
-    pub(super) ignored: Vec<(PathBuf, Ignored)>,
     /// Files that cannot be read.
     pub(super) unreadable: Vec<Problem>,
 }
@@ -66,7 +64,7 @@ impl Unit {
             return Err(Absent::Masked(file));
         }
         let (drop_ins, unreadable) = drop_in::list(&drop_in_directories(directories, name), "conf");
-        let mut unit = Self { file, drop_ins, assignments: Vec::new(), ignored: Vec::new(), unreadable };
+        let mut unit = Self { file, drop_ins, assignments: Vec::new(), unreadable };
         for file in [vec![unit.file.clone()], unit.drop_ins.clone()].concat() {
             unit.read(&file);
         }
@@ -75,13 +73,26 @@ impl Unit {
 
     fn read(&mut self, file: &Path) {
         match drop_in::read(file) {
-            Ok(text) => {
-                let (assignments, ignored) = unit_file::parse(file, &text.unwrap_or_default());
-                self.assignments.extend(assignments);
-                self.ignored.extend(ignored.into_iter().map(|line| (file.to_owned(), line)));
-            }
+            Ok(text) => self.assignments.extend(unit_file::parse(file, &text.unwrap_or_default())),
             Err(problem) => self.unreadable.push(problem),
         }
+    }
+
+    /// Every assignment, in the order in which they are made.
+    pub(super) fn all(&self) -> &[Assignment] {
+        &self.assignments
+    }
+
+    /// The assignment to `key` of `section` that holds, of a setting with one value.
+    pub(super) fn last(&self, section: &str, key: &str) -> Option<&Assignment> {
+        let last = self.assignments.iter().rfind(|a| a.section == section && a.key == key)?;
+        (!last.value.is_empty()).then_some(last)
+    }
+
+    /// What is in the list `key` of `section`: an empty assignment takes back all before it.
+    pub(super) fn list(&self, section: &str, key: &str) -> Vec<&Assignment> {
+        let all = self.assignments.iter().filter(|a| a.section == section && a.key == key);
+        since_reset(&all.collect::<Vec<_>>())
     }
 
     /// The assignments to `key` of `section`, or to one of the other names systemd has for it.
@@ -95,8 +106,14 @@ impl Unit {
     }
 }
 
+/// What is in a list: an empty assignment takes back all before it.
+pub(super) fn since_reset<'a>(all: &[&'a Assignment]) -> Vec<&'a Assignment> {
+    let begin = all.iter().rposition(|a| a.value.is_empty()).map_or(0, |at| at + 1);
+    all[begin..].to_vec()
+}
+
 /// The directories of drop-ins for `name`, highest precedence first.
-fn drop_in_directories(directories: &[PathBuf], name: &str) -> Vec<PathBuf> {
+pub(super) fn drop_in_directories(directories: &[PathBuf], name: &str) -> Vec<PathBuf> {
     let own = names(name);
     let of_type = name.rsplit_once('.').map(|(_, unit_type)| unit_type.to_owned());
     let below = |names: &[String]| -> Vec<PathBuf> {

@@ -17,43 +17,33 @@ pub(super) struct Assignment {
     pub(super) line: usize,
 }
 
-/// A line that systemd warns about and passes over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Ignored {
-    /// The line, from 1.
-    pub(super) line: usize,
-    /// What is wrong with it, and what to write.
-    pub(super) message: &'static str,
+impl Assignment {
+    /// Where it is, as problems name it: `file:line: [Section] Key`.
+    pub(super) fn place(&self) -> String {
+        format!("{}:{}: [{}] {}", self.file.display(), self.line, self.section, self.key)
+    }
 }
 
-/// Parses `text`, the content of `file`.
-pub(super) fn parse(file: &Path, text: &str) -> (Vec<Assignment>, Vec<Ignored>) {
+/// Parses `text`, the content of `file`. What systemd passes over is passed over: `systemd-analyze verify` tells of it.
+pub(super) fn parse(file: &Path, text: &str) -> Vec<Assignment> {
     let mut assignments = Vec::new();
-    let mut ignored = Vec::new();
     let mut section: Option<String> = None;
     for (line, content) in logical_lines(text) {
         if let Some(rest) = content.strip_prefix('[') {
             section = rest.strip_suffix(']').map(str::to_owned);
-            if section.is_none() {
-                ignored.push(Ignored { line, message: "section without an end; write ] after its name" });
-            }
             continue;
         }
-        match (&section, content.split_once('=')) {
-            (None, _) => {
-                ignored.push(Ignored { line, message: "outside of a section; write [Unit] above it" })
-            }
-            (Some(_), None) => ignored.push(Ignored { line, message: "no assignment; write Key=value" }),
-            (Some(section), Some((key, value))) => assignments.push(Assignment {
+        if let (Some(section), Some((key, value))) = (&section, content.split_once('=')) {
+            assignments.push(Assignment {
                 section: section.clone(),
                 key: key.trim().to_owned(),
                 value: value.trim().to_owned(),
                 file: file.to_owned(),
                 line,
-            }),
+            });
         }
     }
-    (assignments, ignored)
+    assignments
 }
 
 /// Lines with content: comments and empty ones left out, continuations joined, each with its first line's number.
@@ -91,8 +81,7 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> Vec<(usize, String)> {
-        let (assignments, ignored) = parse(Path::new("x.service"), text);
-        assert_eq!(ignored, []);
+        let assignments = parse(Path::new("x.service"), text);
         assignments.iter().map(|a| (a.line, format!("[{}]{}={}", a.section, a.key, a.value))).collect()
     }
 
@@ -136,9 +125,7 @@ KeyThree=value 3\\
     }
 
     #[test]
-    fn what_systemd_passes_over_is_reported() {
-        let (assignments, ignored) = parse(Path::new("x"), "A=1\n[Unit\nB=2\n[Unit]\nnonsense\nC=3\n");
-        assert_eq!(assignments.iter().map(|a| a.key.as_str()).collect::<Vec<_>>(), ["C"]);
-        assert_eq!(ignored.iter().map(|i| i.line).collect::<Vec<_>>(), [1, 2, 3, 5]);
+    fn what_systemd_passes_over_is_passed_over() {
+        assert_eq!(parsed("A=1\n[Unit\nB=2\n[Unit]\nnonsense\nC=3\n"), [(6, "[Unit]C=3".to_owned())]);
     }
 }

@@ -1,0 +1,73 @@
+//! What the check has to say.
+
+use std::fmt;
+
+/// The label of what is wrong with the configuration.
+pub(super) const CONFIGURATION: &str = "configuration";
+/// The label of what systemd says.
+pub(super) const VERIFY: &str = "verify";
+
+/// Something that is wrong. Shown as `place: what is wrong (what happens); what to write`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// What found it, for tests.
+    pub(super) label: &'static str,
+    /// Where it is: a file with its line and key, or a unit.
+    place: String,
+    text: String,
+}
+
+impl Problem {
+    pub(super) fn new(label: &'static str, place: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { label, place: place.into(), text: text.into() }
+    }
+
+    pub(super) fn of_configuration(problem: &config::Problem) -> Self {
+        let text = problem.to_string();
+        let (place, text) = text.split_once(": ").unwrap_or((&text, ""));
+        Self::new(CONFIGURATION, place, text)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.text)
+    }
+}
+
+/// All that was found.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// What is wrong.
+    pub(super) problems: Vec<Problem>,
+    /// What is doubtful.
+    pub(super) warnings: Vec<String>,
+    /// What could not be looked at, each with the reason. Without it, `no problems` would be untrue.
+    pub(super) unseen: Vec<String>,
+}
+
+impl Findings {
+    /// Adds a problem, once: a template's is found again for each of its instances, and where systemd has said something of a
+    /// line, that is enough.
+    pub(super) fn add(&mut self, problem: Problem) {
+        let is_said = |known: &Problem| {
+            known.place == problem.place
+                && (known.text == problem.text || known.label == VERIFY && problem.label != VERIFY)
+        };
+        if !self.problems.iter().any(is_said) {
+            self.problems.push(problem);
+        }
+    }
+
+    /// Notes that something could not be looked at.
+    pub(super) fn not_seen(&mut self, what: impl Into<String>) {
+        let what = what.into();
+        if !self.unseen.contains(&what) {
+            self.unseen.push(what);
+        }
+    }
+
+    pub(super) fn extend(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        problems.into_iter().for_each(|problem| self.add(problem));
+    }
+}

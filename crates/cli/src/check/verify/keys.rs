@@ -1,0 +1,61 @@
+//! What systemd knows: its sections, the keys in each, and what kind of value each takes.
+
+use std::path::Path;
+use std::process::Command;
+
+/// The settings of the systemd that is installed.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    /// Section, key, kind of value.
+    known: Vec<(String, String, String)>,
+}
+
+impl Keys {
+    /// Those of the systemd below `root`, which lists them itself; none if it does not.
+    pub(super) fn of_systemd(root: &Path) -> Self {
+        let program = root.join("usr/lib/systemd/systemd");
+        let program = if program.exists() { program } else { "/lib/systemd/systemd".into() };
+        let output = Command::new(program).arg("--dump-configuration-items").env_clear().output();
+        output.map(|output| Self::parse(&String::from_utf8_lossy(&output.stdout))).unwrap_or_default()
+    }
+
+    fn parse(text: &str) -> Self {
+        let mut section = "";
+        let mut known = Vec::new();
+        for line in text.lines() {
+            if let Some(name) = line.strip_prefix('[') {
+                section = name.trim_end_matches(']');
+            } else if let Some((key, kind)) = line.split_once('=') {
+                known.push((section.to_owned(), key.to_owned(), kind.to_owned()));
+            }
+        }
+        Self { known }
+    }
+
+    pub(super) fn sections(&self) -> impl Iterator<Item = &str> {
+        self.known.iter().map(|(section, ..)| section.as_str())
+    }
+
+    pub(super) fn of_section<'a>(&'a self, section: &'a str) -> impl Iterator<Item = &'a str> {
+        self.known.iter().filter(move |(of, ..)| of == section).map(|(_, key, _)| key.as_str())
+    }
+
+    /// The kind of value that a key takes: `SECONDS`, `BOOLEAN`.
+    pub(super) fn kind(&self, section: &str, key: &str) -> Option<&str> {
+        self.known.iter().find(|(of, known, _)| of == section && known == key).map(|(.., kind)| kind.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn systemd_lists_its_settings() {
+        let keys = Keys::of_systemd(Path::new("/"));
+        assert_eq!(keys.kind("Service", "WatchdogSec"), Some("SECONDS"));
+        assert_eq!(keys.kind("Socket", "ListenStream"), Some("SOCKET [...]"));
+        assert!(keys.of_section("Unit").any(|key| key == "After"));
+        assert!(keys.sections().any(|section| section == "Slice"));
+    }
+}
