@@ -176,9 +176,12 @@ Examples:
   app-cluster check
   app-cluster check --root /srv/image
 
-Reads the same files as the orchestrator and systemd do, with drop-ins, and changes nothing. A problem \
-is one line: file, line, key, what is wrong, what to write. The exit status is 78 if there is any; a \
-warning does not count.")]
+Reads the same files as the orchestrator and systemd do, with drop-ins, and changes nothing. systemd \
+itself judges the units (systemd-analyze verify); files and programs are judged as the user sees them that \
+the unit names. Where systemd runs, what it has loaded counts too: files that it has not read, an address on \
+which it does not listen (any more), an orchestrator that it cannot start. A problem is one line: file, \
+line, key, what is wrong, what to write. The exit status is 78 if there is any; a warning does not count. \
+What could not be looked at is said; root may look at everything.")]
     Check {
         /// Check the installation below this directory
         #[arg(long, value_name = "DIR", default_value = "/", hide_default_value = true, value_hint = ValueHint::DirPath)]

@@ -3,9 +3,11 @@
 mod conf;
 mod deadline;
 mod demand;
+mod live;
 mod problem;
 mod program;
 mod rules;
+mod started;
 mod unit;
 mod unit_file;
 mod units;
@@ -55,6 +57,9 @@ fn look(root: &Path) -> Look {
     if let Some(settings) = &settings {
         deadline::check(&units, settings, &mut findings);
     }
+    if root == Path::new("/") {
+        live::check(&units, &mut findings);
+    }
     Look { files, settings, findings }
 }
 
@@ -84,7 +89,11 @@ fn report(root: &Path) -> (String, Exit) {
     for line in warnings.iter().chain(&unseen) {
         let _ = writeln!(text, "{line}");
     }
-    text.push_str(if unseen.is_empty() { "no problems\n" } else { "no problems in what could be looked at\n" });
+    text.push_str(if unseen.is_empty() {
+        "no problems\n"
+    } else {
+        "no problems in what could be looked at\n"
+    });
     (text, Exit::Done)
 }
 

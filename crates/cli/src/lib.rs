@@ -13,6 +13,7 @@ mod clock;
 mod deploy;
 mod exit;
 mod instead;
+mod listener;
 mod output;
 mod pause;
 mod releases;

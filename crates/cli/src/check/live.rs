@@ -1,0 +1,161 @@
+//! What systemd has loaded and runs, beside what the files say. Only where systemd runs, and not for an image.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use config::drop_in;
+
+use super::problem::{Findings, Problem};
+use super::started;
+use super::unit::Unit;
+use super::units::{SERVICE, SOCKET, Units, WORKER, is_same};
+use crate::listener::{self, Address, Listening};
+
+/// What systemd says of one unit, `systemctl show`.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Shown(HashMap<String, String>);
+
+impl Shown {
+    pub(super) fn get(&self, property: &str) -> &str {
+        self.0.get(property).map_or("", String::as_str)
+    }
+
+    fn is_running(&self) -> bool {
+        matches!(self.get("ActiveState"), "active" | "activating" | "reloading" | "deactivating")
+    }
+
+    /// The units in the output of `systemctl show`: a block of lines each.
+    fn parse(text: &str) -> Vec<Self> {
+        let pairs = |block: &str| {
+            block
+                .lines()
+                .filter_map(|line| line.split_once('='))
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .collect()
+        };
+        text.split("\n\n").map(|block| Self(pairs(block))).filter(|shown| !shown.0.is_empty()).collect()
+    }
+}
+
+/// Adds what differs between the files and what systemd does.
+pub(super) fn check(units: &Units, findings: &mut Findings) {
+    // sd_booted(3).
+    if !Path::new("/run/systemd/system").is_dir() {
+        return findings.not_seen("what runs: systemd does not run here");
+    }
+    match show() {
+        Ok(shown) => {
+            findings.extend(not_reloaded(units, &shown));
+            findings
+                .extend(shown.iter().find(|unit| unit.get("Id") == SERVICE).and_then(started::orchestrator));
+            check_listener(units, &shown, findings);
+        }
+        Err(error) => findings.not_seen(format!("what systemd has loaded and runs: {error}")),
+    }
+}
+
+fn show() -> Result<Vec<Shown>, String> {
+    const PROPERTIES: &str = "--property=Id,LoadState,ActiveState,SubState,Result,NeedDaemonReload,DropInPaths,\
+                              MainPID,NRestarts,ExecMainCode,ExecMainStatus";
+    let units = [SOCKET, SERVICE, "app-cluster.target", "app-cluster.slice", "worker@*.service"];
+    let output =
+        Command::new("systemctl").arg("show").arg(PROPERTIES).args(units).env("LC_ALL", "C").output();
+    let output = output.map_err(|error| format!("cannot run systemctl: {error}"))?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
+    }
+    Ok(Shown::parse(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// systemd says itself when a file has changed. On 252 it does not see a drop-in whose directory is new, so what it has
+/// read is compared with what is there.
+fn not_reloaded(units: &Units, shown: &[Shown]) -> Option<Problem> {
+    let mut names = Vec::new();
+    let mut unread: Vec<PathBuf> = Vec::new();
+    for shown in shown.iter().filter(|shown| shown.get("LoadState") == "loaded") {
+        let Ok(unit) = Unit::load(&units.directories, shown.get("Id")) else { continue };
+        let read: Vec<&Path> = shown.get("DropInPaths").split_whitespace().map(Path::new).collect();
+        let is_read = |file: &Path| drop_in::is_masked(file) || read.iter().any(|read| is_same(read, file));
+        let news = unit.drop_ins.iter().filter(|file| !is_read(file));
+        let news: Vec<_> = news.cloned().collect();
+        let is_gone = read.iter().any(|file| !file.exists());
+        if shown.get("NeedDaemonReload") == "yes" || !news.is_empty() || is_gone {
+            names.push(shown.get("Id").to_owned());
+            unread.extend(news);
+        }
+    }
+    unread.sort();
+    unread.dedup();
+    let files: Vec<_> = unread.iter().map(|file| file.display().to_string()).collect();
+    let named = if files.is_empty() { String::new() } else { format!(", with {}", files.join(" and ")) };
+    (!names.is_empty()).then(|| {
+        let text = format!(
+            "systemd has not read the files as they are now{named} (it goes on with what it knows); write \
+             `systemctl daemon-reload`, then `systemctl reload app-cluster`"
+        );
+        Problem::new("daemon-reload", names.join(", "), text)
+    })
+}
+
+fn check_listener(units: &Units, shown: &[Shown], findings: &mut Findings) {
+    let Some(socket) = shown.iter().find(|unit| unit.get("Id") == SOCKET) else { return };
+    let workers: Vec<&Shown> =
+        shown.iter().filter(|unit| unit.get("Id").starts_with("worker@") && unit.is_running()).collect();
+    if socket.get("ActiveState") == "inactive" && workers.is_empty() {
+        // The cluster is stopped: nothing has to listen.
+        return;
+    }
+    if socket.get("ActiveState") == "failed" {
+        let text = format!(
+            "failed with result `{}` (nothing new can connect, and a worker that starts gets no listener); \
+             `journalctl -u {SOCKET}` says why, then write `systemctl restart app-cluster.target`",
+            socket.get("Result")
+        );
+        return findings.add(Problem::new("socket-failed", SOCKET, text));
+    }
+    let Some(unit) = units.get(SOCKET) else { return };
+    let listed = unit.list("Socket", "ListenStream");
+    let wanted: Vec<Address> = listed.iter().filter_map(|at| Address::parse(&at.value)).collect();
+    let pids: Vec<u32> = workers.iter().filter_map(|unit| unit.get("MainPID").parse().ok()).collect();
+    match listener::look(&wanted, &pids) {
+        Ok(listening) => findings.extend(not_listening(&listening, unit)),
+        Err(error) => findings.not_seen(format!(
+            "whether systemd holds the listener that {SOCKET} and {WORKER} share: {error}; only root can look"
+        )),
+    }
+}
+
+fn not_listening(listening: &Listening, unit: &Unit) -> Option<Problem> {
+    let lost = listening.lost.first()?;
+    let named = |at: &&&super::unit_file::Assignment| Address::parse(&at.value).as_ref() == Some(lost);
+    let place =
+        unit.list("Socket", "ListenStream").iter().find(named).map_or_else(String::new, |at| at.place());
+    let left: Vec<String> = listening.left.iter().map(ToString::to_string).collect();
+    let meanwhile = match left.as_slice() {
+        [] => "a worker that starts gets no listener there".to_owned(),
+        left => format!(
+            "workers that run serve {}, and the next one that starts gets no listener",
+            left.join(" and ")
+        ),
+    };
+    let text = format!(
+        "systemd does not listen on {lost} ({meanwhile}); write `systemctl restart app-cluster.target`"
+    );
+    Some(Problem::new("listener", place, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_units_that_systemctl_shows_are_told_apart() {
+        let shown =
+            Shown::parse("Id=app-cluster.socket\nActiveState=active\n\nId=worker@1.service\nMainPID=7\n");
+        assert_eq!(shown.len(), 2);
+        assert_eq!(shown[1].get("MainPID"), "7");
+        assert!(shown[0].is_running());
+        assert_eq!(shown[0].get("Result"), "");
+    }
+}

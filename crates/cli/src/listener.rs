@@ -1,0 +1,110 @@
+//! Who holds the listener: what a worker that started now would be handed, and where those that run still serve.
+//!
+//! No property of systemd's tells. When a socket unit is masked and unmasked, or its address changes, the next daemon-reload
+//! makes PID 1 drop its descriptor, and the unit stays active (systemd 252 to 257). Workers that run keep their
+//! duplicates and serve; the next one that starts is handed nothing. So it is read from the kernel, which lists the listening
+//! sockets (proc(5), /proc/1/net) and who has them open (/proc/PID/fd).
+
+mod address;
+mod kernel;
+
+use std::io;
+
+pub(crate) use address::Address;
+use kernel::Socket;
+
+/// What is listened on.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Listening {
+    /// Addresses of the unit that PID 1 holds: a worker that starts now is handed these.
+    pub(crate) handed: Vec<Address>,
+    /// Addresses of the unit that PID 1 does not hold.
+    pub(crate) lost: Vec<Address>,
+    /// Where workers listen on a socket that PID 1 no longer has: they serve there until they end.
+    pub(crate) left: Vec<Address>,
+}
+
+/// Looks for the addresses `wanted`, which the unit names, and at what these workers, by their main processes, listen on.
+///
+/// # Errors
+///
+/// Only root may look at the descriptors of others; and PID 1 lets not even root do so in some containers.
+pub(crate) fn look(wanted: &[Address], workers: &[u32]) -> io::Result<Listening> {
+    let all = kernel::listening()?;
+    let of_manager = kernel::sockets_of(1)?;
+    let mut of_workers = Vec::new();
+    for &worker in workers {
+        match kernel::sockets_of(worker) {
+            Ok(sockets) => of_workers.extend(sockets),
+            // It has ended meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(compare(wanted, &all, &of_manager, &of_workers))
+}
+
+fn compare(wanted: &[Address], all: &[Socket], of_manager: &[u64], of_workers: &[u64]) -> Listening {
+    let held: Vec<&Address> = addresses(all, |inode| of_manager.contains(&inode));
+    let is_held = |address: &&Address| held.iter().any(|held| address.is_served_by(held));
+    let (handed, lost) = wanted.iter().partition::<Vec<_>, _>(is_held);
+    let left = addresses(all, |inode| of_workers.contains(&inode) && !of_manager.contains(&inode));
+    let owned = |addresses: Vec<&Address>| addresses.into_iter().cloned().collect();
+    Listening { handed: owned(handed), lost: owned(lost), left: owned(left) }
+}
+
+fn addresses(all: &[Socket], is_meant: impl Fn(u64) -> bool) -> Vec<&Address> {
+    let mut found: Vec<&Address> = Vec::new();
+    for socket in all.iter().filter(|socket| is_meant(socket.inode)) {
+        if !found.contains(&&socket.address) {
+            found.push(&socket.address);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> Address {
+        Address::parse(text).unwrap()
+    }
+
+    fn sockets(list: &[(u64, &str)]) -> Vec<Socket> {
+        list.iter().map(|(inode, text)| Socket { inode: *inode, address: address(text) }).collect()
+    }
+
+    #[test]
+    fn a_held_address_is_handed_on() {
+        let all = sockets(&[(7, "127.0.0.1:8080"), (8, "[::]:22")]);
+        let seen = compare(&[address("127.0.0.1:8080")], &all, &[7, 8], &[7]);
+        assert_eq!((seen.lost.len(), seen.left.len()), (0, 0));
+        assert_eq!(seen.handed, [address("127.0.0.1:8080")]);
+    }
+
+    #[test]
+    fn an_address_that_only_workers_hold_is_lost() {
+        let all = sockets(&[(7, "127.0.0.1:8080")]);
+        let seen = compare(&[address("127.0.0.1:8080")], &all, &[], &[7]);
+        assert_eq!(seen.lost, [address("127.0.0.1:8080")]);
+        assert_eq!(seen.left, [address("127.0.0.1:8080")]);
+    }
+
+    #[test]
+    fn another_address_in_the_unit_is_lost_too() {
+        let all = sockets(&[(7, "127.0.0.1:8080")]);
+        let seen = compare(&[address("127.0.0.1:9090")], &all, &[7], &[7]);
+        assert_eq!((seen.handed.len(), seen.lost), (0, vec![address("127.0.0.1:9090")]));
+    }
+
+    #[test]
+    fn a_socket_of_this_process_is_seen() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let bound = Address::Ip(listener.local_addr().unwrap());
+        let own = kernel::sockets_of(std::process::id()).unwrap();
+        let all = kernel::listening().unwrap();
+        let seen = compare(std::slice::from_ref(&bound), &all, &own, &own);
+        assert_eq!(seen.handed, [bound]);
+    }
+}

@@ -1,0 +1,96 @@
+//! An address to listen on, as `ListenStream=` has it (systemd.socket(5)).
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+/// An address of a stream socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Address {
+    /// A port on every address of the machine: IPv6, which takes IPv4 too, or IPv4 where there is no IPv6.
+    Port(u16),
+    /// One address, or all of one kind.
+    Ip(SocketAddr),
+    /// A socket in the file system.
+    Path(PathBuf),
+    /// A socket in the abstract name space, without the `@`.
+    Abstract(String),
+}
+
+impl Address {
+    /// None for what is no address, or one that is not looked for: vsock, a network interface, a specifier.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        if text.contains('%') {
+            return None;
+        }
+        if text.starts_with('/') {
+            return Some(Self::Path(text.into()));
+        }
+        if let Some(name) = text.strip_prefix('@') {
+            return Some(Self::Abstract(name.to_owned()));
+        }
+        match text.parse() {
+            Ok(port) if port > 0 => Some(Self::Port(port)),
+            _ => text.parse().ok().map(Self::Ip),
+        }
+    }
+
+    /// Whether a socket that is bound to `bound` is the one that this address means.
+    pub(crate) fn is_served_by(&self, bound: &Self) -> bool {
+        match (self, bound) {
+            (Self::Port(port), Self::Ip(bound)) => bound.port() == *port && bound.ip().is_unspecified(),
+            // The kernel's list has no scope.
+            (Self::Ip(wanted), Self::Ip(bound)) => {
+                wanted.port() == bound.port() && plain(wanted.ip()) == plain(bound.ip())
+            }
+            (wanted, bound) => wanted == bound,
+        }
+    }
+}
+
+fn plain(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) => {
+            v6.to_ipv4_mapped().filter(|_| v6 != Ipv6Addr::UNSPECIFIED).map_or(address, IpAddr::V4)
+        }
+        IpAddr::V4(_) => address,
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Port(port) => write!(f, "port {port}"),
+            Self::Ip(address) => write!(f, "{address}"),
+            Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Abstract(name) => write!(f, "@{name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_systemd_takes_is_an_address() {
+        assert_eq!(Address::parse("8080"), Some(Address::Port(8080)));
+        assert_eq!(Address::parse("127.0.0.1:80"), Some(Address::Ip(([127, 0, 0, 1], 80).into())));
+        assert_eq!(Address::parse("[::1]:80"), Some(Address::Ip((Ipv6Addr::LOCALHOST, 80).into())));
+        assert_eq!(Address::parse("/run/a.sock"), Some(Address::Path("/run/a.sock".into())));
+        assert_eq!(Address::parse("@a"), Some(Address::Abstract("a".to_owned())));
+        for other in ["", "0", "localhost:80", "vsock:2:1234", "/run/%i.sock", ":99999"] {
+            assert_eq!(Address::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_port_alone_is_served_on_every_address() {
+        let port = Address::Port(80);
+        for (bound, is_it) in
+            [("[::]:80", true), ("0.0.0.0:80", true), ("127.0.0.1:80", false), ("[::]:81", false)]
+        {
+            assert_eq!(port.is_served_by(&Address::parse(bound).unwrap()), is_it, "{bound}");
+        }
+    }
+}
