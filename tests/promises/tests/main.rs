@@ -39,4 +39,5 @@ mod socket_starts_the_cluster;
 mod stalled_worker_is_replaced;
 mod status_shows_what_workers_count;
 mod the_bus_interface_is_as_described;
+mod the_check_names_what_is_wrong;
 mod units_are_clean;
