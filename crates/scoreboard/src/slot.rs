@@ -11,7 +11,7 @@ use crate::layout::slot::{
     ACCEPTS, CONNECTIONS, DRAIN, ENDED, PANICS, READY, RECEIVED, REFUSED, REQUESTS, SENT, TIMEOUTS,
 };
 use crate::seat::{self, Seat, Sibling};
-use crate::{Connection, Ended, Instance, Request, Timeout, clock};
+use crate::{Connection, Counters, Ended, Instance, Request, Timeout, clock, snapshot};
 
 /// The slot of this process. Every figure is one atomic addition; clones count on the same slot.
 ///
@@ -91,6 +91,11 @@ impl Slot {
     /// How many requests have begun in this process.
     pub fn requests(&self) -> u64 {
         self.word(REQUESTS).load(Relaxed)
+    }
+
+    /// What has been counted on it so far.
+    pub fn counters(&self) -> Counters {
+        snapshot::counters(&std::array::from_fn(|word| self.word(word).load(Relaxed)))
     }
 
     /// That many bytes came from clients.

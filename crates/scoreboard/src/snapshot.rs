@@ -110,7 +110,7 @@ fn record(words: &[u64; SLOT_WORDS]) -> Record {
     }
 }
 
-fn counters(words: &[u64; SLOT_WORDS]) -> Counters {
+pub(crate) fn counters(words: &[u64; SLOT_WORDS]) -> Counters {
     Counters {
         accepts: words[ACCEPTS],
         connections: gauge(words[CONNECTIONS]),

@@ -7,19 +7,21 @@ mod queue;
 mod share;
 
 use std::io;
-use std::net::TcpListener;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use scoreboard::Slot;
-use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use self::queue::Queue;
 use self::share::{Moment, Share, Turn};
+use crate::listener::Listener;
+use crate::socket::Accepted;
 
 /// How connections are shared among the workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,94 +41,142 @@ const MOMENT: Duration = Duration::from_millis(2);
 /// How long it is left to them when this worker cannot take anything.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Takes connections, as many as may be open at once.
+/// How many connections may be open at once, from all listeners together, and whether any more is taken now.
+#[derive(Debug)]
+pub(crate) struct Room {
+    slot: Slot,
+    most: usize,
+    open: AtomicUsize,
+    /// A connection has left. All who wait hear of it: one of them may find nobody at its own listener.
+    left: Notify,
+    /// How many listeners wait until something is possible again.
+    waiting: AtomicUsize,
+}
+
+/// A connection's place, as long as it is open.
+#[derive(Debug)]
+#[must_use = "dropped at once it leaves its place to another"]
+pub(crate) struct Place(Arc<Room>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.left.notify_waiters();
+    }
+}
+
+impl Room {
+    /// For `most` connections.
+    pub(crate) fn new(slot: Slot, most: usize) -> Self {
+        Self { slot, most, open: AtomicUsize::new(0), left: Notify::new(), waiting: AtomicUsize::new(0) }
+    }
+
+    /// Until then the siblings need not count on this worker.
+    async fn wait_until(&self, then: impl Future<Output = ()>) {
+        let _absence = Absence::begin(self);
+        then.await;
+    }
+
+    /// Waits until one more may be open.
+    async fn is_there(&self) {
+        while self.is_full() {
+            let mut left = pin!(self.left.notified());
+            left.as_mut().enable();
+            if self.is_full() {
+                self.wait_until(left).await;
+            }
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.open.load(Ordering::Relaxed) >= self.most
+    }
+
+    fn place(self: &Arc<Self>) -> Option<Place> {
+        let one_more = |open| (open < self.most).then_some(open + 1);
+        let taken = self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        taken.is_ok().then(|| Place(Arc::clone(self)))
+    }
+}
+
+struct Absence<'a>(&'a Room);
+
+impl<'a> Absence<'a> {
+    fn begin(room: &'a Room) -> Self {
+        room.waiting.fetch_add(1, Ordering::Relaxed);
+        room.slot.leave();
+        Self(room)
+    }
+}
+
+impl Drop for Absence<'_> {
+    fn drop(&mut self) {
+        if self.0.waiting.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.slot.ready();
+        }
+    }
+}
+
+/// Takes connections from the queue of one listener, while there is room for them.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
     queue: Queue,
-    slot: Slot,
+    room: Arc<Room>,
     accept: Accept,
     share: Share,
     /// When the moment that runs is over.
     over: Option<Instant>,
-    permits: Arc<Semaphore>,
     is_starved: bool,
 }
 
 impl Acceptor {
-    /// `most` connections may be open at once.
-    pub(crate) fn new(listener: TcpListener, slot: Slot, accept: Accept, most: usize) -> io::Result<Self> {
-        Ok(Self {
-            queue: Queue::new(listener)?,
-            slot,
-            accept,
-            share: Share::default(),
-            over: None,
-            permits: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
-            is_starved: false,
-        })
+    pub(crate) fn new(listener: Listener, room: Arc<Room>, accept: Accept) -> io::Result<Self> {
+        let queue = Queue::new(listener)?;
+        Ok(Self { queue, room, accept, share: Share::default(), over: None, is_starved: false })
     }
 
-    /// Takes the next connection. The permit has to be kept as long as it is open. There is always a next one.
-    pub(crate) async fn next(&mut self) -> Option<(TcpStream, OwnedSemaphorePermit)> {
-        let permit = self.permit().await?;
+    /// Takes the next connection, and its place.
+    pub(crate) async fn next(&mut self) -> (Accepted, Place) {
         loop {
+            self.room.is_there().await;
             if self.turn().await == Turn::Theirs {
                 let over = *self.over.get_or_insert_with(|| Instant::now() + MOMENT);
                 let _ = timeout_at(over, self.queue.arrival()).await;
                 continue;
             }
+            // Another listener may have been quicker.
+            let Some(place) = self.room.place() else { continue };
             match self.queue.take().await {
-                Ok(stream) => {
+                Ok(accepted) => {
                     self.is_starved = false;
-                    return Some((stream, permit));
+                    return (accepted, place);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.over = None,
                 Err(error) if is_of_the_connection(&error) => {
                     tracing::debug!(%error, "a connection ended before it was accepted");
                 }
-                Err(error) => self.starve(&error).await,
+                Err(error) => {
+                    drop(place);
+                    self.starve(&error).await;
+                }
             }
         }
-    }
-
-    /// Waits until one more may be open. Until then the siblings need not count on this worker.
-    async fn permit(&mut self) -> Option<OwnedSemaphorePermit> {
-        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            return Some(permit);
-        }
-        self.slot.leave();
-        let permit = Arc::clone(&self.permits).acquire_owned().await;
-        self.slot.ready();
-        self.over = None;
-        permit.ok()
     }
 
     /// Waits for a connection, and says whose it is. Without a count there is nothing to share out.
     async fn turn(&mut self) -> Turn {
-        if self.accept == Accept::Plain || self.slot.is_private() {
+        let slot = &self.room.slot;
+        if self.accept == Accept::Plain || slot.is_private() {
+            let _ = self.queue.filled().await;
             return Turn::Mine;
         }
+        let me = || (slot.instance(), slot.seat());
+        let siblings = || slot.siblings().map(|sibling| (sibling.instance, sibling.seat));
         loop {
             match self.queue.length().await {
                 Ok(0) => self.over = None,
-                Ok(queued) => {
-                    let moment = self.moment();
-                    let me = (self.slot.instance(), self.slot.seat());
-                    let siblings = self.slot.siblings().map(|sibling| (sibling.instance, sibling.seat));
-                    return self.share.turn(queued, moment, me, siblings);
-                }
+                Ok(queued) => return self.share.turn(queued, moment(&mut self.over), me(), siblings()),
                 Err(_) => return Turn::Mine,
-            }
-        }
-    }
-
-    fn moment(&mut self) -> Moment {
-        match self.over {
-            None => Moment::None,
-            Some(over) if Instant::now() < over => Moment::Runs,
-            Some(_) => {
-                self.over = None;
-                Moment::Over
             }
         }
     }
@@ -138,9 +188,18 @@ impl Acceptor {
             tracing::warn!(%error, "no connection can be accepted, they wait in the queue");
         }
         self.is_starved = true;
-        self.slot.leave();
-        tokio::time::sleep(PAUSE).await;
-        self.slot.ready();
+        self.room.wait_until(tokio::time::sleep(PAUSE)).await;
+    }
+}
+
+fn moment(over: &mut Option<Instant>) -> Moment {
+    match over {
+        None => Moment::None,
+        Some(over) if Instant::now() < *over => Moment::Runs,
+        Some(_) => {
+            *over = None;
+            Moment::Over
+        }
     }
 }
 

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use axum::Router;
 use scoreboard::{Connection, Ended, Slot, Timeout};
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use self::opening::Opening;
@@ -19,6 +18,7 @@ use crate::Drain;
 use crate::exchange::Exchange;
 use crate::half_closed::HalfClosed;
 use crate::limits::{Limits, Overdue};
+use crate::socket::Accepted;
 use crate::stream::Stream;
 use crate::woken::Woken;
 
@@ -62,26 +62,30 @@ impl Connections {
 
     /// Serves one connection until it is closed, or cut. It counts from now on, not only when it is served: the
     /// next one may be another worker's for that.
-    pub(crate) fn serve(self: Arc<Self>, stream: TcpStream) -> impl Future<Output = ()> + Send {
+    pub(crate) fn serve(self: Arc<Self>, accepted: Accepted) -> impl Future<Output = ()> + Send {
         let counted = self.slot.accepted();
-        self.serve_counted(stream, counted)
+        self.serve_counted(accepted, counted)
     }
 
-    async fn serve_counted(self: Arc<Self>, stream: TcpStream, counted: Connection) {
-        let exchange = Arc::new(Exchange::new());
-        let stream = Stream::new(stream, Arc::clone(&exchange), self.slot.clone());
+    async fn serve_counted(self: Arc<Self>, accepted: Accepted, counted: Connection) {
+        let exchange = Arc::new(Exchange::of(accepted.peer));
+        let stream = Stream::new(accepted.socket, Arc::clone(&exchange), self.slot.clone());
         let cut = pin!(self.cut.cancelled());
         let closed = tokio::select! {
             biased;
             closed = self.converse(stream, &exchange) => closed,
             () = Woken::new(cut) => {
-                if !exchange.is_idle() {
+                if exchange.is_idle() {
+                    counted.end(Ended::Idle);
+                } else {
                     counted.end(Ended::Forced);
                     self.force(&exchange);
                 }
                 return;
             }
         };
+        // Until all is over it is open.
+        let ended = if exchange.has_lingered() { Ended::Idle } else { Ended::Finished };
         // Everything has been answered: to end this is no loss.
         if let Some(closed) = closed {
             tokio::select! {
@@ -89,6 +93,7 @@ impl Connections {
                 () = self.cut.cancelled() => {}
             }
         }
+        counted.end(ended);
     }
 
     /// Until all is said. What is left is to wait for the peer's half to close.

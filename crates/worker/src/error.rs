@@ -27,11 +27,11 @@ pub enum Error {
         /// The names that were passed, separated by colons.
         passed: String,
     },
-    /// The file descriptor of that name is something else than a stream socket of IPv4 or IPv6.
+    /// A file descriptor of that name is something else than a stream socket of IPv4, IPv6 or unix(7).
     #[error(
-        "socket \"{name}\" is not a TCP listener: set ListenStream= to an address and port in the socket unit"
+        "socket \"{name}\" is neither a TCP nor a unix stream listener: set ListenStream= to an address and port, or to a path, in the socket unit"
     )]
-    NotTcp {
+    NotStream {
         /// The socket's name.
         name: String,
         /// What was found instead.

@@ -4,6 +4,7 @@ mod busy;
 mod deadline;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -33,6 +34,8 @@ use crate::websocket::Goodbye;
 /// what the client's window has no room for.
 #[derive(Debug)]
 pub(crate) struct Exchange {
+    /// The client's address.
+    pub(crate) peer: Option<SocketAddr>,
     state: Mutex<State>,
     /// A deadline has come nearer than it was.
     hurry: Notify,
@@ -74,6 +77,8 @@ struct State {
     end: End,
     /// No further request is wanted on this connection.
     leave: Option<Leave>,
+    /// It was idle for its whole linger time, and nothing has come since.
+    has_lingered: bool,
 }
 
 /// Whether the client has ended its half while its answer is not out.
@@ -109,9 +114,10 @@ pub(crate) struct Current {
 }
 
 impl Exchange {
-    /// Of a connection that has just been accepted.
-    pub(crate) fn new() -> Self {
+    /// Of a connection that has just been accepted, from this address if it is one of TCP.
+    pub(crate) fn of(peer: Option<SocketAddr>) -> Self {
         Self {
+            peer,
             state: Mutex::new(State {
                 is_busy: false,
                 method: Method::default(),
@@ -128,6 +134,7 @@ impl Exchange {
                 stuck_since: None,
                 end: End::Open,
                 leave: None,
+                has_lingered: false,
             }),
             hurry: Notify::new(),
             is_watched: AtomicBool::new(false),
@@ -200,6 +207,7 @@ impl Exchange {
         state.note_path(request.uri().path());
         state.open += 1;
         state.begun += 1;
+        state.has_lingered = false;
         state.awaited = Awaited::Nothing;
         state.since = begun;
         let uri = state.is_multiplexed.then(|| request.uri());
@@ -303,6 +311,11 @@ impl Exchange {
         is_waiting && !self.is_upgraded()
     }
 
+    /// Whether it ends because it was idle in a drain.
+    pub(crate) fn has_lingered(&self) -> bool {
+        self.state().has_lingered
+    }
+
     /// How many requests have begun.
     pub(crate) fn begun(&self) -> u64 {
         self.state().begun
@@ -328,6 +341,7 @@ impl Exchange {
             if at <= Instant::now()
                 && let Some(what) = what
             {
+                self.state().has_lingered = what == Overdue::Lingered;
                 return what;
             }
             tokio::select! {

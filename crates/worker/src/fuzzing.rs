@@ -16,11 +16,12 @@ use tokio::net::TcpStream;
 use crate::connection::opening::{self, Protocol};
 use crate::connection::{Connections, Manners};
 use crate::limits::Limits;
+use crate::socket::{Accepted, Socket};
 use crate::{Drain, Error, listener, websocket};
 
-/// Which descriptor has this name, by the names that systemd passes (`LISTEN_FDNAMES`).
-pub fn index(names: &str, name: &str) -> Option<usize> {
-    listener::index(names, name)
+/// Which descriptors have this name, by the names that systemd passes (`LISTEN_FDNAMES`).
+pub fn indices(names: &str, name: &str) -> Vec<usize> {
+    listener::indices(names, name).collect()
 }
 
 /// The address after `--listen`.
@@ -80,6 +81,7 @@ impl Goodbye {
 
 /// Serves one connection to its end, with the default limits.
 pub fn serve(router: Router, drain: Drain, slot: Slot, stream: TcpStream) -> impl Future<Output = ()> + Send {
+    let accepted = Accepted { socket: Socket::Tcp(stream), peer: None };
     let manners = Manners { linger: Duration::from_secs(2), goodbye: Duration::from_secs(3) };
-    Arc::new(Connections::new(router, drain, slot, Limits::default(), manners)).serve(stream)
+    Arc::new(Connections::new(router, drain, slot, Limits::default(), manners)).serve(accepted)
 }

@@ -11,8 +11,8 @@
 //! ```
 //!
 //! That is a whole worker:
-//! - It takes the listener named `http` (`FileDescriptorName=http`) from systemd. Without one it
-//!   ends with an error and never opens a port by itself.
+//! - It takes every listener named `http` (`FileDescriptorName=http`) from systemd, of TCP or of unix sockets. Without one
+//!   it ends with an error and never opens a port by itself.
 //! - It says READY=1 once it accepts, and feeds the watchdog from the runtime that serves: when
 //!   that stalls, systemd replaces the process.
 //! - SIGTERM (or SIGINT) drains. It stops accepting first; connections it has not accepted belong
@@ -36,7 +36,9 @@
 //! for the whole linger time and sends at the very moment of the close must open a new connection (RFC 9112 §9.3.1).
 
 mod accept;
+mod address;
 mod answer;
+mod bound;
 mod connection;
 mod crowd;
 mod drain;
@@ -53,6 +55,7 @@ mod place;
 mod recycle;
 mod service;
 mod slice;
+mod socket;
 mod stream;
 mod upload;
 mod websocket;
@@ -60,13 +63,16 @@ mod woken;
 mod worker;
 
 pub use accept::Accept;
+pub use address::Address;
+pub use bound::{Bound, Counts};
 pub use drain::{Drain, Hold};
 pub use error::Error;
+pub use scoreboard::{Counters, Histogram};
 pub use worker::Worker;
 
 use std::process::ExitCode;
 
-/// A whole program: serves `router` on the listener named `http` until SIGTERM, drains, and returns the status to exit
+/// A whole program: serves `router` on the listeners named `http` until SIGTERM, drains, and returns the status to exit
 /// with. What keeps it from serving is told on stderr.
 ///
 /// With 78 systemd does not start it again, for the unit or its environment has to be changed first

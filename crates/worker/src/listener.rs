@@ -1,43 +1,89 @@
-//! Takes the listener from systemd, by name (sd_listen_fds(3)).
+//! Takes the listeners from systemd, by name (sd_listen_fds(3)).
 
 use std::env;
 use std::ffi::OsString;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::net::UnixListener;
 
 use listenfd::ListenFd;
 use rustix::fs::OFlags;
 
-use crate::Error;
+use crate::{Address, Error};
 
-/// Takes the listener called `name` from those that systemd passed. Without any, and without systemd, a developer's
-/// `address` is bound.
-pub(crate) fn take(name: &str, address: Option<SocketAddr>) -> Result<TcpListener, Error> {
+/// A listener in non-blocking mode.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listener {
+    pub(crate) fn address(&self) -> Result<Address, Error> {
+        let address = match self {
+            Self::Tcp(listener) => listener.local_addr().map(Address::Tcp),
+            Self::Unix(listener) => listener.local_addr().map(|address| Address::of_unix(&address)),
+        };
+        address.map_err(Error::system("read the socket's address"))
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Unix(listener) => listener.as_fd(),
+        }
+    }
+}
+
+impl AsRawFd for Listener {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+/// Takes all listeners called `name` from those that systemd passed: a socket unit has one for each `ListenStream=`.
+/// Without any, and without systemd, a developer's `address` is bound.
+pub(crate) fn take(name: &str, address: Option<SocketAddr>) -> Result<Vec<Listener>, Error> {
     let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
     let mut passed = ListenFd::from_env();
     if passed.len() == 0 {
         return match address {
-            Some(address) if !is_supervised() => bind(address),
+            Some(address) if !is_supervised() => Ok(vec![bind(address)?]),
             _ => Err(Error::NoSocket),
         };
     }
     if let Some(address) = address {
         tracing::warn!(%address, "systemd has passed a socket, the address {address} for development is not used");
     }
-    let Some(index) = index(&names, name).filter(|index| *index < passed.len()) else {
-        return Err(Error::NoSuchName { wanted: name.to_owned(), passed: names });
-    };
-    let listener = passed
-        .take_tcp_listener(index)
-        .map_err(|source| Error::NotTcp { name: name.to_owned(), source })?
-        .ok_or(Error::NoSocket)?;
-    check(name, &listener)?;
-    Ok(listener)
+    let mut listeners = Vec::new();
+    let count = passed.len();
+    for index in indices(&names, name).take_while(|index| *index < count) {
+        let listener = take_one(&mut passed, index)
+            .map_err(|source| Error::NotStream { name: name.to_owned(), source })?
+            .ok_or(Error::NoSocket)?;
+        check(name, &listener)?;
+        listeners.push(listener);
+    }
+    match listeners.is_empty() {
+        true => Err(Error::NoSuchName { wanted: name.to_owned(), passed: names }),
+        false => Ok(listeners),
+    }
 }
 
-/// Which of the descriptors has this name, by `LISTEN_FDNAMES`: the first, if there are several.
-pub(crate) fn index(names: &str, name: &str) -> Option<usize> {
-    names.split(':').position(|passed| passed == name)
+fn take_one(passed: &mut ListenFd, index: usize) -> io::Result<Option<Listener>> {
+    // What is none of TCP is left where it is.
+    match passed.take_tcp_listener(index) {
+        Ok(listener) => Ok(listener.map(Listener::Tcp)),
+        Err(_) => Ok(passed.take_unix_listener(index)?.map(Listener::Unix)),
+    }
+}
+
+/// Which of the descriptors have this name, by `LISTEN_FDNAMES`.
+pub(crate) fn indices(names: &str, name: &str) -> impl Iterator<Item = usize> {
+    names.split(':').enumerate().filter(move |(_, passed)| *passed == name).map(|(index, _)| index)
 }
 
 /// Whether this is a service of systemd. One that opened a port of its own would serve beside its cluster, and nobody
@@ -54,7 +100,7 @@ fn is_mine(pid: &str) -> bool {
     pid.parse() == Ok(std::process::id())
 }
 
-fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+fn bind(address: SocketAddr) -> Result<Listener, Error> {
     let bound = TcpListener::bind(address).and_then(|listener| {
         listener.set_nonblocking(true)?;
         Ok(listener)
@@ -64,7 +110,7 @@ fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
         "DEVELOPMENT ONLY: this worker has opened {address} by itself. Nothing supervises it, no sibling shares \
          its connections, and a restart loses requests"
     );
-    Ok(listener)
+    Ok(Listener::Tcp(listener))
 }
 
 /// The address after `--listen` among a program's arguments.
@@ -84,7 +130,7 @@ pub(crate) fn development_address(
     value.parse().map(Some).map_err(|_| Error::Address { value })
 }
 
-fn check(name: &str, listener: &TcpListener) -> Result<(), Error> {
+fn check(name: &str, listener: &Listener) -> Result<(), Error> {
     let listens = rustix::net::sockopt::socket_acceptconn(listener)
         .map_err(io::Error::from)
         .map_err(Error::system("ask whether the socket listens"))?;

@@ -6,7 +6,6 @@
 use std::env;
 use std::ffi::OsStr;
 use std::io;
-use std::net::SocketAddr;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{self, UnixDatagram};
@@ -16,8 +15,8 @@ use sd_notify::NotifyState;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Says that connections are accepted from now on.
-pub(crate) fn ready(address: SocketAddr) {
-    let status = format!("accepting connections on {address}");
+pub(crate) fn ready(addresses: &str) {
+    let status = format!("accepting connections on {addresses}");
     insist(&[NotifyState::Ready, NotifyState::Status(&status)]);
 }
 

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::response::{IntoResponse, Response};
 use axum::routing::future::RouteFuture;
 use http::header::{CONNECTION, EXPECT, HeaderMap, HeaderValue, TRANSFER_ENCODING};
@@ -54,9 +55,12 @@ impl<F: FnOnce(Response, Busy) -> http::Response<Answer>> Answering<F> {
         router: &Router,
         limits: &Limits,
         busy: Busy,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         finish: F,
     ) -> Self {
+        if let Some(peer) = busy.peer() {
+            request.extensions_mut().insert(ConnectInfo(peer));
+        }
         let mut receipt = Receipt::default();
         let unwanted = unwanted(&request);
         let doing = if let Some(status) = refusal(&request, limits) {

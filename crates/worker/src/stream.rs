@@ -9,23 +9,23 @@ use axum::body::Bytes;
 use rustix::net::{RecvFlags, Shutdown};
 use scoreboard::Slot;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::exchange::{Exchange, without_empty_lines};
 use crate::half_closed::HalfClosed;
+use crate::socket::Socket;
 use crate::websocket::Goodbye;
 
 /// Up to so many bytes are cheaper to copy than to hand over in pieces: writev(2) takes the way of files through the
 /// kernel, send(2) that of sockets.
 const SMALL: usize = 1024;
 
-/// A TCP connection that can be handed from one HTTP conversation to the next.
+/// A connection that can be handed from one HTTP conversation to the next.
 #[derive(Debug)]
 pub(crate) struct Stream {
     /// Bytes that were received but not yet given to the conversation that is to read them.
     received: Bytes,
     /// Shared with the connection's task once it is a WebSocket's.
-    tcp: Arc<TcpStream>,
+    socket: Arc<Socket>,
     exchange: Arc<Exchange>,
     slot: Slot,
     /// Present once it is a WebSocket's.
@@ -41,8 +41,15 @@ impl Drop for Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(tcp: TcpStream, exchange: Arc<Exchange>, slot: Slot) -> Self {
-        Self { received: Bytes::new(), tcp: Arc::new(tcp), exchange, slot, goodbye: None, kept_waiting: None }
+    pub(crate) fn new(socket: Socket, exchange: Arc<Exchange>, slot: Slot) -> Self {
+        Self {
+            received: Bytes::new(),
+            socket: Arc::new(socket),
+            exchange,
+            slot,
+            goodbye: None,
+            kept_waiting: None,
+        }
     }
 
     /// What has been received and nobody has read yet.
@@ -57,8 +64,8 @@ impl Stream {
         let mut buffer = Vec::with_capacity(self.received.len() + MOST);
         buffer.extend_from_slice(&self.received);
         let length = loop {
-            self.tcp.readable().await?;
-            match self.tcp.try_read_buf(&mut buffer) {
+            self.socket.readable().await?;
+            match self.socket.try_read_buf(&mut buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.exchange.starved(),
                 result => break result?,
             }
@@ -89,7 +96,7 @@ impl Stream {
         }
         let mut buffer = [0; 4096];
         // Not try_read: tokio would answer from what it knew when it last asked epoll.
-        match rustix::net::recv(&*self.tcp, &mut buffer, RecvFlags::DONTWAIT) {
+        match rustix::net::recv(&*self.socket, &mut buffer, RecvFlags::DONTWAIT) {
             Ok((length @ 1.., _)) if !without_empty_lines(&buffer[..length]).is_empty() => {
                 self.note_received(&buffer[..length]);
                 self.received = Bytes::copy_from_slice(&buffer[..length]);
@@ -102,7 +109,7 @@ impl Stream {
     /// Ends the sending half. Whatever the peer still sends is not answered.
     pub(crate) fn abandon(self) -> HalfClosed {
         // An error here means that the peer is gone already.
-        let _ = rustix::net::shutdown(&*self.tcp, Shutdown::Write);
+        let _ = rustix::net::shutdown(&*self.socket, Shutdown::Write);
         HalfClosed::new(self)
     }
 
@@ -119,20 +126,20 @@ impl Stream {
     }
 
     fn poll_send(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let sent = match Arc::get_mut(&mut self.tcp) {
-            Some(tcp) => Pin::new(tcp).poll_write(context, bytes),
-            None => self.poll_shared(context, TcpStream::poll_write_ready, |tcp| tcp.try_write(bytes)),
+        let sent = match Arc::get_mut(&mut self.socket) {
+            Some(socket) => socket.poll_write(context, bytes),
+            None => self.poll_shared(context, Socket::poll_write_ready, |socket| socket.try_write(bytes)),
         };
         self.note_progress(&sent);
         sent
     }
 
     fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match Arc::get_mut(&mut self.tcp) {
-            Some(tcp) => Pin::new(tcp).poll_read(context, buffer),
+        match Arc::get_mut(&mut self.socket) {
+            Some(socket) => socket.poll_read(context, buffer),
             None => {
-                let read = |tcp: &TcpStream| tcp.try_read(buffer.initialize_unfilled());
-                let length = ready!(self.poll_shared(context, TcpStream::poll_read_ready, read))?;
+                let read = |socket: &Socket| socket.try_read(buffer.initialize_unfilled());
+                let length = ready!(self.poll_shared(context, Socket::poll_read_ready, read))?;
                 buffer.advance(length);
                 Poll::Ready(Ok(()))
             }
@@ -143,12 +150,12 @@ impl Stream {
     fn poll_shared(
         &self,
         context: &mut Context<'_>,
-        poll_ready: fn(&TcpStream, &mut Context<'_>) -> Poll<io::Result<()>>,
-        mut act: impl FnMut(&TcpStream) -> io::Result<usize>,
+        poll_ready: fn(&Socket, &mut Context<'_>) -> Poll<io::Result<()>>,
+        mut act: impl FnMut(&Socket) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
-            ready!(poll_ready(&self.tcp, context))?;
-            match act(&self.tcp) {
+            ready!(poll_ready(&self.socket, context))?;
+            match act(&self.socket) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return Poll::Ready(result),
             }
@@ -177,7 +184,7 @@ impl Stream {
             && self.exchange.is_upgraded()
             && let Some(goodbye) = self.exchange.goodbye()
         {
-            goodbye.share(Arc::clone(&self.tcp));
+            goodbye.share(Arc::clone(&self.socket));
             self.goodbye = Some(Arc::clone(goodbye));
         }
     }
@@ -256,14 +263,14 @@ impl AsyncWrite for Stream {
             return self.poll_send(context, bytes);
         }
         // Only that of a WebSocket is shared, which was sent to its own way above.
-        let Some(tcp) = Arc::get_mut(&mut self.tcp) else { return Poll::Ready(Ok(0)) };
-        let sent = Pin::new(tcp).poll_write_vectored(context, slices);
+        let Some(socket) = Arc::get_mut(&mut self.socket) else { return Poll::Ready(Ok(0)) };
+        let sent = socket.poll_write_vectored(context, slices);
         self.note_progress(&sent);
         sent
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        self.socket.is_write_vectored()
     }
 
     /// hyper flushes only after its own buffer is empty.
@@ -280,7 +287,7 @@ impl AsyncWrite for Stream {
     /// [`Stream::half_close`] looks. An application's protocol ends it in its own way.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.exchange.is_upgraded() {
-            true => Poll::Ready(Ok(rustix::net::shutdown(&*self.tcp, Shutdown::Write)?)),
+            true => Poll::Ready(Ok(rustix::net::shutdown(&*self.socket, Shutdown::Write)?)),
             false => Poll::Ready(Ok(())),
         }
     }

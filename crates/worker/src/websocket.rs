@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use rustix::net::Shutdown;
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
+
+use crate::socket::Socket;
 
 /// A Close frame with status 1001, going away (RFC 6455 §5.5.1, §7.4.1). A server does not mask.
 const CLOSE: [u8; 4] = [0x88, 0x02, 0x03, 0xe9];
@@ -31,7 +32,7 @@ pub(crate) struct Goodbye {
     /// A frame has ended after which Close is to follow.
     frame_ended: Notify,
     /// For the connection's task.
-    tcp: Mutex<Option<Arc<TcpStream>>>,
+    socket: Mutex<Option<Arc<Socket>>>,
 }
 
 #[derive(Debug, Default)]
@@ -67,8 +68,8 @@ pub(crate) enum Said {
 
 impl Goodbye {
     /// The stream on which the head of `101 Switching Protocols` is about to be sent.
-    pub(crate) fn share(&self, tcp: Arc<TcpStream>) {
-        *self.tcp.lock().unwrap_or_else(PoisonError::into_inner) = Some(tcp);
+    pub(crate) fn share(&self, socket: Arc<Socket>) {
+        *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
     }
 
     /// Passes on, by way of `send`, what the application wants to send. After Close it is discarded, and refused when
@@ -118,26 +119,26 @@ impl Goodbye {
     /// Takes leave of the peer, of which `moment` is left for its answer, and ends the stream for the application. It may
     /// hold it for a little longer, to read what the peer has said.
     pub(crate) async fn take_leave(&self, moment: Duration) {
-        let tcp = self.tcp.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(tcp) = tcp else { return };
+        let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(socket) = socket else { return };
         sleep(OWN_WORDS).await;
         let _ = timeout(moment, async {
-            self.say_all(&tcp).await;
-            until_read_closed(&tcp).await;
+            self.say_all(&socket).await;
+            until_read_closed(&socket).await;
         })
         .await;
         self.talk().close = Close::Over;
         // An error means that the peer is gone already.
-        let _ = rustix::net::shutdown(&tcp, Shutdown::Both);
+        let _ = rustix::net::shutdown(&socket, Shutdown::Both);
     }
 
-    async fn say_all(&self, tcp: &TcpStream) {
+    async fn say_all(&self, socket: &Socket) {
         loop {
-            match self.say(|bytes| tcp.try_write(bytes)) {
+            match self.say(|bytes| socket.try_write(bytes)) {
                 Said::Whole | Said::InVain => return,
                 Said::AfterThisFrame => self.frame_ended.notified().await,
                 Said::InPart => {
-                    let _ = tcp.writable().await;
+                    let _ = socket.writable().await;
                 }
             }
         }
@@ -149,8 +150,8 @@ impl Goodbye {
 }
 
 /// Waits until the peer has ended its half. Whether the application reads what came before, or ever will, is not known.
-async fn until_read_closed(tcp: &TcpStream) {
-    while tcp.ready(Interest::READABLE).await.is_ok_and(|ready| !ready.is_read_closed()) {
+async fn until_read_closed(socket: &Socket) {
+    while socket.ready(Interest::READABLE).await.is_ok_and(|ready| !ready.is_read_closed()) {
         sleep(LOOK).await;
     }
 }

@@ -1,21 +1,26 @@
 //! The life of a worker: take the listener, say READY=1, serve, drain.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Bytes;
+use axum::extract::Request;
+use futures_util::future::join_all;
 use scoreboard::Slot;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::task::TaskTracker;
+use tower::Service;
 
 use crate::accept::Acceptor;
 use crate::connection::{Connections, Manners};
 use crate::crowd::Crowd;
 use crate::limits::{FOREVER, Limits};
 use crate::recycle::Enough;
-use crate::{Accept, Drain, Error, accept, listener, notify, place, slice};
+use crate::{Accept, Bound, Drain, Error, listener, notify};
 
 /// A worker and its settings. Times may be as long as [`Duration`] has them: more than 30 years are taken for 30.
 ///
@@ -46,8 +51,8 @@ pub struct Worker {
     drain_timeout: Duration,
     goodbye: Duration,
     limits: Limits,
-    max_connections: usize,
-    accept: Accept,
+    pub(crate) max_connections: usize,
+    pub(crate) accept: Accept,
     pub(crate) enough: Enough,
     drain: Drain,
 }
@@ -190,49 +195,33 @@ impl Worker {
         self.drain.clone()
     }
 
-    /// Serves `router` until SIGTERM, SIGINT or [`Drain::begin`], drains, and returns. It takes the listener out of
-    /// the environment, so call it once, and before threads read the environment through C.
+    /// Takes the listeners, and does not serve yet: for programs that want to know their addresses or counters. It takes
+    /// them out of the environment, so call it once, and before threads read the environment through C.
     ///
-    /// SIGHUP is ignored: it would cut what is in flight, and asks servers to read their configuration again, for which a
-    /// worker is replaced.
-    ///
-    /// For the calling thread it asks the scheduler for short slices (sched_setattr(2)), so that answers do not
-    /// wait behind those who compute for longer: on a runtime of one thread that is the one that serves.
+    /// # Errors
+    /// See [`Error`].
+    pub fn bind(self) -> Result<Bound, Error> {
+        Bound::new(listener::take(&self.listener, self.address)?, self)
+    }
+
+    /// [Takes the listeners](Self::bind) and [serves](Bound::serve) until the worker has drained.
     ///
     /// # Errors
     /// See [`Error`]. Once the worker is ready there are none.
-    pub async fn serve(self, router: Router) -> Result<(), Error> {
-        let listener = listener::take(&self.listener, self.address)?;
-        let address = listener.local_addr().map_err(Error::system("read the socket's address"))?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(Error::system("handle SIGTERM"))?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::system("handle SIGINT"))?;
-        let _hangups = signal(SignalKind::hangup()).map_err(Error::system("ignore SIGHUP"))?;
-        let drain = self.drain.clone();
-        let stop = async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-                () = drain.begun() => {}
-            }
-        };
-        slice::shorten();
-        let slot = place::claim();
-        let most = self.max_connections.min(accept::slots());
-        let acceptor = Acceptor::new(listener, slot.clone(), self.accept, most);
-        let acceptor = acceptor.map_err(Error::system("watch the socket"))?;
-        let _watchdog = notify::feed_watchdog();
-        slot.ready();
-        notify::ready(address);
-        let _enough = self.enough.watch(slot.clone());
-        tracing::info!(%address, "ready, accepting connections on {address}");
-        self.run(acceptor, slot, router, stop).await;
-        Ok(())
+    pub async fn serve<S, B>(self, service: S) -> Result<(), Error>
+    where
+        S: Service<Request, Response = http::Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        self.bind()?.serve(service).await
     }
 
     /// Serves until `stop`, then drains. Returns how many connections had to be closed by force.
-    async fn run(
+    pub(crate) async fn run(
         self,
-        mut acceptor: Acceptor,
+        mut acceptors: Vec<Acceptor>,
         slot: Slot,
         router: Router,
         stop: impl Future<Output = ()>,
@@ -245,11 +234,11 @@ impl Worker {
         tokio::select! {
             biased;
             () = stop => {}
-            () = accept_all(&mut acceptor, &connections, &tasks, &crowd) => {}
+            () = accept_all(&mut acceptors, &connections, &tasks, &crowd) => {}
             () = crowd.clean_up(&tasks) => {}
         }
         // Connections that nobody has accepted belong to the siblings.
-        drop(acceptor);
+        drop(acceptors);
         let begun = Instant::now();
         slot.draining();
         self.drain.begin();
@@ -269,16 +258,26 @@ impl Worker {
 }
 
 async fn accept_all(
-    acceptor: &mut Acceptor,
+    acceptors: &mut [Acceptor],
     connections: &Arc<Connections>,
     tasks: &TaskTracker,
     crowd: &Crowd,
 ) {
-    while let Some((stream, permit)) = acceptor.next().await {
-        let connection = Arc::clone(connections).serve(stream);
+    join_all(acceptors.iter_mut().map(|acceptor| accept(acceptor, connections, tasks, crowd))).await;
+}
+
+async fn accept(
+    acceptor: &mut Acceptor,
+    connections: &Arc<Connections>,
+    tasks: &TaskTracker,
+    crowd: &Crowd,
+) -> Infallible {
+    loop {
+        let (accepted, place) = acceptor.next().await;
+        let connection = Arc::clone(connections).serve(accepted);
         tasks.spawn(async move {
             connection.await;
-            drop(permit);
+            drop(place);
         });
         crowd.counts(tasks.len());
     }

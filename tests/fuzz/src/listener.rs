@@ -3,18 +3,16 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-use app_cluster_worker::fuzzing::{development_address, index};
+use app_cluster_worker::fuzzing::{development_address, indices};
 
 /// The names, the name that is looked for, and arguments, each after a NUL.
 pub(crate) fn run(bytes: &[u8]) {
     let mut parts = bytes.split(|byte| *byte == 0);
     let mut text = || String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
     let (names, name) = (text(), text());
-    let names_before = |index| names.split(':').take(index).filter(|passed| **passed == name).count();
-    match index(&names, &name) {
-        Some(index) => assert_eq!((names_before(index), names_before(index + 1)), (0, 1)),
-        None => assert_eq!(names_before(usize::MAX), 0),
-    }
+    let with_it: Vec<_> =
+        names.split(':').enumerate().filter(|(_, passed)| **passed == name).map(|(at, _)| at).collect();
+    assert_eq!(indices(&names, &name), with_it);
 
     match development_address(parts.map(|part| OsString::from_vec(part.to_vec()))) {
         Ok(Some(address)) => {

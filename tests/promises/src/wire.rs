@@ -4,8 +4,9 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, BufRead, BufReader, Read, Write},
-    net::{Ipv4Addr, Shutdown, TcpStream},
-    os::fd::AsFd,
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream},
+    os::fd::{AsFd, OwnedFd},
+    os::unix::net::UnixStream,
     thread,
     time::Duration,
 };
@@ -48,15 +49,40 @@ impl Wire {
     /// # Panics
     /// When the machine's network cannot be entered.
     pub fn open(machine: &Machine) -> io::Result<Self> {
+        Self::open_at(machine, (Ipv4Addr::LOCALHOST, PORT).into())
+    }
+
+    /// The same, at an address that the unit as shipped does not have.
+    ///
+    /// # Errors
+    /// What connect(2) says.
+    ///
+    /// # Panics
+    /// When the machine's network cannot be entered.
+    pub fn open_at(machine: &Machine, address: SocketAddr) -> io::Result<Self> {
         let network = File::open(format!("/proc/{}/ns/net", machine.leader())).expect("the machine runs");
         // A socket belongs to the network its thread was in when it was made; a thread can have its own.
         let connecting = thread::spawn(move || {
             move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?;
-            TcpStream::connect((Ipv4Addr::LOCALHOST, PORT))
+            TcpStream::connect(address)
         });
         let stream = connecting.join().expect("connecting does not panic")?;
-        stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
+        Self::over(stream)
+    }
+
+    /// The same, at a unix socket in this machine.
+    ///
+    /// # Errors
+    /// What connect(2) says.
+    pub fn open_unix(machine: &Machine, path: &str) -> io::Result<Self> {
+        let stream = UnixStream::connect(format!("/proc/{}/root{path}", machine.leader()))?;
+        // What is read and written is the same for both.
+        Self::over(OwnedFd::from(stream).into())
+    }
+
+    fn over(stream: TcpStream) -> io::Result<Self> {
+        stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self { stream: BufReader::new(stream) })
     }
 

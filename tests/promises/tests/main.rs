@@ -11,6 +11,7 @@ mod concurrent_reloads;
 mod connections_are_spread;
 mod crash_loop_spares_the_socket;
 mod drain_keeps_its_word;
+mod every_address_is_served;
 mod every_protocol_outlives_a_reload;
 mod faults_of_clients;
 mod faults_of_systemd_units;

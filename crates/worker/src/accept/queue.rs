@@ -10,29 +10,32 @@ use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use rustix::io::Errno;
-use rustix::net::SocketFlags;
+use rustix::net::{SocketFlags, accept_with, acceptfrom_with};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::net::TcpStream;
+
+use crate::listener::Listener;
+use crate::socket::{Accepted, Socket};
 
 /// The queue of a listener.
 #[derive(Debug)]
 pub(crate) struct Queue {
     /// epoll tells of each connection that comes, and not whether there are any.
-    arrivals: AsyncFd<TcpListener>,
+    arrivals: AsyncFd<Listener>,
     /// Nothing was there at the last look, and nothing has come since that was heard of.
     is_empty: bool,
 }
 
 impl Queue {
     /// The queue of this listener, which must be non-blocking.
-    pub(crate) fn new(listener: TcpListener) -> io::Result<Self> {
-        // Connections inherit it (NoDelay= in the socket unit sets the same): the second of two answers must not wait
-        // for the peer's delayed acknowledgement of the first.
-        rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
-        keep_alive(&listener)?;
-        keep_little_unsent(&listener)?;
+    pub(crate) fn new(listener: Listener) -> io::Result<Self> {
+        if let Listener::Tcp(listener) = &listener {
+            // Connections inherit it (NoDelay= in the socket unit sets the same): the second of two answers must not wait
+            // for the peer's delayed acknowledgement of the first.
+            rustix::net::sockopt::set_tcp_nodelay(listener, true)?;
+            keep_alive(listener)?;
+            keep_little_unsent(listener)?;
+        }
         // SAFETY: the descriptor is the listener's own, which nobody can take out again.
         let arrivals = unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) }?;
         Ok(Self { arrivals, is_empty: false })
@@ -48,7 +51,7 @@ impl Queue {
     /// How many connections there are. Waits for one if it is known that there is none.
     ///
     /// # Errors
-    /// What getsockopt(2) says, for a socket that is not one of TCP.
+    /// What getsockopt(2) says, for a socket that is not one of TCP: the kernel does not tell how many wait at it.
     pub(crate) async fn length(&mut self) -> io::Result<u64> {
         self.filled().await?;
         let length = length(self.arrivals.get_ref())?;
@@ -57,18 +60,34 @@ impl Queue {
     }
 
     /// Takes one. `WouldBlock` when a sibling was quicker. Waits for one if it is known that there is none.
-    pub(crate) async fn take(&mut self) -> io::Result<TcpStream> {
+    pub(crate) async fn take(&mut self) -> io::Result<Accepted> {
         self.filled().await?;
         // There may be no end of them, and others have something to do as well.
         tokio::task::coop::consume_budget().await;
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let taken = rustix::net::accept_with(self.arrivals.get_ref(), flags);
-        self.is_empty = matches!(taken, Err(Errno::WOULDBLOCK));
-        TcpStream::from_std(taken?.into())
+        let taken = take(self.arrivals.get_ref());
+        self.is_empty = taken.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        taken
     }
 
-    async fn filled(&mut self) -> io::Result<()> {
+    /// Waits for a connection if it is known that there is none.
+    pub(crate) async fn filled(&mut self) -> io::Result<()> {
         if self.is_empty { self.arrival().await } else { Ok(()) }
+    }
+}
+
+fn take(listener: &Listener) -> io::Result<Accepted> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    match listener {
+        Listener::Tcp(listener) => {
+            let (connection, peer) = acceptfrom_with(listener, flags)?;
+            Ok(Accepted {
+                socket: Socket::tcp(connection)?,
+                peer: peer.and_then(|peer| peer.try_into().ok()),
+            })
+        }
+        Listener::Unix(listener) => {
+            Ok(Accepted { socket: Socket::unix(accept_with(listener, flags)?)?, peer: None })
+        }
     }
 }
 
@@ -97,7 +116,7 @@ fn keep_little_unsent(listener: &TcpListener) -> io::Result<()> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-fn length(listener: &TcpListener) -> io::Result<u64> {
+fn length(listener: &Listener) -> io::Result<u64> {
     // SAFETY: zero is a value of each of its fields.
     let mut info: libc::tcp_info = unsafe { mem::zeroed() };
     let mut size = libc::socklen_t::try_from(size_of_val(&info)).unwrap_or(0);
@@ -122,7 +141,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
-        let mut queue = Queue::new(listener).unwrap();
+        let mut queue = Queue::new(Listener::Tcp(listener)).unwrap();
         let _clients: Vec<_> = (0..5).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
         for length in (1..=5).rev() {
             assert_eq!(queue.length().await.unwrap(), length);

@@ -13,6 +13,7 @@ use client::Connection;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::socket::Socket;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 const LINGER: Duration = Duration::from_secs(2);
@@ -34,7 +35,11 @@ impl Bench {
         let router = Router::new().route("/", get(|| async { "hello" }));
         let slot = Slot::private(scoreboard::Instance::FIRST, "");
         let connections = Arc::new(Connections::new(router, drain.clone(), slot, Limits::default(), MANNERS));
-        Self { serving: Box::pin(connections.serve(stream)), drain, client }
+        Self {
+            serving: Box::pin(connections.serve(Accepted { socket: Socket::Tcp(stream), peer: None })),
+            drain,
+            client,
+        }
     }
 
     /// One look at the connection, of which the client learns nothing.

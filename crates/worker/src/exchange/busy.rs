@@ -1,5 +1,6 @@
 //! What is there while a request is answered, and while its body comes.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -58,6 +59,11 @@ impl Busy {
     pub(crate) fn uploading(&self) -> Uploading {
         self.exchange.unread.fetch_add(1, Ordering::Relaxed);
         Uploading { exchange: Arc::clone(&self.exchange), is_awaited: false }
+    }
+
+    /// The address of who asks, unless it comes by a unix socket.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.exchange.peer
     }
 
     /// The slot on which it counts.

@@ -25,7 +25,7 @@ fn watch(exchange: &Arc<Exchange>, drain: &Drain) -> tokio::task::JoinHandle<(Ov
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_lingers_from_the_beginning_of_the_drain() {
-    let (exchange, drain) = (Arc::new(Exchange::new()), Drain::default());
+    let (exchange, drain) = (Arc::new(Exchange::of(None)), Drain::default());
     answer(&exchange);
     let lingered = watch(&exchange, &drain);
     tokio::time::sleep(Duration::from_secs(70)).await;
@@ -36,7 +36,7 @@ async fn an_idle_connection_lingers_from_the_beginning_of_the_drain() {
 
 #[tokio::test(start_paused = true)]
 async fn a_busy_connection_lingers_from_its_last_byte() {
-    let (exchange, drain) = (Arc::new(Exchange::new()), Drain::default());
+    let (exchange, drain) = (Arc::new(Exchange::of(None)), Drain::default());
     let busy = exchange.begin(&request(), &slot());
     drain.begin();
     let lingered = watch(&exchange, &drain);
@@ -52,7 +52,7 @@ async fn a_busy_connection_lingers_from_its_last_byte() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_within_the_linger_time_starts_it_anew() {
-    let (exchange, drain) = (Arc::new(Exchange::new()), Drain::default());
+    let (exchange, drain) = (Arc::new(Exchange::of(None)), Drain::default());
     drain.begin();
     let lingered = watch(&exchange, &drain);
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -74,12 +74,12 @@ fn answer(exchange: &Arc<Exchange>) {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_says_nothing_is_overdue() {
-    assert_eq!(overdue(&Exchange::new()).await, (Overdue::FirstByte, Duration::from_secs(10)));
+    assert_eq!(overdue(&Exchange::of(None)).await, (Overdue::FirstByte, Duration::from_secs(10)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_head_has_to_end_however_slowly_it_trickles() {
-    let exchange = Arc::new(Exchange::new());
+    let exchange = Arc::new(Exchange::of(None));
     let trickle = Arc::clone(&exchange);
     tokio::spawn(async move {
         loop {
@@ -93,7 +93,7 @@ async fn a_head_has_to_end_however_slowly_it_trickles() {
 
 #[tokio::test(start_paused = true)]
 async fn the_head_of_a_second_request_has_to_end_as_soon() {
-    let exchange = Arc::new(Exchange::new());
+    let exchange = Arc::new(Exchange::of(None));
     answer(&exchange);
     let begun = Arc::clone(&exchange);
     tokio::spawn(async move {
@@ -106,7 +106,7 @@ async fn the_head_of_a_second_request_has_to_end_as_soon() {
 
 #[tokio::test(start_paused = true)]
 async fn idle_time_runs_from_the_last_answer() {
-    let exchange = Arc::new(Exchange::new());
+    let exchange = Arc::new(Exchange::of(None));
     let busy = Arc::clone(&exchange);
     tokio::spawn(async move {
         for _ in 0..5 {
@@ -119,7 +119,7 @@ async fn idle_time_runs_from_the_last_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_may_take_as_long_as_it_likes() {
-    let exchange = Arc::new(Exchange::new());
+    let exchange = Arc::new(Exchange::of(None));
     let _busy = exchange.begin(&request(), &slot());
     let late = tokio::time::timeout(Duration::from_secs(3600), overdue(&exchange)).await;
     assert!(late.is_err());
@@ -127,7 +127,7 @@ async fn a_handler_may_take_as_long_as_it_likes() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_has_to_be_read() {
-    let exchange = Arc::new(Exchange::new());
+    let exchange = Arc::new(Exchange::of(None));
     let _busy = exchange.begin(&request(), &slot());
     exchange.stuck();
     exchange.written(1);
@@ -139,7 +139,7 @@ async fn an_answer_has_to_be_read() {
 
 /// Of HTTP/2, with a request that is being answered.
 fn multiplexed() -> (Arc<Exchange>, Busy) {
-    let exchange = Arc::new(Exchange::new());
+    let exchange = Arc::new(Exchange::of(None));
     exchange.multiplex();
     let busy = exchange.begin(&request(), &slot());
     (exchange, busy)
@@ -190,7 +190,7 @@ async fn what_is_left_of_an_answer_of_http2_may_stall_in_a_drain() {
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_may_be_slow_when_its_client_has_ended_its_half() {
-    let exchange = Arc::new(Exchange::new());
+    let exchange = Arc::new(Exchange::of(None));
     let busy = exchange.begin(&request(), &slot());
     let mut uploading = busy.uploading();
     assert!(exchange.withholds_end());

@@ -15,11 +15,14 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::bound;
+use crate::listener::Listener;
 
 mod event_streams;
 mod http2;
 mod http2_limits;
 mod limits;
+mod listeners;
 mod odd_clients;
 mod websockets;
 
@@ -38,11 +41,10 @@ impl Running {
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let slot = Slot::private(scoreboard::Instance::FIRST, "");
-        let most = worker.max_connections.min(accept::slots());
-        let acceptor = Acceptor::new(listener, slot.clone(), worker.accept, most).unwrap();
+        let acceptors = bound::acceptors(&worker, vec![Listener::Tcp(listener)], &slot).unwrap();
         let (stop, stopped) = oneshot::channel();
         let stopped = async { stopped.await.unwrap() };
-        let forced = tokio::spawn(worker.run(acceptor, slot, router, stopped));
+        let forced = tokio::spawn(worker.run(acceptors, slot, router, stopped));
         Self { address, stop, forced }
     }
 
