@@ -174,7 +174,10 @@ impl Acceptor {
         let siblings = || slot.siblings().map(|sibling| (sibling.instance, sibling.seat));
         loop {
             match self.queue.length().await {
-                Ok(0) => self.over = None,
+                Ok(0) => {
+                    self.over = None;
+                    self.share.rest(std::time::Instant::now(), siblings().chain([me()]));
+                }
                 Ok(queued) => return self.share.turn(queued, moment(&mut self.over), me(), siblings()),
                 Err(_) => return Turn::Mine,
             }

@@ -12,6 +12,7 @@ struct Stage {
     waits: Vec<bool>,
     queued: u64,
     now: u64,
+    clock: Instant,
 }
 
 fn instance(index: usize) -> Instance {
@@ -21,13 +22,21 @@ fn instance(index: usize) -> Instance {
 impl Stage {
     fn new(connections: &[u64]) -> Self {
         let seat = |connections| Seat { is_accepting: true, connections, last_accept: Duration::ZERO };
-        Self {
+        let mut stage = Self {
             seats: connections.iter().map(|connections| seat(*connections)).collect(),
             shares: connections.iter().map(|_| Share::default()).collect(),
             waits: vec![false; connections.len()],
             queued: 0,
             now: 0,
-        }
+            clock: Instant::now(),
+        };
+        (0..connections.len()).for_each(|index| stage.rest(index));
+        stage
+    }
+
+    fn rest(&mut self, index: usize) {
+        let workers = self.seats.iter().enumerate().map(|(index, seat)| (instance(index), *seat));
+        self.shares[index].rest(self.clock, workers);
     }
 
     /// This worker looks once, and takes one if it is its turn. When it waits, the moment is over.
@@ -45,6 +54,7 @@ impl Stage {
     fn look_in(&mut self, moment: Moment, index: usize) -> Option<Turn> {
         if self.queued == 0 {
             self.waits[index] = false;
+            self.rest(index);
             return None;
         }
         let seats = &self.seats;
@@ -85,10 +95,38 @@ fn a_burst_is_shared_although_one_comes_first() {
 
 #[test]
 fn who_has_fewer_gets_more() {
-    let mut stage = Stage::new(&[10, 0, 4, 10]);
-    stage.queued = 12;
+    let mut stage = Stage::new(&[8, 0, 4, 8]);
+    stage.queued = 8;
     [0, 3, 2, 1].into_iter().for_each(|index| stage.take(index));
-    assert_eq!((stage.connections(), stage.queued), (vec![10, 8, 8, 10], 0));
+    assert_eq!((stage.connections(), stage.queued), (vec![8, 6, 6, 8], 0));
+}
+
+/// Its siblings have idle connections that they have gathered in hours.
+#[test]
+fn a_newcomer_does_not_get_the_whole_herd() {
+    for at_once in [70, 1] {
+        let mut stage = Stage::new(&[200, 200, 200, 0]);
+        for _ in 0..70 / at_once {
+            stage.queued = at_once;
+            (0..4).for_each(|index| stage.take(index));
+            (0..4).for_each(|index| stage.take(index));
+        }
+        let newcomer = stage.connections()[3];
+        assert!((ARREARS..=ARREARS + 70 / 4 + 1).contains(&newcomer), "{at_once}: {:?}", stage.connections());
+    }
+}
+
+/// In its own time it catches up.
+#[test]
+fn in_each_period_a_newcomer_gets_a_little_more() {
+    let mut stage = Stage::new(&[200, 0]);
+    for _ in 0..20 {
+        stage.clock += PERIOD;
+        (0..2).for_each(|index| stage.take(index));
+        stage.queued = ARREARS;
+        (0..2).for_each(|index| stage.take(index));
+    }
+    assert_eq!(stage.connections(), [200, 20 * ARREARS]);
 }
 
 #[test]
@@ -142,7 +180,8 @@ fn a_sibling_that_comes_back_is_counted_on_again() {
 /// While a slow sibling works its way through what is its own, it is left to it.
 #[test]
 fn a_slow_sibling_that_moves_is_waited_for() {
-    let mut stage = Stage::new(&[50, 0]);
+    let mut stage = Stage::new(&[0, 0]);
+    stage.seats[0].connections = 50;
     stage.queued = 40;
     for _ in 0..40 {
         assert_eq!(stage.look(0), Some(Turn::Theirs));
@@ -223,9 +262,12 @@ proptest! {
         order.iter().chain(&order).for_each(|index| stage.take(*index));
         prop_assert_eq!(stage.queued, 0);
         let after = stage.connections();
-        let got = after.iter().zip(&connections).filter(|(after, before)| after > before);
-        let most = got.map(|(after, _)| *after).max().unwrap_or(0);
-        let least = after.iter().min().copied().unwrap_or(0);
+        let behind = connections.iter().max().unwrap().saturating_sub(ARREARS);
+        let level = |(after, before): (&u64, &u64)| after + behind.saturating_sub(*before);
+        let levels = || after.iter().zip(&connections);
+        let got = levels().filter(|(after, before)| after > before);
+        let most = got.map(level).max().unwrap_or(0);
+        let least = levels().map(level).min().unwrap_or(0);
         prop_assert!(most <= least + 1, "{:?} became {:?}", connections, after);
     }
 
