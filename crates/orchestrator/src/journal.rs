@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde::Deserialize;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -28,22 +29,33 @@ pub(crate) async fn last_lines(unit: &str, since: SystemTime) -> Vec<String> {
 /// Whether systemd has heard something from this unit since then that it does not listen to, because it did not come from the
 /// main process.
 pub(crate) async fn is_unheard(unit: &str, since: SystemTime) -> bool {
-    let is_it = |line: &String| line.contains("reception only permitted for main PID");
+    let is_it = |entry: &Entry| entry.text().contains("reception only permitted for main PID");
     let by_systemd = [format!("UNIT={unit}"), "_PID=1".to_owned()];
-    let lines = timeout_at(Instant::now() + PATIENCE, lines(&by_systemd, since)).await;
-    lines.ok().flatten().is_some_and(|lines| lines.iter().any(is_it))
+    let entries = timeout_at(Instant::now() + PATIENCE, entries(&by_systemd, since)).await;
+    entries.ok().flatten().is_some_and(|entries| entries.iter().any(is_it))
 }
 
 async fn read(unit: &str, since: SystemTime) -> Option<Vec<String>> {
-    // What the worker said, not what PID 1 said about it.
-    lines(&[format!("_SYSTEMD_UNIT={unit}")], since).await
+    let identifier = unit.strip_suffix(".service").unwrap_or(unit);
+    let by_the_worker = [
+        // What the worker said, not what PID 1 said about it.
+        format!("_SYSTEMD_UNIT={unit}"),
+        "+".to_owned(),
+        // journald does not find out the unit of a process that has ended before it looks. The name of the stream on
+        // which it spoke is that of the unit (`SyslogIdentifier=`).
+        "_TRANSPORT=stdout".to_owned(),
+        format!("SYSLOG_IDENTIFIER={identifier}"),
+    ];
+    let entries = entries(&by_the_worker, since).await?;
+    Some(entries.iter().filter(|entry| entry.may_be_of(unit)).map(Entry::text).collect())
 }
 
-/// The last lines that match since then, oldest first.
-async fn lines(matches: &[String], since: SystemTime) -> Option<Vec<String>> {
+/// The last entries that match since then, oldest first.
+async fn entries(matches: &[String], since: SystemTime) -> Option<Vec<Entry>> {
     let since = since.duration_since(UNIX_EPOCH).ok()?.as_secs_f64();
     let output = Command::new("journalctl")
-        .args(["--quiet", "--no-pager", "--output=cat", "--lines", LINES])
+        .args(["--quiet", "--no-pager", "--output=json", "--lines", LINES])
+        .args(["--output-fields=MESSAGE,_SYSTEMD_UNIT"])
         .arg(format!("--since=@{since:.6}"))
         .args(matches)
         .stdin(Stdio::null())
@@ -52,5 +64,59 @@ async fn lines(matches: &[String], since: SystemTime) -> Option<Vec<String>> {
         .await
         .ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    output.status.success().then(|| text.lines().map(str::to_owned).collect())
+    output
+        .status
+        .success()
+        .then(|| text.lines().filter_map(|entry| serde_json::from_str(entry).ok()).collect())
+}
+
+/// An entry of the journal (journalctl(1), `--output=json`).
+#[derive(Deserialize)]
+struct Entry {
+    #[serde(rename = "MESSAGE")]
+    message: Message,
+    #[serde(rename = "_SYSTEMD_UNIT")]
+    unit: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Message {
+    Text(String),
+    /// What is no text.
+    Bytes(Vec<u8>),
+}
+
+impl Entry {
+    /// Any process can give its stream the name of another's unit.
+    fn may_be_of(&self, unit: &str) -> bool {
+        self.unit.as_ref().is_none_or(|its| its == unit)
+    }
+
+    fn text(&self) -> String {
+        match &self.message {
+            Message::Text(text) => text.clone(),
+            Message::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_of_another_unit_is_not_believed() {
+        let said = |entry: &str| {
+            let entry: Entry = serde_json::from_str(entry).ok()?;
+            entry.may_be_of("worker@5.service").then(|| entry.text())
+        };
+        assert_eq!(said(r#"{"MESSAGE":"a","_SYSTEMD_UNIT":"worker@5.service"}"#).as_deref(), Some("a"));
+        assert_eq!(said(r#"{"MESSAGE":"a","__CURSOR":"s=1"}"#).as_deref(), Some("a"));
+        assert_eq!(said(r#"{"MESSAGE":[226,130,172,255]}"#).as_deref(), Some("€\u{fffd}"));
+        assert_eq!(said(r#"{"MESSAGE":"a","_SYSTEMD_UNIT":"session-1.scope"}"#), None);
+        for garbage in ["", "[]", r#"{"MESSAGE":null}"#, "{}"] {
+            assert_eq!(said(garbage), None, "{garbage}");
+        }
+    }
 }

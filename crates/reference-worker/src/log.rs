@@ -30,7 +30,7 @@ pub(crate) fn install(identity: &Identity) {
 pub(crate) fn fatal(error: &anyhow::Error) {
     // sd-daemon(3): the priority of a line, 3 is an error.
     let priority = if is_journal() { "<3>" } else { "" };
-    eprintln!("{priority}{error:#}");
+    app_cluster_worker::last_words(&format!("{priority}{error:#}"));
 }
 
 fn with_fields(journal: tracing_journald::Layer, identity: &Identity) -> tracing_journald::Layer {

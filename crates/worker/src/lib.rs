@@ -48,6 +48,7 @@ mod exchange;
 pub mod fuzzing;
 mod half_closed;
 mod host;
+mod last_words;
 mod limits;
 mod listener;
 mod notify;
@@ -67,6 +68,7 @@ pub use address::Address;
 pub use bound::{Bound, Counts};
 pub use drain::{Drain, Hold};
 pub use error::Error;
+pub use last_words::last_words;
 pub use scoreboard::{Counters, Histogram};
 pub use worker::Worker;
 
@@ -81,7 +83,7 @@ pub async fn run(router: axum::Router) -> ExitCode {
     match serve(router).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error:?}");
+            last_words(&format!("{error:?}"));
             error.exit_code()
         }
     }
