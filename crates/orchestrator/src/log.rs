@@ -3,10 +3,12 @@
 //! Fields are named `APP_CLUSTER_ROLLOUT=`, `APP_CLUSTER_WORKER=`, `APP_CLUSTER_STEP=`, `APP_CLUSTER_RESULT=`.
 //! What people look for by its meaning has a `MESSAGE_ID=` besides, which the catalog explains.
 
+use std::io;
+
+use log_thread::Log;
 use tracing::Metadata;
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
 
 /// The target of events that bring their own `message_id` and whole field names.
@@ -20,30 +22,30 @@ pub(crate) mod message_id {
     pub(crate) const ROLLOUT_UNDONE: &str = "66eaa9297bdedf11dea4335506b60a47";
 }
 
-/// Installs the subscriber.
-pub(crate) fn init() {
-    let journal = || {
-        let layer = tracing_journald::layer().ok()?;
-        Some(layer.with_syslog_identifier("app-cluster".to_owned()))
-    };
-    let journals = std::env::var_os("JOURNAL_STREAM").and_then(|_| journal().zip(journal()));
-    let registry = tracing_subscriber::registry();
-    let is_catalogued = |metadata: &Metadata<'_>| metadata.target() == CATALOGUED;
-    match journals {
-        Some((prefixed, whole)) => registry
-            .with(
-                prefixed
-                    .with_field_prefix(Some("APP_CLUSTER".to_owned()))
-                    .with_filter(filter_fn(move |metadata| !is_catalogued(metadata)))
-                    .with_filter(LevelFilter::INFO),
-            )
-            .with(whole.with_field_prefix(None).with_filter(filter_fn(is_catalogued)))
-            .init(),
-        None => registry
-            .with(fmt::layer().with_writer(std::io::stderr).with_target(false).without_time())
-            .with(LevelFilter::INFO)
-            .init(),
-    }
+/// Sends all that is logged from now on to where it belongs, from a thread of its own: this one answers the bus.
+pub(crate) fn install() -> io::Result<Log> {
+    log_thread::install(LevelFilter::INFO, || {
+        let journal = || {
+            let layer = tracing_journald::layer().ok()?;
+            Some(layer.with_syslog_identifier("app-cluster".to_owned()))
+        };
+        let journals = std::env::var_os("JOURNAL_STREAM").and_then(|_| journal().zip(journal()));
+        let registry = tracing_subscriber::registry();
+        let is_catalogued = |metadata: &Metadata<'_>| metadata.target() == CATALOGUED;
+        match journals {
+            Some((prefixed, whole)) => registry
+                .with(
+                    prefixed
+                        .with_field_prefix(Some("APP_CLUSTER".to_owned()))
+                        .with_filter(filter_fn(move |metadata| !is_catalogued(metadata))),
+                )
+                .with(whole.with_field_prefix(None).with_filter(filter_fn(is_catalogued)))
+                .into(),
+            None => {
+                registry.with(fmt::layer().with_writer(io::stderr).with_target(false).without_time()).into()
+            }
+        }
+    })
 }
 
 #[cfg(test)]

@@ -44,7 +44,13 @@ fn pause_before_giving_up() {
 }
 
 fn main() -> ExitCode {
-    log::init();
+    let _log = match log::install() {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("failed to start a thread for the log: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let settings = match config::load(Path::new("/")) {
         Ok(settings) => settings,
         Err(error) => {
@@ -79,8 +85,8 @@ async fn run(settings: config::Settings) -> anyhow::Result<()> {
 fn drop_inherited_listener() {
     let mut inherited = listenfd::ListenFd::from_env();
     for index in 0..inherited.len() {
-        // What is not a TCP listener is closed by being taken, too.
-        let _ = inherited.take_tcp_listener(index);
+        // One that is of another kind stays where it is, and is closed by being taken as what it is.
+        let _ = inherited.take_tcp_listener(index).is_err() && inherited.take_unix_listener(index).is_err();
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Who answers: the body of `GET /`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Identity {
     /// The instance number, 3 for `worker@3.service`; null when the unit does not tell.
     pub(crate) instance: Option<u32>,

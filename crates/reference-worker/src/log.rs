@@ -1,27 +1,30 @@
 //! To the journal with fields when that is where stderr leads, else to stderr.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
 
+use log_thread::Log;
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 
 use crate::identity::Identity;
 
-/// Sends all that is logged from now on to where it belongs.
-pub(crate) fn install(identity: &Identity) {
-    let registry = tracing_subscriber::registry().with(LevelFilter::INFO);
-    let journal = if is_journal() { tracing_journald::layer().ok() } else { None };
-    match journal {
-        Some(journal) => registry.with(with_fields(journal, identity)).init(),
-        None => {
-            let stderr = tracing_subscriber::fmt::layer()
-                .with_ansi(std::io::stderr().is_terminal())
-                .with_writer(std::io::stderr);
-            registry.with(stderr).init();
+/// Sends all that is logged from now on to where it belongs, from a thread of its own: this one serves.
+pub(crate) fn install(identity: &Identity) -> io::Result<Log> {
+    let identity = identity.clone();
+    log_thread::install(LevelFilter::INFO, move || {
+        let journal = if is_journal() { tracing_journald::layer().ok() } else { None };
+        match journal {
+            Some(journal) => tracing_subscriber::registry().with(with_fields(journal, &identity)).into(),
+            None => {
+                let stderr = tracing_subscriber::fmt::layer()
+                    .with_ansi(io::stderr().is_terminal())
+                    .with_writer(io::stderr);
+                tracing_subscriber::registry().with(stderr).into()
+            }
         }
-    }
+    })
 }
 
 /// Says why the worker ends. On stderr, also when that leads to the journal: what a process sends

@@ -50,7 +50,7 @@ fn main() -> ExitCode {
 fn run(listen: Option<SocketAddr>) -> anyhow::Result<()> {
     let settings = Settings::from_environment()?;
     let identity = Identity::new(settings.instance);
-    log::install(&identity);
+    let _log = log::install(&identity).context("failed to start a thread for the log")?;
     tracing::info!("starting {identity}");
 
     // One thread: as many workers as CPUs, like the processes of a Node cluster, and a watchdog

@@ -11,6 +11,7 @@ promises::in_every_suite!(
     after_a_restart_of_the_bus,
     after_a_death_of_the_bus,
     after_a_pause_of_the_manager,
+    after_a_pause_of_the_journal,
 );
 
 fn after_a_daemon_reload(suite: Suite) {
@@ -55,6 +56,28 @@ fn after_a_pause_of_the_manager(suite: Suite) {
     assert_eq!(cluster.pids(), before, "a worker did not live through it");
     cluster.reload();
     load.loses_nothing();
+}
+
+/// journald does not read what all log, until no socket takes any more of it: that holds up no request, no drain and no start.
+fn after_a_pause_of_the_journal(suite: Suite) {
+    const FILL: &str =
+        "printf 'MESSAGE=filler\\n' > /tmp/filler; while timeout 1 logger --journald=/tmp/filler; do :; done";
+    let cluster = Cluster::installed(suite);
+    let mut load = cluster.load(Mode::WithGaps);
+    let journal = Process::of(&cluster, cluster.main_pid("systemd-journald.service"));
+    journal.pause();
+    cluster.shell(FILL).assert_success();
+    let before = cluster.pids();
+    Process::of(&cluster, before[&2]).kill();
+    cluster.until_worker(2, "to be replaced", |worker| worker.is_ready() && worker.pid != before[&2]);
+    cluster.reload();
+    let after = cluster.pids();
+    load.until_more(500);
+    journal.resume();
+    assert!(before.iter().all(|(instance, pid)| after[instance] != *pid), "{before:?}, then {after:?}");
+    let report = load.stop();
+    // What the killed worker was answering.
+    assert!(report.failed() <= Mode::WithGaps.connections() / 4, "{report}");
 }
 
 #[track_caller]
