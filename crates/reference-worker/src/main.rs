@@ -4,6 +4,7 @@ mod identity;
 mod log;
 mod routes;
 
+use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -12,6 +13,7 @@ use app_cluster_worker::{Error, Worker};
 use clap::Parser;
 use reference_worker::faults;
 use reference_worker::settings::{self, Invalid, Settings};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::identity::Identity;
 
@@ -53,12 +55,7 @@ fn run(listen: Option<SocketAddr>) -> anyhow::Result<()> {
     let _log = log::install(&identity).context("failed to start a thread for the log")?;
     tracing::info!("starting {identity}");
 
-    // One thread: as many workers as CPUs, like the processes of a Node cluster, and a watchdog
-    // that starves when the thread that serves is stuck.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("failed to set up the runtime")?;
+    let runtime = runtime(settings.threads).context("failed to set up the runtime")?;
     runtime.block_on(async {
         faults::start(settings.start_fault).await?;
         let mut worker =
@@ -74,6 +71,15 @@ fn run(listen: Option<SocketAddr>) -> anyhow::Result<()> {
         }
         Ok(worker.serve(settings.answer_faults.spoil(router)).await?)
     })
+}
+
+/// One thread unless set: as many workers as CPUs, like the processes of a Node cluster, and a watchdog that starves when
+/// the thread that serves is stuck.
+fn runtime(threads: usize) -> io::Result<Runtime> {
+    match threads {
+        1 => Builder::new_current_thread().enable_all().build(),
+        _ => Builder::new_multi_thread().worker_threads(threads).enable_all().build(),
+    }
 }
 
 /// What the exit status tells systemd.

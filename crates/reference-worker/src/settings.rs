@@ -14,6 +14,7 @@ Environment:
   APP_CLUSTER_INSTANCE     this worker's number, as a unit sets it: Environment=APP_CLUSTER_INSTANCE=%i
   APP_CLUSTER_SCOREBOARD   the board on which the workers count [default: that of the units]
   APP_CLUSTER_ACCEPT       fair or plain: whether connections are shared evenly [default: fair]
+  APP_CLUSTER_THREADS      how many threads serve, 1 to 64; the watchdog starves only when all are stuck [default: 1]
   APP_CLUSTER_LINGER       how long idle connections stay open when the worker drains [default: 2s]
   APP_CLUSTER_DRAIN        how long the whole drain may take [default: 30s]
   APP_CLUSTER_MAX_REQUESTS after so many requests it asks to be replaced [default: never]
@@ -31,6 +32,8 @@ pub struct Settings {
     pub instance: Option<u32>,
     /// How connections are shared with the siblings.
     pub accept: Accept,
+    /// How many threads serve, 1 to 64.
+    pub threads: usize,
     /// How long idle connections stay open in a drain.
     pub linger: Duration,
     /// How long the drain may take, never less than `linger`.
@@ -89,6 +92,10 @@ impl Settings {
             "plain" => Ok(Accept::Plain),
             _ => Err("expected fair or plain"),
         })?;
+        let threads = get("APP_CLUSTER_THREADS")?.parsed(|value| match value.parse() {
+            Ok(threads @ 1..=64) => Ok(threads),
+            _ => Err("expected a number from 1 to 64"),
+        })?;
         let faults = get("APP_CLUSTER_FAULTS")?.parsed(|value| match value {
             "1" => Ok(true),
             "0" => Ok(false),
@@ -99,6 +106,7 @@ impl Settings {
         Ok(Self {
             instance: get("APP_CLUSTER_INSTANCE")?.parsed(u32::from_str)?,
             accept: accept.unwrap_or_default(),
+            threads: threads.unwrap_or(1),
             linger,
             drain,
             max_requests: get("APP_CLUSTER_MAX_REQUESTS")?.parsed(u64::from_str)?,
@@ -190,6 +198,7 @@ mod tests {
         let settings = read(&[
             ("APP_CLUSTER_INSTANCE", "3"),
             ("APP_CLUSTER_ACCEPT", "plain"),
+            ("APP_CLUSTER_THREADS", "4"),
             ("APP_CLUSTER_LINGER", "500ms"),
             ("APP_CLUSTER_DRAIN", "1min 30s"),
             ("APP_CLUSTER_MAX_REQUESTS", "100000"),
@@ -202,7 +211,7 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(settings.instance, Some(3));
-        assert_eq!(settings.accept, Accept::Plain);
+        assert_eq!((settings.accept, settings.threads), (Accept::Plain, 4));
         assert_eq!(settings.linger, Duration::from_millis(500));
         assert_eq!(settings.drain, Duration::from_secs(90));
         assert_eq!(settings.max_requests, Some(100_000));
@@ -222,6 +231,7 @@ mod tests {
             ("APP_CLUSTER_LINGER", "31s"),
             ("APP_CLUSTER_DRAIN", "-1s"),
             ("APP_CLUSTER_ACCEPT", "unfair"),
+            ("APP_CLUSTER_THREADS", "0"),
             ("APP_CLUSTER_MAX_REQUESTS", "-1"),
             ("APP_CLUSTER_MAX_AGE", "old"),
             ("APP_CLUSTER_MAX_MEMORY", "256M"),

@@ -5,7 +5,11 @@ use std::time::{Duration, Instant};
 
 use promises::{Cluster, DEADLINE, Load, Mode, Suite, ci_or_full};
 
-promises::in_one_suite!(bookworm: one_after_the_other, a_million_of_each_kind);
+promises::in_one_suite!(
+    bookworm: one_after_the_other,
+    a_million_of_each_kind,
+    a_million_of_each_kind_on_several_threads,
+);
 
 fn one_after_the_other(suite: Suite) {
     let reloads = ci_or_full(2, 20);
@@ -28,9 +32,21 @@ fn one_after_the_other(suite: Suite) {
 /// All kinds at once: that is as many rollouts for each of them, and a busy cluster besides. Rollouts go on as long as
 /// one kind has not enough; who has enough leaves, so that the fast ones do not take the processors from the slow ones.
 fn a_million_of_each_kind(suite: Suite) {
+    all_at_once(&Cluster::installed(suite));
+}
+
+/// As `#[tokio::main]` has it, and so most people: what one thread does while another looks cannot happen on one alone.
+fn a_million_of_each_kind_on_several_threads(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    cluster.edit("worker@.service", "Service", "Environment=APP_CLUSTER_THREADS=3");
+    cluster.reload();
+    all_at_once(&cluster);
+}
+
+fn all_at_once(cluster: &Cluster) {
+    let suite = cluster.suite();
     let reloads = ci_or_full(2, 20);
     let requests_of_each_kind = ci_or_full(1_000, 1_000_000);
-    let cluster = Cluster::installed(suite);
     let modes = Mode::HARD.into_iter().chain(Mode::OTHERS);
     let mut loads: Vec<_> =
         modes.map(|mode| (mode, cluster.load_of(mode, ci_or_full(mode.connections(), fair(mode))))).collect();

@@ -3,7 +3,7 @@
 use std::io::BufRead;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::UnixDatagram;
 
 use client::Connection;
 
@@ -107,8 +107,9 @@ async fn a_blocking_socket_is_refused_and_left_as_it_is() {
 
 #[tokio::test]
 async fn something_else_than_a_listener_is_refused() {
-    let (unix, _) = UnixStream::pair().unwrap();
-    expect_configuration_error(Worker::start(Some(unix.into()), &[]), "is not a TCP listener").await;
+    let (datagrams, _) = UnixDatagram::pair().unwrap();
+    let message = "is neither a TCP nor a unix stream listener";
+    expect_configuration_error(Worker::start(Some(datagrams.into()), &[]), message).await;
     let socket = Socket::listen();
     let connection = TcpStream::connect(socket.address).unwrap();
     let connection: OwnedFd = connection.into();
