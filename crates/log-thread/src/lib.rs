@@ -8,8 +8,8 @@
 //!                                   | full: the line is counted, and lost
 //! ```
 //!
-//! - [`relay`]: takes an event apart and puts it together again.
-//! - [`queue`]: what waits between the two threads.
+//! - `relay.rs`: takes an event apart and puts it together again.
+//! - `queue.rs`: what waits between the two threads.
 
 mod queue;
 mod relay;

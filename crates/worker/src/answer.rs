@@ -17,7 +17,8 @@ use crate::exchange::Busy;
 pub(crate) struct Answer {
     body: Body,
     events: Option<Events>,
-    busy: Busy,
+    /// None of an answer that counts where it comes from.
+    busy: Option<Busy>,
 }
 
 impl Answer {
@@ -29,7 +30,12 @@ impl Answer {
         let is_event_stream = answer.body().size_hint().exact().is_none() && is_event_stream(&answer);
         let events =
             is_event_stream.then(|| Events::new(drain, !answer.headers().contains_key(CONTENT_ENCODING)));
-        answer.map(|body| Self { body, events, busy })
+        answer.map(|body| Self { body, events, busy: Some(busy) })
+    }
+
+    /// As it comes from another connection of this worker, where it is counted.
+    pub(crate) fn passed_on(answer: Response) -> http::Response<Self> {
+        answer.map(|body| Self { body, events: None, busy: None })
     }
 }
 
@@ -100,8 +106,8 @@ impl http_body::Body for Answer {
             }
         }
         match &frame {
-            Poll::Ready(_) => this.busy.piece_is_out(),
-            Poll::Pending => this.busy.piece_is_awaited(),
+            Poll::Ready(_) => this.busy.iter().for_each(Busy::piece_is_out),
+            Poll::Pending => this.busy.iter().for_each(Busy::piece_is_awaited),
         }
         frame
     }

@@ -2,6 +2,7 @@
 
 mod http1;
 mod http2;
+mod inner;
 pub(crate) mod opening;
 
 use std::pin::pin;
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use scoreboard::{Connection, Ended, Slot, Timeout};
+use scoreboard::{Ended, Slot, Timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::opening::Opening;
@@ -64,27 +65,26 @@ impl Connections {
     /// next one may be another worker's for that.
     pub(crate) fn serve(self: Arc<Self>, accepted: Accepted) -> impl Future<Output = ()> + Send {
         let counted = self.slot.accepted();
-        self.serve_counted(accepted, counted)
+        let slot = self.slot.clone();
+        async move { counted.end(self.live(accepted, Some(slot)).await) }
     }
 
-    async fn serve_counted(self: Arc<Self>, accepted: Accepted, counted: Connection) {
+    /// From the first byte to the last. Bytes are counted on `slot`. Returns how it ended.
+    async fn live(self: Arc<Self>, accepted: Accepted, slot: Option<Slot>) -> Ended {
         let exchange = Arc::new(Exchange::of(accepted.peer));
-        let stream = Stream::new(accepted.socket, Arc::clone(&exchange), self.slot.clone());
+        let stream = Stream::new(accepted.socket, Arc::clone(&exchange), slot);
         let cut = pin!(self.cut.cancelled());
         let closed = tokio::select! {
             biased;
             closed = self.converse(stream, &exchange) => closed,
             () = Woken::new(cut) => {
                 if exchange.is_idle() {
-                    counted.end(Ended::Idle);
-                } else {
-                    counted.end(Ended::Forced);
-                    self.force(&exchange);
+                    return Ended::Idle;
                 }
-                return;
+                self.force(&exchange);
+                return Ended::Forced;
             }
         };
-        // Until all is over it is open.
         let ended = if exchange.has_lingered() { Ended::Idle } else { Ended::Finished };
         // Everything has been answered: to end this is no loss.
         if let Some(closed) = closed {
@@ -93,7 +93,7 @@ impl Connections {
                 () = self.cut.cancelled() => {}
             }
         }
-        counted.end(ended);
+        ended
     }
 
     /// Until all is said. What is left is to wait for the peer's half to close.

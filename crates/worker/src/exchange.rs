@@ -61,6 +61,8 @@ struct State {
     open: usize,
     begun: u64,
     is_multiplexed: bool,
+    /// How many WebSockets it carries.
+    inner: usize,
     /// The handler waits for the next piece of a body.
     is_uploading: bool,
     /// Of HTTP/2: the requests of whose answers the client has to take a piece before the next one is asked for, and
@@ -125,6 +127,7 @@ impl Exchange {
                 open: 0,
                 begun: 0,
                 is_multiplexed: false,
+                inner: 0,
                 is_uploading: false,
                 untaken: BTreeMap::new(),
                 taken: Instant::now(),
@@ -260,6 +263,12 @@ impl Exchange {
         self.is_watched.store(state.is_watched(), Ordering::Relaxed);
     }
 
+    /// The connection carries another one, until what is returned is dropped.
+    pub(crate) fn carry(self: &Arc<Self>) -> Carried {
+        self.state().inner += 1;
+        Carried(Arc::clone(self))
+    }
+
     fn note_untaken(&self, number: u64) {
         let mut state = self.state();
         if state.untaken.insert(number, Instant::now()).is_none() && state.untaken.len() == state.open {
@@ -354,6 +363,20 @@ impl Exchange {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// There while a connection carries another.
+#[derive(Debug)]
+pub(crate) struct Carried(Arc<Exchange>);
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.inner -= 1;
+        state.since = Instant::now();
+        drop(state);
+        self.0.hurry.notify_one();
     }
 }
 

@@ -23,7 +23,7 @@
 //! |---|---|
 //! | HTTP/1.1 | every answer says `Connection: close`; an idle connection lingers, its next request is still answered, and it is closed gently after that |
 //! | HTTP/2 (prior knowledge) | GOAWAY twice: send nothing new, and after a round trip, nothing new is taken (RFC 9113 §6.8) |
-//! | WebSocket | Close 1001 between two frames of the application, and a moment to answer it |
+//! | WebSocket, over either | Close 1001 between two frames of the application, and a moment to answer it |
 //! | server-sent events | the stream ends after an event; its client connects again by itself |
 //!
 //! Applications need not do anything for it. One that would hold its connection, as a long poll does, or has background

@@ -27,7 +27,8 @@ pub(crate) struct Stream {
     /// Shared with the connection's task once it is a WebSocket's.
     socket: Arc<Socket>,
     exchange: Arc<Exchange>,
-    slot: Slot,
+    /// Where bytes are counted.
+    slot: Option<Slot>,
     /// Present once it is a WebSocket's.
     goodbye: Option<Arc<Goodbye>>,
     /// Of hyper, which is not to know yet that the peer has ended its half.
@@ -41,7 +42,7 @@ impl Drop for Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(socket: Socket, exchange: Arc<Exchange>, slot: Slot) -> Self {
+    pub(crate) fn new(socket: Socket, exchange: Arc<Exchange>, slot: Option<Slot>) -> Self {
         Self {
             received: Bytes::new(),
             socket: Arc::new(socket),
@@ -167,14 +168,18 @@ impl Stream {
             Poll::Pending => self.exchange.stuck(),
             Poll::Ready(sent) => {
                 let length = *sent.as_ref().unwrap_or(&0);
-                self.slot.sent(length as u64);
+                if let Some(slot) = &self.slot {
+                    slot.sent(length as u64);
+                }
                 self.exchange.written(length);
             }
         }
     }
 
     fn note_received(&self, bytes: &[u8]) {
-        self.slot.received(bytes.len() as u64);
+        if let Some(slot) = &self.slot {
+            slot.received(bytes.len() as u64);
+        }
         self.exchange.received(bytes);
     }
 

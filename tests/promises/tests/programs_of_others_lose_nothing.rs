@@ -1,7 +1,5 @@
 //! Proxies and clients of others lose nothing over ten reloads. They are Debian's, with the settings of `foreign/`. Where a
 //! program has a setting for a second try, it is off.
-//!
-//! WebSockets over HTTP/2 (RFC 8441), which HAProxy speaks with `proto h2`, are to follow.
 
 use promises::{Cluster, Failure, Load, Mode, Report, Suite};
 
@@ -44,7 +42,8 @@ fn clients(suite: Suite) {
 const PROXIES: [(&str, &str, &[Mode]); 5] = [
     ("nginx", "127.0.0.1:8081", &[Mode::WithGaps, Mode::Bodies]),
     ("HAProxy", "127.0.0.1:8082", &[Mode::WithGaps, Mode::Bodies, Mode::WebSockets]),
-    ("HAProxy, HTTP/2", "127.0.0.1:8083", &[Mode::WithGaps, Mode::Bodies]),
+    // With WebSockets over HTTP/2 (RFC 8441).
+    ("HAProxy, HTTP/2", "127.0.0.1:8083", &[Mode::WithGaps, Mode::Bodies, Mode::WebSockets]),
     ("Caddy", "127.0.0.1:8084", &[Mode::WithGaps, Mode::Bodies]),
     ("Caddy, HTTP/2", "127.0.0.1:8085", &[Mode::WithGaps, Mode::Bodies]),
 ];

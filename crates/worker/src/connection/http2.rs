@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::future::Either;
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::Connections;
+use super::{Connections, inner};
 use crate::answer::Answer;
 use crate::exchange::Exchange;
 use crate::half_closed::HalfClosed;
@@ -39,7 +40,8 @@ pub(super) fn builder(limits: &Limits) -> Builder<TokioExecutor> {
         .max_concurrent_streams(limits.max_streams)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .initial_stream_window_size(STREAM_WINDOW)
-        .max_send_buf_size(SEND_BUFFER);
+        .max_send_buf_size(SEND_BUFFER)
+        .enable_connect_protocol();
     http
 }
 
@@ -49,10 +51,13 @@ impl Connections {
     pub(super) async fn converse_http2(self: &Arc<Self>, stream: Stream, exchange: &Arc<Exchange>) {
         exchange.multiplex();
         let answer = service_fn(|request| {
+            if inner::is_websocket(&request) {
+                return Either::Right(Arc::clone(self).answer_inside(request, Arc::clone(exchange)));
+            }
             let busy = exchange.begin(&request, &self.slot);
             let drain = self.drain.clone();
             let finish = move |answer, busy| Answer::new(answer, &drain, busy);
-            Answering::new(&self.router, &self.limits, busy, request, finish)
+            Either::Left(Answering::new(&self.router, &self.limits, busy, request, finish))
         });
         let mut http = self.http2.serve_connection(TokioIo::new(Gentle::Open(stream)), answer);
         let leave = pin!(self.time_to_leave());

@@ -14,6 +14,7 @@
 //! | of HTTP/2 was told to go, and has no request | that the client takes what is left, and goes | [`STALL`] | the same as before |
 //! | has its last answer | the client's end ([`HalfClosed`]) | a second | the same |
 //! | is a WebSocket | the application | – | what [`Goodbye`] takes |
+//! | of HTTP/2 carries WebSockets, and has no request | the application | – | the same |
 //! | is another protocol's | the application | – | the drain deadline |
 //!
 //! [`Upload`]: crate::upload::Upload
@@ -93,6 +94,8 @@ impl State {
         match (self.awaited, self.end) {
             (Awaited::FirstByte, _) => Some((Overdue::FirstByte, self.since, limits.first_byte)),
             (Awaited::RestOfHead, _) => Some((Overdue::Head, self.since, limits.head)),
+            // What it carries has timers of its own.
+            (Awaited::NextRequest, _) if self.inner > 0 => None,
             (Awaited::NextRequest, _) => {
                 let since = if self.is_multiplexed { self.since.max(self.taken) } else { self.since };
                 Some((Overdue::Idle, since, limits.idle))

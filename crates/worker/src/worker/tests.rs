@@ -21,6 +21,7 @@ use crate::listener::Listener;
 mod event_streams;
 mod http2;
 mod http2_limits;
+mod inner;
 mod limits;
 mod listeners;
 mod odd_clients;

@@ -12,17 +12,17 @@ use super::*;
 type Body = Full<Bytes>;
 
 /// A connection, and the end of it.
-async fn connect(server: &Running) -> (SendRequest<Body>, JoinHandle<hyper::Result<()>>) {
+pub(super) async fn connect(server: &Running) -> (SendRequest<Body>, JoinHandle<hyper::Result<()>>) {
     let stream = TcpStream::connect(server.address).await.unwrap();
     let (send, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     (send, tokio::spawn(connection))
 }
 
-fn get(path: &str) -> Request<Body> {
+pub(super) fn get(path: &str) -> Request<Body> {
     Request::get(format!("http://test{path}")).body(Body::default()).unwrap()
 }
 
-async fn text(answer: Response<Incoming>) -> Bytes {
+pub(super) async fn text(answer: Response<Incoming>) -> Bytes {
     answer.into_body().collect().await.unwrap().to_bytes()
 }
 

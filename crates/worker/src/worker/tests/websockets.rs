@@ -3,6 +3,7 @@
 use axum::extract::WebSocketUpgrade;
 use axum::extract::ws;
 use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
@@ -12,7 +13,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use super::*;
 
 /// A router with an echo at `/ws`, and what the application reads there last.
-fn echo() -> (Router, mpsc::UnboundedReceiver<Option<ws::Message>>) {
+pub(super) fn echo() -> (Router, mpsc::UnboundedReceiver<Option<ws::Message>>) {
     let (last, lasts) = mpsc::unbounded_channel();
     let handler = get(move |upgrade: WebSocketUpgrade| async move {
         upgrade.on_upgrade(move |mut socket| async move {
@@ -34,7 +35,7 @@ async fn open(server: &Running) -> WebSocketStream<TcpStream> {
     socket
 }
 
-async fn say(socket: &mut WebSocketStream<TcpStream>, text: &str) {
+pub(super) async fn say(socket: &mut WebSocketStream<impl AsyncRead + AsyncWrite + Unpin>, text: &str) {
     socket.send(text.into()).await.unwrap();
     assert_eq!(soon(socket.next()).await.unwrap().unwrap(), Message::text(text));
 }

@@ -1,0 +1,175 @@
+//! WebSockets over HTTP/2 (RFC 8441): each is a connection of HTTP/1.1 of its own, which the one of HTTP/2 carries.
+//!
+//! ```text
+//! client == a stream of HTTP/2 == this == a pair of sockets == HTTP/1.1 with `Upgrade` == application
+//! ```
+//!
+//! So an application need not know that there are two ways, and what is promised to a WebSocket holds for this one:
+//! the same goodbye, the same limits.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use futures_util::future::BoxFuture;
+use http::header::{CONNECTION, HOST, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use http::{Method, Request, StatusCode, Uri, Version};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::ext::Protocol;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use scoreboard::Ended;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy, split};
+use tokio::net::UnixStream;
+use tokio::time::{sleep, timeout};
+
+use super::Connections;
+use crate::answer::Answer;
+use crate::exchange::{Carried, Exchange};
+use crate::socket::{Accepted, Socket};
+
+/// How long either side may take to follow the other's end.
+const REST: Duration = Duration::from_secs(1);
+
+/// Any will do: who asks and who answers are the same program (RFC 6455 §1.3).
+const KEY: HeaderValue = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
+
+/// Whether a request of HTTP/2 asks for a WebSocket (RFC 8441 §5).
+pub(super) fn is_websocket(request: &Request<Incoming>) -> bool {
+    let protocol = request.extensions().get::<Protocol>();
+    request.method() == Method::CONNECT && protocol.is_some_and(|protocol| protocol.as_str() == "websocket")
+}
+
+/// The connection inside, on which nothing has been asked for yet.
+struct Inner {
+    ask: http1::SendRequest<Body>,
+    /// The connection of HTTP/2 is not idle.
+    carried: Carried,
+}
+
+impl Connections {
+    /// Asks the application by a connection of HTTP/1.1, and passes on what it says.
+    pub(super) async fn answer_inside(
+        self: Arc<Self>,
+        mut request: Request<Incoming>,
+        exchange: Arc<Exchange>,
+    ) -> Result<http::Response<Answer>, Infallible> {
+        let outer = hyper::upgrade::on(&mut request);
+        let answer = match self.open_inner(&exchange).await {
+            Ok(inner) => self.ask_inner(inner, request, outer).await,
+            Err(error) => {
+                tracing::warn!(%error, "a WebSocket over HTTP/2 is refused, for it takes two descriptors more");
+                StatusCode::SERVICE_UNAVAILABLE.into_response()
+            }
+        };
+        Ok(Answer::passed_on(answer))
+    }
+
+    async fn open_inner(self: &Arc<Self>, exchange: &Arc<Exchange>) -> io::Result<Inner> {
+        let (here, there) = UnixStream::pair()?;
+        let accepted = Accepted { socket: Socket::Unix(there), peer: exchange.peer };
+        // Its bytes are counted on the connection that carries it.
+        tokio::spawn(Arc::clone(self).live_inside(accepted));
+        let (ask, connection) = http1::handshake(TokioIo::new(here)).await.map_err(io::Error::other)?;
+        tokio::spawn(connection.with_upgrades());
+        Ok(Inner { ask, carried: exchange.carry() })
+    }
+
+    /// It has a type of its own, for a connection may carry another.
+    fn live_inside(self: Arc<Self>, accepted: Accepted) -> BoxFuture<'static, Ended> {
+        Box::pin(self.live(accepted, None))
+    }
+
+    async fn ask_inner(
+        self: Arc<Self>,
+        mut inner: Inner,
+        request: Request<Incoming>,
+        outer: OnUpgrade,
+    ) -> Response {
+        let Ok(request) = of_http1(request) else { return StatusCode::BAD_REQUEST.into_response() };
+        let mut answer = match inner.ask.send_request(request).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::debug!(%error, "a WebSocket over HTTP/2 ended before it was answered");
+                return StatusCode::BAD_GATEWAY.into_response();
+            }
+        };
+        match answer.status() {
+            StatusCode::SWITCHING_PROTOCOLS => {}
+            // Success would be a WebSocket (RFC 9113 §8.5). There is none at this address.
+            status if status.is_success() => return StatusCode::METHOD_NOT_ALLOWED.into_response(),
+            _ => return without_hops(answer).map(Body::new),
+        }
+        let upgrade = hyper::upgrade::on(&mut answer);
+        tokio::spawn(async move {
+            if let (Ok(outer), Ok(inner)) = tokio::join!(outer, upgrade) {
+                self.carry(outer, inner).await;
+            }
+            drop(inner.carried);
+        });
+        *answer.status_mut() = StatusCode::OK;
+        without_hops(answer).map(|_| Body::empty())
+    }
+
+    /// Until both have ended, or one of them does not follow.
+    async fn carry(&self, outer: Upgraded, inner: Upgraded) {
+        let (from_client, to_client) = split(TokioIo::new(outer));
+        let (from_application, to_application) = split(TokioIo::new(inner));
+        let mut up = std::pin::pin!(pass(from_client, to_application));
+        let both = async {
+            tokio::select! {
+                () = &mut up => return,
+                () = pass(from_application, to_client) => {}
+            }
+            // The application has said its last word.
+            let _ = timeout(REST, up).await;
+        };
+        let drained = async {
+            self.drain.begun().await;
+            // What the connection inside takes at most to say goodbye, and to be heard.
+            sleep(self.manners.goodbye + 2 * REST).await;
+        };
+        tokio::select! {
+            () = both => {}
+            () = drained => {}
+        }
+    }
+}
+
+/// All that comes, and then its end.
+async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
+    // An error is an end as well: the other side hears of it.
+    let _ = copy(&mut from, &mut to).await;
+    let _ = to.shutdown().await;
+}
+
+/// The same request as HTTP/1.1 has it (RFC 8441 §5, RFC 6455 §4.1).
+fn of_http1(request: Request<Incoming>) -> Result<Request<Body>, http::Error> {
+    let (mut head, _) = request.into_parts();
+    if let Some(host) = head.uri.authority() {
+        head.headers.insert(HOST, HeaderValue::from_str(host.as_str())?);
+    }
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    head.uri = Uri::try_from(target)?;
+    head.method = Method::GET;
+    head.version = Version::HTTP_11;
+    head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    head.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    head.headers.insert(SEC_WEBSOCKET_KEY, KEY);
+    // What the connection of HTTP/2 has noted here is not for that of HTTP/1.1.
+    head.extensions.clear();
+    Ok(Request::from_parts(head, Body::empty()))
+}
+
+/// Without what is said to the connection, which HTTP/2 does not have (RFC 9113 §8.2.2).
+fn without_hops<B>(mut answer: http::Response<B>) -> http::Response<B> {
+    for hop in [CONNECTION, UPGRADE, SEC_WEBSOCKET_ACCEPT] {
+        answer.headers_mut().remove(hop);
+    }
+    *answer.version_mut() = Version::HTTP_2;
+    answer
+}

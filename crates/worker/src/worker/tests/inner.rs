@@ -1,0 +1,123 @@
+//! WebSockets over HTTP/2 (RFC 8441).
+
+use futures_util::{SinkExt, StreamExt};
+use http::{Method, Request, StatusCode, Version};
+use hyper::ext::Protocol;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+use super::http2::{connect, get, text};
+use super::websockets::{echo, say};
+use super::*;
+
+type Send = hyper::client::conn::http2::SendRequest<http_body_util::Full<Bytes>>;
+type Socket = WebSocketStream<TokioIo<Upgraded>>;
+
+fn connect_request(path: &str) -> Request<http_body_util::Full<Bytes>> {
+    Request::builder()
+        .method(Method::CONNECT)
+        .version(Version::HTTP_2)
+        .uri(format!("http://test{path}"))
+        .extension(Protocol::from_static("websocket"))
+        .header("sec-websocket-version", "13")
+        .body(http_body_util::Full::default())
+        .unwrap()
+}
+
+async fn open(send: &mut Send) -> Socket {
+    send.ready().await.unwrap();
+    let answer = soon(send.send_request(connect_request("/ws"))).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert!(!answer.headers().contains_key("sec-websocket-accept"));
+    let upgraded = hyper::upgrade::on(answer).await.unwrap();
+    WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, None).await
+}
+
+#[tokio::test]
+async fn several_live_beside_requests_and_end_by_themselves() {
+    let (router, mut last) = echo();
+    let server = Running::start(worker(Duration::ZERO), router).await;
+    let (mut send, _connection) = connect(&server).await;
+    let mut sockets = Vec::new();
+    for _ in 0..3 {
+        sockets.push(open(&mut send).await);
+    }
+    for socket in &mut sockets {
+        say(socket, "hello").await;
+        say(socket, &"long ".repeat(60_000)).await;
+        assert_eq!(text(send.send_request(get("/")).await.unwrap()).await, "hello");
+    }
+    for mut socket in sockets {
+        socket.close(None).await.unwrap();
+        assert!(matches!(soon(last.recv()).await.unwrap(), Some(axum::extract::ws::Message::Close(_))));
+        while let Some(Ok(message)) = soon(socket.next()).await {
+            assert!(message.is_close(), "{message:?}");
+        }
+    }
+    assert_eq!(text(send.send_request(get("/")).await.unwrap()).await, "hello");
+}
+
+#[tokio::test]
+async fn a_drain_says_close_1001_and_ends() {
+    let (router, mut last) = echo();
+    let server = Running::start(worker(Duration::ZERO), router).await;
+    let (mut send, connection) = connect(&server).await;
+    let mut socket = open(&mut send).await;
+    say(&mut socket, "hello").await;
+    let begun = std::time::Instant::now();
+    let forced = server.stop();
+    let goodbye = soon(socket.next()).await.unwrap().unwrap();
+    let Message::Close(Some(goodbye)) = goodbye else { panic!("{goodbye:?}") };
+    assert_eq!(goodbye.code, CloseCode::Away);
+    assert!(soon(socket.next()).await.is_none(), "nothing follows, and the end is clean");
+    assert!(matches!(soon(last.recv()).await.unwrap(), Some(axum::extract::ws::Message::Close(_))));
+    drop((socket, send));
+    soon(connection).await.unwrap().unwrap();
+    assert_eq!(soon(forced).await.unwrap(), 0);
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}
+
+/// It neither answers Close nor reads.
+#[tokio::test]
+async fn a_client_that_does_not_listen_holds_no_drain() {
+    let (router, _last) = echo();
+    let server = Running::start(worker(Duration::ZERO).goodbye(Duration::from_millis(200)), router).await;
+    let (mut send, _connection) = connect(&server).await;
+    let mut socket = open(&mut send).await;
+    say(&mut socket, "hello").await;
+    socket.feed(Message::text("x".repeat(1 << 16))).await.unwrap();
+    let begun = std::time::Instant::now();
+    assert_eq!(soon(server.stop()).await.unwrap(), 0);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn what_is_no_websocket_is_answered_as_the_application_says() {
+    let server = Running::start(worker(Duration::ZERO), hello()).await;
+    let (mut send, _connection) = connect(&server).await;
+    let answer = send.send_request(connect_request("/nowhere")).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    send.ready().await.unwrap();
+    let answer = send.send_request(connect_request("/")).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED, "there is no WebSocket");
+    assert_eq!(text(send.send_request(get("/")).await.unwrap()).await, "hello");
+}
+
+/// What is quiet for longer than a connection may be idle is not idle.
+#[tokio::test]
+async fn a_quiet_one_outlives_the_idle_timeout() {
+    let (router, _last) = echo();
+    let idle = Duration::from_millis(300);
+    let server = Running::start(worker(Duration::ZERO).idle_timeout(idle), router).await;
+    let (mut send, connection) = connect(&server).await;
+    let mut socket = open(&mut send).await;
+    say(&mut socket, "hello").await;
+    tokio::time::sleep(5 * idle).await;
+    say(&mut socket, "still there").await;
+    drop(socket);
+    soon(connection).await.unwrap().unwrap();
+}
