@@ -170,6 +170,19 @@ first new worker that fails to start; the number stays, and the worker is tried 
 orchestrator. During a rollout the number takes effect at its end, and the command does not wait for that.")]
     Scale(ScaleOptions),
 
+    /// Have systemd listen where the socket unit says, after it was edited
+    #[command(after_long_help = "\
+Examples:
+  sudo systemctl edit app-cluster.socket    an empty ListenStream= first, then the addresses
+  sudo app-cluster rebind
+
+systemd opens addresses when the socket unit starts, and cannot start it while the cluster runs. So this \
+restarts app-cluster.target: the workers answer what they have begun, then all of it starts again. Between that \
+connections are refused, and the command says for how long. It first looks whether each new address can be had; if not, \
+it stops nothing and ends with status 4. Do not leave the unit edited without it: as soon as systemd has \
+read the file, it gives the old listener to no worker any more, and one that crashes does not come back.")]
+    Rebind,
+
     /// Check configuration and units, and say what to write where they are wrong
     #[command(after_long_help = "\
 Examples:

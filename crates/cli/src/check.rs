@@ -18,6 +18,8 @@ mod verify;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+pub(crate) use live::listening;
+
 use crate::exit::Exit;
 use crate::output;
 use problem::{Findings, Problem};

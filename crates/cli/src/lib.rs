@@ -16,6 +16,7 @@ mod instead;
 mod listener;
 mod output;
 mod pause;
+mod rebind;
 mod releases;
 mod reload;
 mod resume;
@@ -72,6 +73,7 @@ fn perform(verb: Verb) -> anyhow::Result<Exit> {
         Verb::Abort { rollout } => wait_for(abort::run(rollout)),
         Verb::Scale(options) => wait_for(scale::run(&options)),
         Verb::Check { root } => check::run(&root),
+        Verb::Rebind => rebind::run(),
     }
 }
 

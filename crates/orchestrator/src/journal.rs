@@ -35,6 +35,15 @@ pub(crate) async fn is_unheard(unit: &str, since: SystemTime) -> bool {
     entries.ok().flatten().is_some_and(|entries| entries.iter().any(is_it))
 }
 
+/// What systemd said last of a failure of this unit since then, without the unit's name.
+pub(crate) async fn failure_of(unit: &str, since: SystemTime) -> Option<String> {
+    let by_systemd = [format!("UNIT={unit}"), "_PID=1".to_owned()];
+    let entries = timeout_at(Instant::now() + PATIENCE, entries(&by_systemd, since)).await.ok()??;
+    let of_unit = |entry: &Entry| entry.text().strip_prefix(unit)?.strip_prefix(": ").map(str::to_owned);
+    let is_reason = |text: &String| text.contains(": ") && text.starts_with("Failed to ");
+    entries.iter().rev().filter_map(of_unit).find(is_reason)
+}
+
 async fn read(unit: &str, since: SystemTime) -> Option<Vec<String>> {
     let identifier = unit.strip_suffix(".service").unwrap_or(unit);
     let by_the_worker = [

@@ -27,7 +27,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -65,6 +65,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
+            let _ = sd_notify::notify(&[NotifyState::Status(&format!("{error:#}"))]);
+            pause_before_giving_up();
             ExitCode::FAILURE
         }
     }
@@ -78,7 +80,7 @@ async fn run(settings: config::Settings) -> anyhow::Result<()> {
     for kind in [SignalKind::hangup(), SignalKind::user_defined2()] {
         tokio::spawn(forward(signal(kind)?, inputs.clone(), || Input::RollRequested));
     }
-    Driver::new(names::Names::packaged(), settings, inputs).run(queue).await.context("the orchestrator ends")
+    Driver::new(names::Names::packaged(), settings, inputs).run(queue).await
 }
 
 /// The socket names this service as the one it starts, so systemd hands us its listener. Only workers accept.

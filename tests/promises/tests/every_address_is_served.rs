@@ -1,4 +1,5 @@
-//! A socket unit with several addresses: a port of IPv4, one of IPv6 and a unix socket, each served by every worker.
+//! A socket unit with several addresses, another one, or one that cannot be had yet: each is served by every worker, as soon
+//! as systemd listens there.
 
 use std::{
     io,
@@ -8,7 +9,12 @@ use std::{
 
 use promises::{Cluster, Mode, Suite, Wire};
 
-promises::in_every_suite!(also_in_a_reload);
+promises::in_every_suite!(
+    also_in_a_reload,
+    after_a_rebind,
+    a_rebind_to_what_is_taken_is_refused,
+    an_address_that_is_taken_is_named_and_heals,
+);
 
 /// As an administrator adds them with `systemctl edit app-cluster.socket`.
 const ADDED: &str =
@@ -47,4 +53,68 @@ fn also_in_a_reload(suite: Suite) {
     assert!(before.iter().all(|(instance, pid)| after[instance] != *pid), "{before:?}, then {after:?}");
     assert!(ipv6 > 100 && unix > 100, "{ipv6} requests to IPv6, {unix} to the unix socket");
     load.loses_nothing();
+}
+
+/// Another port than the cluster's, and the two commands that move it.
+const MOVED: &str = "ListenStream=\nListenStream=127.0.0.1:9090";
+
+fn after_a_rebind(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    cluster.app_cluster(["rebind"]).assert_success().assert_says("nothing to do");
+
+    cluster.edit("app-cluster.socket", "Socket", MOVED);
+    let check = cluster.app_cluster(["check"]);
+    check
+        .assert_exit_code(78)
+        .assert_says("does not listen on 127.0.0.1:9090")
+        .assert_says("app-cluster rebind");
+    assert!(ask(&cluster, 8080).is_ok(), "until then the workers that run serve the old address");
+
+    cluster.app_cluster(["rebind"]).assert_success().assert_says("systemd listens on 127.0.0.1:9090");
+    cluster.until_whole();
+    ask(&cluster, 9090).expect("the new address is served");
+    ask(&cluster, 8080).expect_err("the old one is not");
+    cluster.reload();
+    cluster.app_cluster(["check"]).assert_success();
+}
+
+/// Another program has the new address: nothing is stopped for that.
+fn a_rebind_to_what_is_taken_is_refused(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    let before = cluster.pids();
+    squat(&cluster, 9090);
+    cluster.edit("app-cluster.socket", "Socket", MOVED);
+    cluster
+        .app_cluster(["rebind"])
+        .assert_exit_code(4)
+        .assert_says("127.0.0.1:9090: another program listens there");
+    assert_eq!(cluster.pids(), before);
+    ask(&cluster, 8080).expect("the workers that run serve the old address");
+}
+
+/// The port is taken when the package is installed: apt says so, and it heals when the port is free.
+fn an_address_that_is_taken_is_named_and_heals(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    cluster.apt(["remove", "app-cluster"]).assert_success();
+    squat(&cluster, 8080);
+    let why = "app-cluster.socket does not listen, and no worker runs: Failed to create listening socket \
+               (127.0.0.1:8080): Address already in use";
+    cluster.install(&promises::Package::New.path()).assert_success().assert_says(why);
+    cluster.app_cluster(["status"]).assert_exit_code(75).assert_says(why);
+
+    cluster.systemctl(["stop", "squatter.socket"]).assert_success();
+    cluster.until_whole();
+    ask(&cluster, 8080).expect("it serves as soon as it can");
+}
+
+/// Has another program listen there.
+fn squat(cluster: &Cluster, port: u16) {
+    let listen = format!("--socket-property=ListenStream=127.0.0.1:{port}");
+    cluster.run(["systemd-run", "--unit=squatter", &listen, "/bin/true"]).assert_success();
+}
+
+fn ask(cluster: &Cluster, port: u16) -> io::Result<()> {
+    let answer = Wire::open_at(cluster, ([127, 0, 0, 1], port).into())?.get("/")?;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    Ok(())
 }

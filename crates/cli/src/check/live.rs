@@ -1,9 +1,11 @@
 //! What systemd has loaded and runs, beside what the files say. Only where systemd runs, and not for an image.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use anyhow::Context;
 use config::drop_in;
 
 use super::problem::{Findings, Problem};
@@ -115,15 +117,32 @@ fn check_listener(units: &Units, shown: &[Shown], findings: &mut Findings) {
         return findings.add(Problem::new("socket-failed", SOCKET, text));
     }
     let Some(unit) = units.get(SOCKET) else { return };
-    let listed = unit.list("Socket", "ListenStream");
-    let wanted: Vec<Address> = listed.iter().filter_map(|at| Address::parse(&at.value)).collect();
-    let pids: Vec<u32> = workers.iter().filter_map(|unit| unit.get("MainPID").parse().ok()).collect();
-    match listener::look(&wanted, &pids) {
+    match look(unit, &workers) {
         Ok(listening) => findings.extend(not_listening(&listening, unit)),
         Err(error) => findings.not_seen(format!(
             "whether systemd holds the listener that {SOCKET} and {WORKER} share: {error}; only root can look"
         )),
     }
+}
+
+/// What is listened on of that which the socket unit names.
+///
+/// # Errors
+///
+/// The unit cannot be read, systemd does not answer, or the process may not look.
+pub(crate) fn listening() -> anyhow::Result<Listening> {
+    let units = Units::load(Path::new("/"));
+    let unit = units.get(SOCKET).with_context(|| format!("cannot read {SOCKET}"))?;
+    let shown = show().map_err(anyhow::Error::msg)?;
+    let workers: Vec<&Shown> = shown.iter().filter(|unit| unit.get("Id").starts_with("worker@")).collect();
+    look(unit, &workers).context("cannot look at who holds the listener; run it as root")
+}
+
+fn look(socket: &Unit, workers: &[&Shown]) -> io::Result<Listening> {
+    let listed = socket.list("Socket", "ListenStream");
+    let wanted: Vec<Address> = listed.iter().filter_map(|at| Address::parse(&at.value)).collect();
+    let pids = workers.iter().filter_map(|unit| unit.get("MainPID").parse().ok()).filter(|pid| *pid != 0);
+    listener::look(&wanted, &pids.collect::<Vec<u32>>())
 }
 
 fn not_listening(listening: &Listening, unit: &Unit) -> Option<Problem> {
@@ -140,7 +159,7 @@ fn not_listening(listening: &Listening, unit: &Unit) -> Option<Problem> {
         ),
     };
     let text = format!(
-        "systemd does not listen on {lost} ({meanwhile}); write `systemctl restart app-cluster.target`"
+        "systemd does not listen on {lost} ({meanwhile}); write `app-cluster rebind`, or put back what was there"
     );
     Some(Problem::new("listener", place, text))
 }

@@ -1,7 +1,8 @@
 //! An address to listen on, as `ListenStream=` has it (systemd.socket(5)).
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 
 /// An address of a stream socket.
@@ -32,6 +33,18 @@ impl Address {
         match text.parse() {
             Ok(port) if port > 0 => Some(Self::Port(port)),
             _ => text.parse().ok().map(Self::Ip),
+        }
+    }
+
+    /// Tries to listen there, and leaves it at once. Of a unix socket systemd takes the place of whatever is there.
+    ///
+    /// # Errors
+    /// What bind(2) says: it is taken, or no address of this machine.
+    pub(crate) fn try_to_listen(&self) -> io::Result<()> {
+        match self {
+            Self::Port(port) => TcpListener::bind((Ipv6Addr::UNSPECIFIED, *port)).map(drop),
+            Self::Ip(address) => TcpListener::bind(address).map(drop),
+            Self::Path(_) | Self::Abstract(_) => Ok(()),
         }
     }
 

@@ -126,7 +126,13 @@ fn advice(rollout: &Rollout) -> String {
         }
         Exit::NotWhole => format!("see `app-cluster status` and {journal}; when it is mended, {again}"),
         Exit::Restored if rollout.state == RolloutState::Restored => {
-            format!("see {journal}, mend the release, then {again}")
+            // EX_CONFIG: what is wrong is not its own.
+            let is_of_the_unit = |failure: &api::Failure| failure.reason.contains("exited with status 78");
+            let mend = match rollout.failure.iter().any(is_of_the_unit) {
+                true => "`app-cluster check` says what is wrong with the unit or its socket",
+                false => "mend the release",
+            };
+            format!("see {journal}, {mend}, then {again}")
         }
         _ => format!("nothing else was changed; to replace the workers, {again}"),
     }

@@ -1,7 +1,8 @@
 //! Finding out how things stand: at the start, and whenever signals may have been missed.
 
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
+use anyhow::bail;
 use rollout::plan::Candidate;
 use rollout::{ActiveState, Event, Instance};
 use sd_notify::NotifyState;
@@ -10,6 +11,7 @@ use super::{Driver, LOOK_AFTER, Phase, Timer};
 use crate::cluster::{Worker, monotonic_usec};
 use crate::history::State;
 use crate::jobs::Missing;
+use crate::journal;
 use crate::manager::Manager;
 use crate::releases::ReleaseId;
 
@@ -41,6 +43,7 @@ impl Driver {
         let running = self.cluster.workers.values().filter(|worker| worker.info.main_pid != 0).count();
         let is_cold = running == 0;
         if is_cold {
+            self.check_listener().await?;
             self.forget_held();
         }
         self.find_unfinished(is_cold);
@@ -55,6 +58,24 @@ impl Driver {
         }
         self.maybe_ready().await;
         Ok(())
+    }
+
+    /// Without a listener no worker can start. systemd does not try a socket that failed again by itself, nor while the service
+    /// runs that the socket starts: it does so each time that this one is started, so this one ends, and is started again.
+    async fn check_listener(&self) -> anyhow::Result<()> {
+        const RECENTLY: Duration = Duration::from_secs(60);
+        let Some((_, manager)) = &self.bus else { return Ok(()) };
+        let state = manager.socket().await?;
+        if state == ActiveState::Active {
+            return Ok(());
+        }
+        let socket = &self.cluster.names.socket;
+        let why = journal::failure_of(socket, SystemTime::now() - RECENTLY).await;
+        bail!(
+            "{socket} does not listen, and no worker runs: {}; it is tried again every few seconds, free the address or \
+             change it with `systemctl edit {socket}`",
+            why.unwrap_or_else(|| format!("it is {state}"))
+        )
     }
 
     /// The release that is current now. Only when no worker runs may the packaged one become it without a rollout, and
