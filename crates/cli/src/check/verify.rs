@@ -27,7 +27,7 @@ pub(super) fn check(root: &Path, units: &Units, findings: &mut Findings) {
     for said in &said {
         let problem = match said {
             Said::OfLine { file, line, message } => {
-                let keys = keys.get_or_insert_with(|| Keys::of_systemd(root));
+                let keys = keys.get_or_insert_with(Keys::of_systemd);
                 of_line(units, keys, Path::new(file), *line, message)
             }
             Said::OfUnit { unit, message } => of_unit(root, units, unit, message),

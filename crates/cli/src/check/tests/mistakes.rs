@@ -127,6 +127,22 @@ fn a_masked_slice_is_named() {
 }
 
 #[test]
+fn nothing_of_an_image_is_executed() {
+    let root = installed();
+    let mark = root.path().join("mark");
+    for name in
+        ["lib/systemd/systemd", "usr/lib/systemd/systemd", "usr/bin/systemd-analyze", "usr/bin/getent"]
+    {
+        let program = write(root.path(), name, &format!("#!/bin/sh\n: > {}\n", mark.display()));
+        set_mode(&program, 0o755);
+    }
+    drop_in(root.path(), WORKER, "[Service]\nMemoryMx=512M");
+    let (text, _) = report(root.path());
+    assert!(text.contains("write MemoryMax=512M"), "{text}");
+    assert!(!mark.exists());
+}
+
+#[test]
 fn a_name_that_is_not_read_is_named() {
     let root = installed();
     for name in ["50-shop.toml", "README.md", ".50.swp", "50.toml~", "50.toml.bak", "50.toml.dpkg-dist"] {
