@@ -43,9 +43,15 @@ fn not_read(directory: &Path, extension: &str) -> Vec<Problem> {
         .map(|name| {
             let stem = Path::new(name).file_stem().unwrap_or_default().to_string_lossy();
             let (file, better) = (directory.join(name), directory.join(format!("{stem}.{extension}")));
+            let is_taken = better.symlink_metadata().is_ok();
             let (file, better) = (file.display(), better.display());
-            let text =
-                format!("is not read, its name does not end in .{extension}; write `mv {file} {better}`");
+            let advice = match is_taken {
+                true => {
+                    format!("{better} is there already: rename it, or write into that one what is missing")
+                }
+                false => format!("write `mv -n {file} {better}`"),
+            };
+            let text = format!("is not read, its name does not end in .{extension}; {advice}");
             Problem::new("name", file.to_string(), text)
         })
         .collect()

@@ -154,12 +154,17 @@ fn a_name_that_is_not_read_is_named() {
     assert_eq!(exit, Exit::Configuration);
     let better = file.with_extension("toml");
     let says = format!(
-        "{}: is not read, its name does not end in .toml; write `mv {} {}`\n1 problem\n",
+        "{}: is not read, its name does not end in .toml; write `mv -n {} {}`\n1 problem\n",
         file.display(),
         file.display(),
         better.display()
     );
     assert_eq!(text, says);
+
+    // What is read already must not be lost.
+    write(root.path(), "etc/app-cluster/conf.d/50.toml", "workers = 2\n");
+    let (text, _) = report(root.path());
+    assert!(!text.contains("mv ") && text.contains("50.toml is there already: rename it, or"), "{text}");
 
     let root = installed();
     write(root.path(), "etc/systemd/system/worker@.service.d/limits", "[Service]\nMemoryMax=1G\n");
