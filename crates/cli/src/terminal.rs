@@ -1,13 +1,11 @@
 //! The terminal while a command shows what changes: drawn anew from the top, with keys that are heard as they are typed.
 //!
 //! It is no alternate screen and the cursor stays visible, so whatever ends the process leaves nothing to put right but the two
-//! modes of the keyboard (termios(3): ICANON, ECHO). They are what they were before once the value is dropped, while the process is
-//! stopped by Ctrl-Z, and after a panic, in which a release build drops nothing. What was on the screen moves up and can be
-//! scrolled back to; what was drawn last stays.
+//! modes of the keyboard (termios(3): ICANON, ECHO). They are what they were before once the value is dropped, also by a panic,
+//! and while the process is stopped by Ctrl-Z. What was on the screen moves up and can be scrolled back to; what was drawn last
+//! stays.
 
 use std::io::{self, IsTerminal, Read};
-use std::panic;
-use std::sync::{Mutex, Once, PoisonError};
 use std::thread;
 
 use anyhow::Context;
@@ -17,18 +15,19 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// What somebody at the terminal wants.
+/// What the user at the terminal wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// That it ends.
     ToLeave,
-    /// That it is drawn anew, because there is another size or the screen was somebody else's.
+    /// That it is drawn anew, because there is another size or another program had the screen.
     ToDraw,
 }
 
 /// A terminal on standard output that can be drawn on.
 pub(crate) struct Terminal {
     screen: Term,
+    modes: Modes,
     keys: UnboundedReceiver<u8>,
     leave: [Signal; 4],
     resized: Signal,
@@ -44,7 +43,7 @@ impl Terminal {
             return Ok(None);
         }
         let listen = |kind| signal(kind).context("cannot wait for signals");
-        let terminal = Self {
+        let mut terminal = Self {
             screen: Term::buffered_stdout(),
             leave: [
                 listen(SignalKind::interrupt())?,
@@ -55,9 +54,10 @@ impl Terminal {
             resized: listen(SignalKind::window_change())?,
             stop: listen(SignalKind::from_raw(Number::TSTP.as_raw()))?,
             resumed: listen(SignalKind::from_raw(Number::CONT.as_raw()))?,
+            modes: Modes::default(),
             keys: keys(),
         };
-        modes::set();
+        terminal.modes.set();
         terminal.make_room()?;
         Ok(Some(terminal))
     }
@@ -92,7 +92,7 @@ impl Terminal {
         self.screen.flush()
     }
 
-    /// Waits until somebody wants something. May be dropped at any moment.
+    /// Waits until the user wants something. May be dropped at any moment.
     pub(crate) async fn asked(&mut self) -> Asked {
         let [interrupt, quit, terminate, hangup] = &mut self.leave;
         loop {
@@ -103,27 +103,14 @@ impl Terminal {
                 _ = hangup.recv() => return Asked::ToLeave,
                 Some(key) = self.keys.recv() => if key.eq_ignore_ascii_case(&b'q') { return Asked::ToLeave },
                 _ = self.resized.recv() => return Asked::ToDraw,
-                _ = self.stop.recv() => stop(),
+                _ = self.stop.recv() => self.modes.stop(),
                 _ = self.resumed.recv() => {
-                    modes::set();
+                    self.modes.set();
                     return Asked::ToDraw;
                 }
             }
         }
     }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        modes::restore();
-    }
-}
-
-/// What Ctrl-Z does to a process that does not ask to be told.
-fn stop() {
-    modes::restore();
-    // It is permitted to send oneself a signal.
-    let _ = kill_process(getpid(), Number::STOP);
 }
 
 /// The keys that are typed. A thread, for a terminal that others share must not be made non-blocking; it ends with the process.
@@ -138,34 +125,40 @@ fn keys() -> UnboundedReceiver<u8> {
 }
 
 /// The modes of the keyboard.
-mod modes {
-    use super::*;
+#[derive(Default)]
+struct Modes {
+    /// What they were, while they are ours.
+    former: Option<Termios>,
+}
 
-    /// What they were, while they are ours. A panic has to find it, wherever it happens.
-    static FORMER: Mutex<Option<Termios>> = Mutex::new(None);
-
+impl Modes {
     /// Hears keys as they are typed, and does not show them.
-    pub(super) fn set() {
-        static HOOK: Once = Once::new();
-        HOOK.call_once(|| {
-            let inner = panic::take_hook();
-            panic::set_hook(Box::new(move |info| {
-                restore();
-                inner(info);
-            }));
-        });
+    fn set(&mut self) {
         // Where it is no terminal, there are no keys.
         let Ok(now) = tcgetattr(io::stdin()) else { return };
         let mut modes = now.clone();
         modes.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
-        FORMER.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(now);
+        self.former.get_or_insert(now);
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &modes);
     }
 
     /// Makes them what they were.
-    pub(super) fn restore() {
-        if let Some(former) = FORMER.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    fn restore(&mut self) {
+        if let Some(former) = self.former.take() {
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, &former);
         }
+    }
+
+    /// What Ctrl-Z does to a process that does not ask to be told.
+    fn stop(&mut self) {
+        self.restore();
+        // It is permitted to send oneself a signal.
+        let _ = kill_process(getpid(), Number::STOP);
+    }
+}
+
+impl Drop for Modes {
+    fn drop(&mut self) {
+        self.restore();
     }
 }
