@@ -63,9 +63,7 @@ impl Address {
 
 fn plain(address: IpAddr) -> IpAddr {
     match address {
-        IpAddr::V6(v6) => {
-            v6.to_ipv4_mapped().filter(|_| v6 != Ipv6Addr::UNSPECIFIED).map_or(address, IpAddr::V4)
-        }
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
         IpAddr::V4(_) => address,
     }
 }
@@ -104,6 +102,18 @@ mod tests {
             [("[::]:80", true), ("0.0.0.0:80", true), ("127.0.0.1:80", false), ("[::]:81", false)]
         {
             assert_eq!(port.is_served_by(&Address::parse(bound).unwrap()), is_it, "{bound}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_two_forms() {
+        for (wanted, bound, is_it) in [
+            ("127.0.0.1:80", "[::ffff:127.0.0.1]:80", true),
+            ("0.0.0.0:80", "[::]:80", false),
+            ("[::]:80", "[::]:80", true),
+        ] {
+            let [wanted, bound] = [wanted, bound].map(|text| Address::parse(text).unwrap());
+            assert_eq!(wanted.is_served_by(&bound), is_it, "{wanted}, {bound}");
         }
     }
 }
