@@ -44,6 +44,7 @@ impl Pty {
         }
         let master = File::from(master);
         resize(&master, rows, columns);
+        assert!(!is_quiet(&slave), "a new terminal shows what is typed");
         let child = session.stdin(stdio()).stdout(stdio()).stderr(stdio()).spawn().unwrap();
         let written = Arc::new(Mutex::new(String::new()));
         let (mut reader, sink) = (master.try_clone().unwrap(), written.clone());
@@ -109,9 +110,7 @@ impl Pty {
 
     /// Whether keys are heard one by one, and not shown.
     pub(crate) fn is_quiet(&self) -> bool {
-        let modes = tcgetattr(&self.slave).unwrap().local_modes;
-        assert_eq!(modes.contains(LocalModes::ICANON), modes.contains(LocalModes::ECHO));
-        !modes.contains(LocalModes::ECHO)
+        is_quiet(&self.slave)
     }
 
     /// Whether it is stopped, proc_pid_stat(5).
@@ -139,6 +138,12 @@ impl Drop for Pty {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn is_quiet(terminal: &File) -> bool {
+    let modes = tcgetattr(terminal).unwrap().local_modes;
+    assert_eq!(modes.contains(LocalModes::ICANON), modes.contains(LocalModes::ECHO));
+    !modes.contains(LocalModes::ECHO)
 }
 
 fn resize(terminal: &File, rows: u16, columns: u16) {
