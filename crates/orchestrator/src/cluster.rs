@@ -46,7 +46,8 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Takes over what was read of it.
-    pub(crate) fn read(&mut self, Reading { info, at }: Reading) {
+    pub(crate) fn read(&mut self, Reading { mut info, at }: Reading) {
+        info.remember(&self.info);
         self.note_exit(info.last_exit(), info.breach(&info));
         self.info = info;
         self.read_at = at;

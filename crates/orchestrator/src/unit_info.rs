@@ -31,7 +31,8 @@ pub(crate) struct UnitInfo {
     active_usec: u64,
     /// When it was active last, CLOCK_MONOTONIC, microseconds.
     inactive_usec: u64,
-    /// When it last fed its watchdog, CLOCK_MONOTONIC, microseconds. There is no signal for that.
+    /// When it last fed its watchdog, as far as known, CLOCK_MONOTONIC, microseconds; becoming active counts. There is no
+    /// signal for that.
     fed_usec: u64,
     /// `WatchdogUSec`; 0 or infinity is none.
     watchdog_usec: u64,
@@ -70,6 +71,10 @@ const NO_JOB: &str = "/";
 
 /// `si_code` of SIGCHLD in `ExecMainCode` (sigaction(2)).
 const CLD_EXITED: i32 = 1;
+
+/// How late systemd may be to end what has missed its watchdog, in microseconds: its timers are up to 250 ms late
+/// (sd_event_add_time(3)), and itself where the machine is busy.
+const LATE_USEC: u64 = 1_000_000;
 
 impl UnitInfo {
     /// Takes over the properties that are there; those of another type than documented are left alone.
@@ -151,16 +156,23 @@ impl UnitInfo {
     pub(crate) fn breach(&self, read: &Self) -> Option<Breach> {
         match self.result.as_str() {
             "timeout" if !self.was_ready() => Some(Breach::NeverReady),
-            "watchdog" if self.was_unfed(read.watchdog_usec) => Some(Breach::NeverFed),
+            "watchdog" if self.was_unfed(read) => Some(Breach::NeverFed),
             _ => None,
         }
     }
 
-    /// Whether it ended as long after it became active as one does that never fed this watchdog: each time it is fed it lives so
-    /// much longer.
-    fn was_unfed(&self, watchdog_usec: u64) -> bool {
+    /// Whether it was not seen to feed its watchdog, and ended as long after it became active as one does that never did: each
+    /// time it is fed it lives so much longer.
+    fn was_unfed(&self, read: &Self) -> bool {
         let lived = self.inactive_usec.checked_sub(self.active_usec);
-        lived.is_some_and(|usec| usec < watchdog_usec.saturating_add(watchdog_usec / 4))
+        let is_as_long = lived.is_some_and(|usec| usec < read.watchdog_usec.saturating_add(LATE_USEC));
+        is_as_long && read.fed_usec <= self.active_usec
+    }
+
+    /// Keeps what was known of it before and systemd has forgotten: it clears the time of the last feeding when it ends the
+    /// process for its watchdog.
+    pub(crate) fn remember(&mut self, before: &Self) {
+        self.fed_usec = self.fed_usec.max(before.fed_usec);
     }
 
     /// Whether the process, be it alive or not, has said READY=1.
@@ -219,6 +231,7 @@ mod tests {
 
     const STARTED: &str = "ExecMainStartTimestampMonotonic";
     const ACTIVE: &str = "ActiveEnterTimestampMonotonic";
+    const FED: &str = "WatchdogTimestampMonotonic";
 
     #[test]
     fn what_a_worker_did_not_say_is_named() {
@@ -235,21 +248,39 @@ mod tests {
         assert_eq!(ended("protocol", 1, 0).as_deref(), Some("exited with status 0 before it said READY=1"));
     }
 
+    /// Ended by a watchdog of 10 s after it became active at 2 s.
+    fn unfed(inactive_usec: u64) -> UnitInfo {
+        let times = [
+            (STARTED, 1_000_000),
+            (ACTIVE, 2_000_000),
+            ("ActiveExitTimestampMonotonic", inactive_usec),
+            ("WatchdogUSec", 10_000_000),
+        ];
+        after("watchdog", 3, 6, &times)
+    }
+
     #[test]
     fn a_watchdog_that_was_never_fed_is_told_from_one_that_was() {
-        let ends = |at: u64| {
-            let times = [
-                (STARTED, 1),
-                (ACTIVE, 2_000),
-                ("ActiveExitTimestampMonotonic", at),
-                ("WatchdogUSec", 3_000),
-            ];
-            let info = after("watchdog", 3, 6, &times);
+        let breach = |inactive_usec| {
+            let info = unfed(inactive_usec);
             info.breach(&info)
         };
-        assert_eq!(ends(5_010), Some(Breach::NeverFed));
-        assert_eq!(ends(6_500), None);
-        assert_eq!(ends(1_000), None, "that was an earlier process");
+        assert_eq!(breach(12_250_000), Some(Breach::NeverFed));
+        assert_eq!(breach(14_000_000), None, "it was fed 2 s after READY=1, and never again");
+        assert_eq!(breach(1_000_000), None, "that was an earlier process");
+    }
+
+    #[test]
+    fn what_was_seen_to_feed_its_watchdog_is_believed() {
+        let seen = |fed_usec| {
+            let mut before = UnitInfo::default();
+            before.apply(&[(FED.to_owned(), OwnedVariant::from(fed_usec))].into());
+            let mut info = unfed(12_250_000);
+            info.remember(&before);
+            info.breach(&info)
+        };
+        assert_eq!(seen(2_100_000_u64), None);
+        assert_eq!(seen(1_999_000), Some(Breach::NeverFed), "becoming active is no feeding");
     }
 
     #[test]
