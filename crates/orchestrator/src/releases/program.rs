@@ -2,7 +2,7 @@
 //! directory" or "Permission denied", is about another path than the one that systemd names beside it.
 
 use std::fs::{self, File, Metadata};
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -63,12 +63,13 @@ fn check_script(line: &[u8], hidden: &[PathBuf]) -> anyhow::Result<()> {
     if hidden.iter().any(|hidden| Path::new(interpreter).starts_with(hidden)) {
         return Ok(());
     }
-    let is_program = |metadata: &Metadata| metadata.is_file() && metadata.permissions().mode() & 0o001 != 0;
+    // That it is for a group only says nothing about the workers, which may be in it.
+    let is_program = |metadata: &Metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0;
     match fs::metadata(interpreter) {
         Ok(metadata) if is_program(&metadata) => Ok(()),
-        Ok(_) => bail!(
-            "{interpreter} cannot be executed by the user of the workers; write the path of a program there"
-        ),
+        Ok(_) => bail!("{interpreter} is no program that can be executed; write the path of one there"),
+        // The user of the workers may see what this one may not.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
         Err(error) => {
             bail!("{interpreter}: {error}; install it, or write the path of the program that is meant")
         }
@@ -119,14 +120,29 @@ mod tests {
             ("#!\n", "no program is named after `#!`"),
             ("#!python3\n", "write where it is, as in `#!/usr/bin/python3`"),
             ("#!/usr/bin/no-such-node --x\n", "/usr/bin/no-such-node: No such file or directory"),
-            ("#!/etc/passwd\n", "/etc/passwd cannot be executed by the user of the workers"),
-            ("#!/bin\n", "/bin cannot be executed"),
+            ("#!/etc/passwd\n", "/etc/passwd is no program that can be executed"),
+            ("#!/bin\n", "/bin is no program that can be executed"),
         ] {
             let why = why(content);
             assert!(
                 why.starts_with("/srv/shop/worker, line 1: ") && why.contains(said),
                 "{content:?}: {why}"
             );
+        }
+    }
+
+    #[test]
+    fn an_interpreter_for_a_group_is_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let python = dir.path().join("python");
+        fs::write(&python, "").unwrap();
+        let script = format!("#!{}\n", python.display());
+        for (mode, said) in
+            [(0o750, ""), (0o010, ""), (0o755, ""), (0o644, "is no program that can be executed")]
+        {
+            fs::set_permissions(&python, fs::Permissions::from_mode(mode)).unwrap();
+            let why = why(&script);
+            assert!(if said.is_empty() { why.is_empty() } else { why.contains(said) }, "{mode:o}: {why}");
         }
     }
 
