@@ -12,6 +12,7 @@
 //! Whatever gets a name here is complete and durable before, so that a power cut at any instant leaves `current`
 //! pointing to a whole release. Names that begin with a dot are no releases. One caller at a time changes things.
 
+mod binfmt;
 mod directory;
 mod elf;
 mod id;

@@ -14,7 +14,12 @@ pub(super) const MAGIC: &[u8] = b"\x7fELF";
 const ET_EXEC: u16 = 2;
 const ET_DYN: u16 = 3;
 const PT_INTERP: u32 = 3;
+const CLASS_32: u8 = 1;
 const CLASS_64: u8 = 2;
+const I386: u16 = 3;
+const ARM: u16 = 40;
+const X86_64: u16 = 62;
+const AARCH64: u16 = 183;
 /// More than that no program has.
 const MOST_HEADERS: u16 = 1024;
 /// PATH_MAX.
@@ -35,7 +40,7 @@ pub(super) fn check(program: &File, hidden: &[PathBuf]) -> anyhow::Result<()> {
     if let Some(own) = own {
         let (its, ours) = (header.machine, own.machine);
         ensure!(
-            its == ours,
+            ours.may_run(its),
             "it is built for {}, and this machine is {}; build it for this one",
             its.name(),
             ours.name()
@@ -98,14 +103,25 @@ impl Header {
 }
 
 impl Machine {
+    /// Whether a kernel of this machine runs that one's programs itself. Of most of 64 bits it depends on how the kernel was
+    /// built whether it runs those of 32 bits; they are not refused.
+    fn may_run(self, other: Self) -> bool {
+        let is_narrower = match (self.number, other.number) {
+            // i386, and x32: x86_64 with short addresses.
+            (X86_64, I386 | X86_64) | (AARCH64, ARM) => self.class == CLASS_64 && other.class == CLASS_32,
+            _ => false,
+        };
+        self == other || (is_narrower && self.order == other.order)
+    }
+
     fn name(self) -> String {
         let bits = if self.class == CLASS_64 { 64 } else { 32 };
         // elf.h; uname(1) calls them so.
         match self.number {
-            3 => "i386".to_owned(),
-            62 => "x86_64".to_owned(),
-            40 => "arm".to_owned(),
-            183 => "aarch64".to_owned(),
+            I386 => "i386".to_owned(),
+            X86_64 => "x86_64".to_owned(),
+            ARM => "arm".to_owned(),
+            AARCH64 => "aarch64".to_owned(),
             243 => format!("riscv{bits}"),
             21 => "ppc64".to_owned(),
             22 => "s390x".to_owned(),
@@ -172,6 +188,21 @@ mod tests {
         });
         assert!(loader.contains("its loader /xib") && loader.contains("is not on this machine"), "{loader}");
         assert!(why(|elf| elf.truncate(40)).contains("cut short"));
+    }
+
+    #[test]
+    fn programs_of_32_bits_are_not_refused() {
+        let machine = |class, number| Machine { class, order: 1, number };
+        for (kernel, program, may) in [
+            (machine(CLASS_64, X86_64), machine(CLASS_32, I386), true),
+            (machine(CLASS_64, X86_64), machine(CLASS_32, X86_64), true),
+            (machine(CLASS_64, AARCH64), machine(CLASS_32, ARM), true),
+            (machine(CLASS_64, AARCH64), Machine { order: 2, ..machine(CLASS_32, ARM) }, false),
+            (machine(CLASS_32, I386), machine(CLASS_64, X86_64), false),
+            (machine(CLASS_64, X86_64), machine(CLASS_64, AARCH64), false),
+        ] {
+            assert_eq!(kernel.may_run(program), may, "{kernel:?}, {program:?}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail, ensure};
 use rustix::fs::{StatVfsMountFlags, statvfs};
 
-use super::elf;
+use super::{binfmt, elf};
 
 /// As much of a script as the kernel reads (BINPRM_BUF_SIZE).
 const LINE: u64 = 256;
@@ -28,6 +28,10 @@ pub(super) fn check(program: &Path, name: &str, hidden: &[PathBuf]) -> anyhow::R
     let open = || File::open(program).with_context(|| format!("failed to read {name}"));
     let mut start = Vec::new();
     open()?.take(LINE).read_to_end(&mut start).with_context(|| format!("failed to read {name}"))?;
+    if binfmt::takes(Path::new("/"), program, &start) {
+        // What its interpreter wants of it, only that one knows.
+        return Ok(());
+    }
     if start.starts_with(elf::MAGIC) {
         return elf::check(&open()?, hidden).with_context(|| format!("{name} cannot be executed"));
     }

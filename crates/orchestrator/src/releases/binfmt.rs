@@ -1,0 +1,158 @@
+//! Whether another program is registered to run this one: an emulator, as qemu is, or Java (binfmt_misc).
+//!
+//! The kernel asks it before anything else. What is registered without being written down, as a container's tool does, is seen
+//! only where /proc is whole, and the sandbox hides that part (`ProcSubset=pid`).
+
+use std::fs;
+use std::path::Path;
+
+/// Where the kernel lists what is registered.
+const REGISTERED: &str = "proc/sys/fs/binfmt_misc";
+/// Where it is written what is registered at boot: binfmt.d(5), a line for each.
+const LINES: [&str; 4] = ["etc/binfmt.d", "run/binfmt.d", "usr/local/lib/binfmt.d", "usr/lib/binfmt.d"];
+/// The same for update-binfmts(8) of Debian, a file for each.
+const FILES: &str = "var/lib/binfmts";
+
+/// By what a program is recognized.
+#[derive(Debug, PartialEq, Eq)]
+enum Sign {
+    /// These bytes at this offset, as far as the mask has ones.
+    Magic { offset: usize, magic: Vec<u8>, mask: Vec<u8> },
+    /// What its name ends in.
+    Extension(String),
+}
+
+/// Whether something below `root` is registered for a program that is there and begins so.
+pub(super) fn takes(root: &Path, program: &Path, start: &[u8]) -> bool {
+    let registered = texts(&root.join(REGISTERED)).filter_map(|text| of_kernel(&text));
+    let lines = LINES.into_iter().flat_map(|directory| texts(&root.join(directory)));
+    let lines = lines.flat_map(|text| text.lines().filter_map(of_line).collect::<Vec<_>>());
+    let files = texts(&root.join(FILES)).filter_map(|text| of_file(&text));
+    registered.chain(lines).chain(files).any(|sign| sign.is_of(program, start))
+}
+
+fn texts(directory: &Path) -> impl Iterator<Item = String> + use<> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.filter_map(|entry| fs::read_to_string(entry.path()).ok())
+}
+
+/// `enabled`, then `offset 0`, `magic 7f454c46`, `mask ffffffff`, or `extension .jar`.
+fn of_kernel(text: &str) -> Option<Sign> {
+    let value = |key| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
+    if !text.starts_with("enabled") {
+        return None;
+    }
+    if let Some(extension) = value("extension") {
+        return Some(Sign::Extension(extension.trim_start_matches('.').to_owned()));
+    }
+    Sign::magic(value("offset")?, hex(value("magic")?)?, value("mask").map_or(Some(Vec::new()), hex)?)
+}
+
+/// `:name:M:offset:magic:mask:interpreter:flags`, with any delimiter; `E` has an extension in the place of the magic.
+fn of_line(line: &str) -> Option<Sign> {
+    let delimiter = line.chars().next().filter(|first| !['#', ';'].contains(first))?;
+    let mut fields = line.split(delimiter).skip(2);
+    let (kind, offset, sign, mask) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    match kind {
+        "M" => Sign::magic(offset, bytes(sign)?, bytes(mask)?),
+        "E" => Some(Sign::Extension(sign.to_owned())),
+        _ => None,
+    }
+}
+
+/// A line each for package, kind, offset, magic or extension, mask.
+fn of_file(text: &str) -> Option<Sign> {
+    let mut lines = text.lines().skip(1);
+    let (kind, offset, sign, mask) = (lines.next()?, lines.next()?, lines.next()?, lines.next()?);
+    match kind {
+        "magic" => Sign::magic(offset, bytes(sign)?, bytes(mask)?),
+        "extension" => Some(Sign::Extension(sign.to_owned())),
+        _ => None,
+    }
+}
+
+impl Sign {
+    fn magic(offset: &str, magic: Vec<u8>, mask: Vec<u8>) -> Option<Self> {
+        let offset = if offset.is_empty() { 0 } else { offset.parse().ok()? };
+        (!magic.is_empty()).then_some(Self::Magic { offset, magic, mask })
+    }
+
+    fn is_of(&self, program: &Path, start: &[u8]) -> bool {
+        match self {
+            Self::Extension(extension) => program.extension().is_some_and(|its| its == extension.as_str()),
+            Self::Magic { offset, magic, mask } => {
+                let its = start.get(*offset..).and_then(|rest| rest.get(..magic.len()));
+                let mask = mask.iter().copied().chain(std::iter::repeat(0xff));
+                its.is_some_and(|its| {
+                    its.iter().zip(magic).zip(mask).all(|((a, b), mask)| (a ^ b) & mask == 0)
+                })
+            }
+        }
+    }
+}
+
+/// Letters, and others as `\x7f`.
+fn bytes(text: &str) -> Option<Vec<u8>> {
+    let mut parts = text.split(r"\x");
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(part.get(..2)?, 16).ok()?);
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    Some(bytes)
+}
+
+fn hex(text: &str) -> Option<Vec<u8>> {
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bits that a file of any kind may have otherwise, are not looked at.
+    const QEMU: &str =
+        r":qemu-aarch64:M::\x7fELF\x02\x01\x01\x00:\xff\xff\xff\xff\xff\xfe\xff\x00:/usr/bin/qemu:OPF";
+    const KERNEL: &str =
+        "interpreter /usr/bin/qemu\nflags: OPF\noffset 0\nmagic 7f454c4602010100\nmask fffffffffffeff00\n";
+
+    #[test]
+    fn what_is_registered_for_a_program_is_found() {
+        let elf = b"\x7fELF\x02\x01\x01\x09rest";
+        let debian = "qemu-user\nmagic\n0\n\\x7fELF\\x02\n\\xff\\xff\\xff\\xff\\xff\n/usr/bin/qemu\n";
+        for (file, text, is_it) in [
+            ("proc/sys/fs/binfmt_misc/qemu", format!("enabled\n{KERNEL}"), true),
+            ("proc/sys/fs/binfmt_misc/qemu", format!("disabled\n{KERNEL}"), false),
+            ("proc/sys/fs/binfmt_misc/jar", "enabled\noffset 0\nmagic 504b0304\n".to_owned(), false),
+            ("proc/sys/fs/binfmt_misc/status", "enabled\n".to_owned(), false),
+            ("proc/sys/fs/binfmt_misc/any", "enabled\nextension .jar\n".to_owned(), true),
+            ("usr/lib/binfmt.d/qemu.conf", format!("# qemu\n{QEMU}\n"), true),
+            ("usr/lib/binfmt.d/qemu.conf", format!("#{QEMU}\n"), false),
+            ("usr/lib/binfmt.d/s390x.conf", r":s:M:4:\x02\x02::/usr/bin/qemu:".to_owned(), false),
+            ("usr/lib/binfmt.d/rest.conf", ",rest,M,8,rest,,/usr/bin/rest,".to_owned(), true),
+            ("etc/binfmt.d/jar.conf", ":jar:E::jar::/usr/bin/jexec:".to_owned(), true),
+            ("etc/binfmt.d/exe.conf", ":exe:E::exe::/usr/bin/wine:".to_owned(), false),
+            ("var/lib/binfmts/qemu", debian.to_owned(), true),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            let takes = || takes(root.path(), Path::new("/srv/shop.jar"), elf);
+            assert!(!takes());
+            let path = root.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, &text).unwrap();
+            assert_eq!(takes(), is_it, "{file}: {text}");
+        }
+    }
+
+    #[test]
+    fn garbage_takes_nothing() {
+        for text in
+            ["", ":", ":::::::", r":a:M:x:\x7f::/b:", r":a:M::\x7::/b:", r":a:M::\xzz::/b:", "é", "\\xé"]
+        {
+            assert_eq!(of_line(text), None, "{text:?}");
+            assert_eq!(of_file(&format!("a\nmagic\n0\n{}\n", text.replace("é", "\\xé"))), None, "{text:?}");
+        }
+        assert_eq!(of_kernel("enabled\noffset 0\nmagic 7f4\n"), None);
+        assert_eq!(of_kernel("enabled\noffset 99999999999999999999999\nmagic 7f\n"), None);
+    }
+}
