@@ -29,8 +29,8 @@ async fn every_case_holds() {
     hold(&all()).await;
 }
 
-/// So many are promised.
+/// As docs/worker.md says. With those of HTTP/2 they are nearly 400, as README.md says.
 #[test]
-fn there_are_a_hundred_cases() {
-    assert!(all().len() >= 100, "{} cases", all().len());
+fn there_are_more_than_180_cases() {
+    assert!(all().len() > 180, "{} cases", all().len());
 }
