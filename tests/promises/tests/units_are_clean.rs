@@ -46,7 +46,7 @@ fn it_can_be_looked_up(suite: Suite) {
     ] {
         cluster.run(["dpkg", "--search", file]).assert_success();
     }
-    let verbs = "status reload deploy rollback releases pause resume abort scale check";
+    let verbs = "status reload deploy rollback releases pause resume abort scale rebind check";
     for verb in verbs.split(' ') {
         cluster.app_cluster([verb, "--help"]).assert_success().assert_says("app-cluster");
     }

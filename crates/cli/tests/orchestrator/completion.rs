@@ -73,6 +73,7 @@ fn bash_completes_releases_and_no_files_where_none_is_meant() {
         ("app-cluster status --w", "app-cluster status --watch"),
         ("app-cluster check --root a", "app-cluster check --root a-dir"),
         ("app-cluster rollb", "app-cluster rollback"),
+        ("app-cluster reb", "app-cluster rebind"),
     ] {
         assert_eq!(completed(&mut bash, typed), line);
     }
