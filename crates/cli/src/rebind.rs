@@ -68,7 +68,7 @@ fn told(after: &Listening) -> anyhow::Result<Exit> {
         let message = format!("systemd does not listen on {lost}: `journalctl -u {SOCKET} -n 20` says why");
         return Err(Failure::new(Exit::Failed, message).into());
     }
-    let pause = pause().map_or_else(String::new, |pause| format!("; nobody listened for {pause} ms"));
+    let pause = pause().map_or_else(String::new, |pause| format!("; it listened on none for {pause} ms"));
     output::print(&format!("systemd listens on {}{pause}\n", list(&after.handed)))?;
     Ok(Exit::Done)
 }

@@ -78,7 +78,7 @@ fn put(path: &Path, content: Option<&[u8]>) -> anyhow::Result<()> {
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let directory = directory_of(path)?;
     create(directory)?;
-    // Its name does not end in .toml: whoever reads the directory meanwhile passes it over.
+    // Its name does not end in .toml: an orchestrator that reads the directory meanwhile passes it over.
     let mut file = tempfile::Builder::new().prefix(".scale-").suffix(".tmp").tempfile_in(directory)?;
     file.write_all(content)?;
     // The orchestrator, who is another user, has to read it whatever the umask of the shell.

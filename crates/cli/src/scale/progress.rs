@@ -35,7 +35,7 @@ impl Progress {
             let is_news = self.told.insert(*instance);
             match &self.bar {
                 Some(bar) if is_news => bar.set_message(format!("worker@{instance} {how}")),
-                // The number matters more than whether somebody still reads about it.
+                // The number matters more than whether it is still read about.
                 None if is_news => drop(output::print(&format!(
                     "worker@{instance}: {how} ({} of {total})\n",
                     self.told.len()

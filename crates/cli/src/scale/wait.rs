@@ -23,7 +23,7 @@ pub(super) enum Waited {
     Done,
     /// The number holds from the end of a rollout on.
     Postponed,
-    /// Somebody does not want to wait.
+    /// The user does not want to wait any longer.
     Left,
 }
 

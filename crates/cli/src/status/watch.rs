@@ -12,7 +12,7 @@ use crate::output;
 use crate::table::Style;
 use crate::terminal::{Asked, Terminal};
 
-/// Shows the cluster every second, until somebody has seen enough.
+/// Shows the cluster every second, until the user leaves.
 pub(super) async fn run(cluster: &ClusterProxy<'_>) -> anyhow::Result<Exit> {
     let mut seconds = interval(Duration::from_secs(1));
     // Not one after another what was missed while the process was stopped.

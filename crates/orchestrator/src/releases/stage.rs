@@ -1,4 +1,4 @@
-//! Making a release of what the package brings, and of a file that somebody deploys.
+//! Making a release of what the package brings, and of a file that an administrator deploys.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
@@ -14,7 +14,7 @@ use crate::disk;
 /// Where a release is made, before it gets its name.
 pub(super) const STAGING: &str = ".staging";
 
-/// What became of a program that somebody deploys.
+/// What became of a program that is deployed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Staged {
     /// It is a release now.
@@ -27,7 +27,7 @@ impl Releases {
     /// Makes what the package brings a release, if it is not the current one already.
     ///
     /// `None` means that there is nothing to do: the package brings nothing, or what it brings is current, or what
-    /// is current was deployed by somebody, who does not want another program instead of it.
+    /// is current was deployed by an administrator, who does not want another program instead of it.
     pub(crate) fn stage_packaged(&self) -> anyhow::Result<Option<ReleaseId>> {
         let program = self.packaged.join(PROGRAM);
         if !program.exists() {
@@ -45,7 +45,7 @@ impl Releases {
                 self.copy_packaged(&program, &id)?;
                 return Ok(Some(id));
             }
-            // Otherwise it is the same version with other bytes: somebody builds without counting up.
+            // Otherwise it is the same version with other bytes: it is built without counting up.
             if self.release(&id).is_some_and(|release| release.origin == Origin::Package)
                 && self.is_packaged(&id)?
             {
@@ -68,7 +68,7 @@ impl Releases {
 
     /// Makes a copy of a program a release.
     ///
-    /// `program` is a descriptor that somebody else opened and may still use. Without an id the release is called
+    /// `program` is a descriptor that the caller on the bus opened and may still use. Without an id the release is called
     /// after the time. Refuses an id that another program has, and what cannot be a program; after an error nothing is
     /// there that was not there before.
     pub(crate) fn stage_file(&self, program: &File, id: Option<ReleaseId>) -> anyhow::Result<Staged> {
@@ -184,7 +184,7 @@ fn copy(program: &File, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads a file from its beginning: where the descriptor stands is shared with whoever handed it over.
+/// Reads a file from its beginning: where the descriptor stands is shared with the process that handed it over.
 struct FromStart<'a> {
     file: &'a File,
     offset: u64,
