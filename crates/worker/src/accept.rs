@@ -41,19 +41,19 @@ const MOMENT: Duration = Duration::from_millis(2);
 /// How long it is left to them when this worker cannot take anything.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How many connections may be open at once, from all listeners together, and whether any more is taken now.
+/// How many descriptors connections may have at once, from all listeners together, and whether any more is taken now.
 #[derive(Debug)]
 pub(crate) struct Room {
     slot: Slot,
     most: usize,
     open: AtomicUsize,
-    /// A connection has left. All who wait hear of it: one of them may find nobody at its own listener.
+    /// A place is free again. All who wait hear of it: one of them may find no client at its own listener.
     left: Notify,
     /// How many listeners wait until something is possible again.
     waiting: AtomicUsize,
 }
 
-/// A connection's place, as long as it is open.
+/// A descriptor's place, as long as it is open.
 #[derive(Debug)]
 #[must_use = "dropped at once it leaves its place to another"]
 pub(crate) struct Place(Arc<Room>);
@@ -69,6 +69,11 @@ impl Room {
     /// For `most` connections.
     pub(crate) fn new(slot: Slot, most: usize) -> Self {
         Self { slot, most, open: AtomicUsize::new(0), left: Notify::new(), waiting: AtomicUsize::new(0) }
+    }
+
+    /// Where the connections are counted.
+    pub(crate) fn slot(&self) -> &Slot {
+        &self.slot
     }
 
     /// Until then the siblings need not count on this worker.
@@ -92,7 +97,8 @@ impl Room {
         self.open.load(Ordering::Relaxed) >= self.most
     }
 
-    fn place(self: &Arc<Self>) -> Option<Place> {
+    /// One more, if there is room for it.
+    pub(crate) fn place(self: &Arc<Self>) -> Option<Place> {
         let one_more = |open| (open < self.most).then_some(open + 1);
         let taken = self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
         taken.is_ok().then(|| Place(Arc::clone(self)))

@@ -13,7 +13,7 @@ use tower::Service;
 
 use crate::accept::{self, Acceptor, Room};
 use crate::listener::Listener;
-use crate::{Address, Drain, Error, Worker, address, notify, place, slice};
+use crate::{Accept, Address, Drain, Error, Worker, address, notify, place, slice};
 
 /// A worker that has its listeners and does not serve yet ([`Worker::bind`]).
 ///
@@ -102,25 +102,26 @@ impl Bound {
         };
         slice::shorten();
         let Self { worker, listeners, addresses, slot } = self;
-        let acceptors = acceptors(&worker, listeners, &slot).map_err(Error::system("watch the socket"))?;
+        let room = Arc::new(Room::new(slot.clone(), worker.max_connections.min(accept::slots())));
+        let acceptors =
+            acceptors(worker.accept, listeners, &room).map_err(Error::system("watch the socket"))?;
         let _watchdog = notify::feed_watchdog();
         slot.ready();
         let addresses = address::list(&addresses);
         notify::ready(&addresses);
         let _enough = worker.enough.watch(slot.clone());
         tracing::info!(addresses, "ready, accepting connections on {addresses}");
-        worker.run(acceptors, slot, router(service), stop).await;
+        worker.run(acceptors, room, router(service), stop).await;
         Ok(())
     }
 }
 
 pub(crate) fn acceptors(
-    worker: &Worker,
+    accept: Accept,
     listeners: Vec<Listener>,
-    slot: &Slot,
+    room: &Arc<Room>,
 ) -> std::io::Result<Vec<Acceptor>> {
-    let room = Arc::new(Room::new(slot.clone(), worker.max_connections.min(accept::slots())));
-    listeners.into_iter().map(|listener| Acceptor::new(listener, Arc::clone(&room), worker.accept)).collect()
+    listeners.into_iter().map(|listener| Acceptor::new(listener, Arc::clone(room), accept)).collect()
 }
 
 /// A router as it is: a service within another would cost each request a little.

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::opening::Opening;
 use crate::Drain;
+use crate::accept::Room;
 use crate::exchange::Exchange;
 use crate::half_closed::HalfClosed;
 use crate::limits::{Limits, Overdue};
@@ -32,6 +33,7 @@ pub(crate) struct Connections {
     limits: Limits,
     manners: Manners,
     drain: Drain,
+    room: Arc<Room>,
     slot: Slot,
     cut: CancellationToken,
     forced: AtomicUsize,
@@ -47,7 +49,14 @@ pub(crate) struct Manners {
 }
 
 impl Connections {
-    pub(crate) fn new(router: Router, drain: Drain, slot: Slot, limits: Limits, manners: Manners) -> Self {
+    pub(crate) fn new(
+        router: Router,
+        drain: Drain,
+        room: Arc<Room>,
+        limits: Limits,
+        manners: Manners,
+    ) -> Self {
+        let slot = room.slot().clone();
         Self {
             http1: http1::builder(&limits),
             http2: http2::builder(&limits),
@@ -55,6 +64,7 @@ impl Connections {
             limits,
             manners,
             drain,
+            room,
             slot,
             cut: CancellationToken::new(),
             forced: AtomicUsize::new(0),
@@ -71,6 +81,8 @@ impl Connections {
 
     /// From the first byte to the last. Bytes are counted on `slot`. Returns how it ended.
     async fn live(self: Arc<Self>, accepted: Accepted, slot: Option<Slot>) -> Ended {
+        // What is inside another connection is cut with it, and counted there.
+        let is_inner = slot.is_none();
         let exchange = Arc::new(Exchange::of(accepted.peer));
         let stream = Stream::new(accepted.socket, Arc::clone(&exchange), slot);
         let cut = pin!(self.cut.cancelled());
@@ -81,7 +93,9 @@ impl Connections {
                 if exchange.is_idle() {
                     return Ended::Idle;
                 }
-                self.force(&exchange);
+                if !is_inner {
+                    self.force(&exchange);
+                }
                 return Ended::Forced;
             }
         };
@@ -145,7 +159,7 @@ impl Connections {
                 age_ms = current.since.elapsed().as_millis() as u64,
                 "a request did not end within the drain deadline, its connection is closed by force"
             ),
-            None if exchange.is_upgraded() => tracing::warn!(
+            None if exchange.is_upgraded() || exchange.carries() => tracing::warn!(
                 "an application's protocol did not end within the drain deadline, its connection is closed by force"
             ),
             None => tracing::warn!(

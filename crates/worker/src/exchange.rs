@@ -316,8 +316,14 @@ impl Exchange {
 
     /// Whether nothing is under way, so that to end it is no loss: it is the client's turn, and it has not begun.
     pub(crate) fn is_idle(&self) -> bool {
-        let is_waiting = matches!(self.state().awaited, Awaited::FirstByte | Awaited::NextRequest);
-        is_waiting && !self.is_upgraded()
+        let state = self.state();
+        let is_waiting = matches!(state.awaited, Awaited::FirstByte | Awaited::NextRequest);
+        is_waiting && state.inner == 0 && !self.is_upgraded()
+    }
+
+    /// Whether it carries another connection.
+    pub(crate) fn carries(&self) -> bool {
+        self.state().inner > 0
     }
 
     /// Whether it ends because it was idle in a drain.

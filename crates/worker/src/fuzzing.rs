@@ -13,6 +13,7 @@ use axum::Router;
 use scoreboard::Slot;
 use tokio::net::TcpStream;
 
+use crate::accept::Room;
 use crate::connection::opening::{self, Protocol};
 use crate::connection::{Connections, Manners};
 use crate::limits::Limits;
@@ -83,5 +84,6 @@ impl Goodbye {
 pub fn serve(router: Router, drain: Drain, slot: Slot, stream: TcpStream) -> impl Future<Output = ()> + Send {
     let accepted = Accepted { socket: Socket::Tcp(stream), peer: None };
     let manners = Manners { linger: Duration::from_secs(2), goodbye: Duration::from_secs(3) };
-    Arc::new(Connections::new(router, drain, slot, Limits::default(), manners)).serve(accepted)
+    let room = Arc::new(Room::new(slot, usize::MAX));
+    Arc::new(Connections::new(router, drain, room, Limits::default(), manners)).serve(accepted)
 }

@@ -10,12 +10,11 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::Request;
 use futures_util::future::join_all;
-use scoreboard::Slot;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
-use crate::accept::Acceptor;
+use crate::accept::{Acceptor, Room};
 use crate::connection::{Connections, Manners};
 use crate::crowd::Crowd;
 use crate::limits::{FOREVER, Limits};
@@ -222,12 +221,13 @@ impl Worker {
     pub(crate) async fn run(
         self,
         mut acceptors: Vec<Acceptor>,
-        slot: Slot,
+        room: Arc<Room>,
         router: Router,
         stop: impl Future<Output = ()>,
     ) -> usize {
         let manners = Manners { linger: self.linger, goodbye: self.goodbye };
-        let connections = Connections::new(router, self.drain.clone(), slot.clone(), self.limits, manners);
+        let connections =
+            Connections::new(router, self.drain.clone(), Arc::clone(&room), self.limits, manners);
         let connections = Arc::new(connections);
         let tasks = TaskTracker::new();
         let crowd = Crowd::default();
@@ -240,7 +240,7 @@ impl Worker {
         // Connections that nobody has accepted belong to the siblings.
         drop(acceptors);
         let begun = Instant::now();
-        slot.draining();
+        room.slot().draining();
         self.drain.begin();
         tracing::info!(connections = tasks.len(), "draining {}", notify::count(tasks.len(), "connection"));
         let interrupted = interrupted();

@@ -52,7 +52,9 @@ impl Connections {
         exchange.multiplex();
         let answer = service_fn(|request| {
             if inner::is_websocket(&request) {
-                return Either::Right(Arc::clone(self).answer_inside(request, Arc::clone(exchange)));
+                // From now on, not only when it is polled: a connection that carries one is not idle.
+                let carried = exchange.carry();
+                return Either::Right(Arc::clone(self).answer_inside(request, exchange.peer, carried));
             }
             let busy = exchange.begin(&request, &self.slot);
             let drain = self.drain.clone();

@@ -9,6 +9,8 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,17 +24,19 @@ use hyper::client::conn::http1;
 use hyper::ext::Protocol;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use rustix::io::Errno;
 use scoreboard::Ended;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy, split};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::net::UnixStream;
 use tokio::time::{sleep, timeout};
 
 use super::Connections;
 use crate::answer::Answer;
-use crate::exchange::{Carried, Exchange};
+use crate::exchange::Carried;
+use crate::limits::FOREVER;
 use crate::socket::{Accepted, Socket};
 
-/// How long either side may take to follow the other's end.
+/// How long a client may take to follow the end of its application.
 const REST: Duration = Duration::from_secs(1);
 
 /// Any will do: who asks and who answers are the same program (RFC 6455 §1.3).
@@ -44,54 +48,61 @@ pub(super) fn is_websocket(request: &Request<Incoming>) -> bool {
     request.method() == Method::CONNECT && protocol.is_some_and(|protocol| protocol.as_str() == "websocket")
 }
 
-/// The connection inside, on which nothing has been asked for yet.
-struct Inner {
-    ask: http1::SendRequest<Body>,
-    /// The connection of HTTP/2 is not idle.
-    carried: Carried,
-}
+/// What asks the application by the connection inside.
+type Asking = http1::SendRequest<Body>;
 
 impl Connections {
     /// Asks the application by a connection of HTTP/1.1, and passes on what it says.
     pub(super) async fn answer_inside(
         self: Arc<Self>,
         mut request: Request<Incoming>,
-        exchange: Arc<Exchange>,
+        peer: Option<SocketAddr>,
+        carried: Carried,
     ) -> Result<http::Response<Answer>, Infallible> {
         let outer = hyper::upgrade::on(&mut request);
-        let answer = match self.open_inner(&exchange).await {
-            Ok(inner) => self.ask_inner(inner, request, outer).await,
+        let answer = match self.open_inner(peer).await {
+            Ok(asking) => self.ask_inner(asking, request, outer, carried).await,
             Err(error) => {
-                tracing::warn!(%error, "a WebSocket over HTTP/2 is refused, for it takes two descriptors more");
+                tracing::debug!(%error, "a WebSocket over HTTP/2 is refused, it takes two descriptors more");
                 StatusCode::SERVICE_UNAVAILABLE.into_response()
             }
         };
         Ok(Answer::passed_on(answer))
     }
 
-    async fn open_inner(self: &Arc<Self>, exchange: &Arc<Exchange>) -> io::Result<Inner> {
+    async fn open_inner(self: &Arc<Self>, peer: Option<SocketAddr>) -> io::Result<Asking> {
+        // Out of what is kept for connections: the rest is for what handlers open, and to feed the watchdog.
+        let (Some(first), Some(second)) = (self.room.place(), self.room.place()) else {
+            return Err(Errno::MFILE.into());
+        };
         let (here, there) = UnixStream::pair()?;
-        let accepted = Accepted { socket: Socket::Unix(there), peer: exchange.peer };
-        // Its bytes are counted on the connection that carries it.
-        tokio::spawn(Arc::clone(self).live_inside(accepted));
-        let (ask, connection) = http1::handshake(TokioIo::new(here)).await.map_err(io::Error::other)?;
+        let accepted = Accepted { socket: Socket::Unix(there), peer };
+        let inside = Arc::clone(self).live_inside(accepted);
+        // The application may have something to do after its last word.
+        let hold = self.drain.hold();
+        tokio::spawn(async move {
+            inside.await;
+            drop((hold, first, second));
+        });
+        let (asking, connection) = http1::handshake(TokioIo::new(here)).await.map_err(io::Error::other)?;
         tokio::spawn(connection.with_upgrades());
-        Ok(Inner { ask, carried: exchange.carry() })
+        Ok(asking)
     }
 
-    /// It has a type of its own, for a connection may carry another.
+    /// It has a type of its own, for a connection may carry another. Its bytes are counted on the one that does.
     fn live_inside(self: Arc<Self>, accepted: Accepted) -> BoxFuture<'static, Ended> {
         Box::pin(self.live(accepted, None))
     }
 
     async fn ask_inner(
         self: Arc<Self>,
-        mut inner: Inner,
+        mut asking: Asking,
         request: Request<Incoming>,
         outer: OnUpgrade,
+        carried: Carried,
     ) -> Response {
         let Ok(request) = of_http1(request) else { return StatusCode::BAD_REQUEST.into_response() };
-        let mut answer = match inner.ask.send_request(request).await {
+        let mut answer = match asking.send_request(request).await {
             Ok(answer) => answer,
             Err(error) => {
                 tracing::debug!(%error, "a WebSocket over HTTP/2 ended before it was answered");
@@ -109,7 +120,7 @@ impl Connections {
             if let (Ok(outer), Ok(inner)) = tokio::join!(outer, upgrade) {
                 self.carry(outer, inner).await;
             }
-            drop(inner.carried);
+            drop(carried);
         });
         *answer.status_mut() = StatusCode::OK;
         without_hops(answer).map(|_| Body::empty())
@@ -119,14 +130,14 @@ impl Connections {
     async fn carry(&self, outer: Upgraded, inner: Upgraded) {
         let (from_client, to_client) = split(TokioIo::new(outer));
         let (from_application, to_application) = split(TokioIo::new(inner));
-        let mut up = std::pin::pin!(pass(from_client, to_application));
+        let mut up = pin!(pass(from_client, to_application, FOREVER));
+        let mut down = pin!(pass(from_application, to_client, self.limits.write));
         let both = async {
             tokio::select! {
-                () = &mut up => return,
-                () = pass(from_application, to_client) => {}
+                // The client has said its last word, and the application answers it, as over HTTP/1.1.
+                () = &mut up => down.await,
+                () = &mut down => drop(timeout(REST, up).await),
             }
-            // The application has said its last word.
-            let _ = timeout(REST, up).await;
         };
         let drained = async {
             self.drain.begun().await;
@@ -140,11 +151,14 @@ impl Connections {
     }
 }
 
-/// All that comes, and then its end.
-async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
+/// All that comes, and then its end. To take each piece the other side has `patience`.
+async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, patience: Duration) {
+    let mut buffer = vec![0; 8 * 1024];
     // An error is an end as well: the other side hears of it.
-    let _ = copy(&mut from, &mut to).await;
-    let _ = to.shutdown().await;
+    while let Ok(length @ 1..) = from.read(&mut buffer).await
+        && let Ok(Ok(())) = timeout(patience, to.write_all(&buffer[..length])).await
+    {}
+    let _ = timeout(patience, to.shutdown()).await;
 }
 
 /// The same request as HTTP/1.1 has it (RFC 8441 §5, RFC 6455 §4.1).

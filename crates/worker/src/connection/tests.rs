@@ -34,7 +34,13 @@ impl Bench {
         let drain = Drain::default();
         let router = Router::new().route("/", get(|| async { "hello" }));
         let slot = Slot::private(scoreboard::Instance::FIRST, "");
-        let connections = Arc::new(Connections::new(router, drain.clone(), slot, Limits::default(), MANNERS));
+        let connections = Arc::new(Connections::new(
+            router,
+            drain.clone(),
+            Arc::new(Room::new(slot, 1)),
+            Limits::default(),
+            MANNERS,
+        ));
         Self {
             serving: Box::pin(connections.serve(Accepted { socket: Socket::Tcp(stream), peer: None })),
             drain,

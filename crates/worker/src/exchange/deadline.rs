@@ -14,7 +14,7 @@
 //! | of HTTP/2 was told to go, and has no request | that the client takes what is left, and goes | [`STALL`] | the same as before |
 //! | has its last answer | the client's end ([`HalfClosed`]) | a second | the same |
 //! | is a WebSocket | the application | – | what [`Goodbye`] takes |
-//! | of HTTP/2 carries WebSockets, and has no request | the application | – | the same |
+//! | of HTTP/2 carries WebSockets | their applications; to take a piece of theirs a client has `write_timeout` | – | what [`Goodbye`] takes, and a second |
 //! | is another protocol's | the application | – | the drain deadline |
 //!
 //! [`Upload`]: crate::upload::Upload
@@ -85,8 +85,9 @@ impl State {
         if let Some(since) = self.stuck_since {
             return Some((Overdue::Write, since, limits.write));
         }
-        // While the worker has to answer anything on this connection, it is the worker's turn.
-        if self.untaken.len() == self.open
+        // While the worker has to answer anything on this connection, or it carries a WebSocket, it is the worker's turn.
+        if self.inner == 0
+            && self.untaken.len() == self.open
             && let Some(since) = self.untaken.values().max()
         {
             return Some((Overdue::Write, self.taken.max(*since), limits.write));

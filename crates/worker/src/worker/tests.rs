@@ -14,6 +14,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use scoreboard::Slot;
+
 use super::*;
 use crate::bound;
 use crate::listener::Listener;
@@ -42,10 +44,11 @@ impl Running {
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let slot = Slot::private(scoreboard::Instance::FIRST, "");
-        let acceptors = bound::acceptors(&worker, vec![Listener::Tcp(listener)], &slot).unwrap();
+        let room = Arc::new(Room::new(slot, worker.max_connections));
+        let acceptors = bound::acceptors(worker.accept, vec![Listener::Tcp(listener)], &room).unwrap();
         let (stop, stopped) = oneshot::channel();
         let stopped = async { stopped.await.unwrap() };
-        let forced = tokio::spawn(worker.run(acceptors, slot, router, stopped));
+        let forced = tokio::spawn(worker.run(acceptors, room, router, stopped));
         Self { address, stop, forced }
     }
 

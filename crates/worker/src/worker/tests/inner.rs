@@ -5,6 +5,7 @@ use http::{Method, Request, StatusCode, Version};
 use hyper::ext::Protocol;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -105,6 +106,85 @@ async fn what_is_no_websocket_is_answered_as_the_application_says() {
     let answer = send.send_request(connect_request("/")).await.unwrap();
     assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED, "there is no WebSocket");
     assert_eq!(text(send.send_request(get("/")).await.unwrap()).await, "hello");
+}
+
+/// It says Close, and that this is its last word, in one go: the application's Close reaches it all the same.
+#[tokio::test]
+async fn a_client_that_ends_its_half_hears_the_answer() {
+    let handler = axum::routing::get(async |upgrade: axum::extract::WebSocketUpgrade| {
+        upgrade.on_upgrade(async |mut socket| while let Some(Ok(_)) = socket.recv().await {})
+    });
+    let server = Running::start(worker(Duration::ZERO), Router::new().route("/ws", handler)).await;
+    let (mut send, _connection) = connect(&server).await;
+    send.ready().await.unwrap();
+    let answer = send.send_request(connect_request("/ws")).await.unwrap();
+    let mut stream = TokioIo::new(hyper::upgrade::on(answer).await.unwrap());
+    stream.write_all(&[0x88, 0x80, 0, 0, 0, 0]).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut said = Vec::new();
+    soon(stream.read_to_end(&mut said)).await.unwrap();
+    assert_eq!(said, [0x88, 0]);
+}
+
+/// Each takes two descriptors, of those that connections may have.
+#[tokio::test]
+async fn without_room_it_is_refused() {
+    let (router, _last) = echo();
+    let server = Running::start(worker(Duration::ZERO).max_connections(4), router).await;
+    let (mut send, _connection) = connect(&server).await;
+    let mut socket = open(&mut send).await;
+    let answer = send.send_request(connect_request("/ws")).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    say(&mut socket, "hello").await;
+    socket.close(None).await.unwrap();
+    while soon(socket.next()).await.is_some() {}
+    let again = async {
+        while send.send_request(connect_request("/ws")).await.unwrap().status() != StatusCode::OK {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    soon(again).await;
+}
+
+/// The application writes something down after the goodbye.
+#[tokio::test]
+async fn a_drain_waits_for_the_application() {
+    let (written, is_written) = tokio::sync::oneshot::channel();
+    let written = std::sync::Arc::new(std::sync::Mutex::new(Some(written)));
+    let handler = axum::routing::get(async move |upgrade: axum::extract::WebSocketUpgrade| {
+        upgrade.on_upgrade(async move |mut socket| {
+            while let Some(Ok(_)) = socket.recv().await {}
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let _ = written.lock().unwrap().take().unwrap().send(());
+        })
+    });
+    let server = Running::start(worker(Duration::ZERO), Router::new().route("/ws", handler)).await;
+    let (mut send, _connection) = connect(&server).await;
+    let mut socket = open(&mut send).await;
+    let forced = server.stop();
+    while soon(socket.next()).await.is_some() {}
+    drop((socket, send));
+    assert_eq!(soon(forced).await.unwrap(), 0);
+    is_written.await.expect("it was waited for");
+}
+
+/// It gives no window, and answers what keeps a connection alive: it has as long as any other that does not read.
+#[tokio::test]
+async fn a_client_that_takes_nothing_holds_nothing_for_long() {
+    let (ended, mut has_ended) = tokio::sync::mpsc::unbounded_channel();
+    let handler = axum::routing::get(async move |upgrade: axum::extract::WebSocketUpgrade| {
+        upgrade.on_upgrade(async move |mut socket| {
+            let flood = axum::extract::ws::Message::Binary(vec![0; 1 << 16].into());
+            while socket.send(flood.clone()).await.is_ok() {}
+            ended.send(()).unwrap();
+        })
+    });
+    let patience = Duration::from_millis(300);
+    let worker = worker(Duration::ZERO).write_timeout(patience);
+    let server = Running::start(worker, Router::new().route("/ws", handler)).await;
+    let (mut send, _connection) = connect(&server).await;
+    let _socket = open(&mut send).await;
+    soon(has_ended.recv()).await.expect("the application hears that nothing is taken");
 }
 
 /// What is quiet for longer than a connection may be idle is not idle.
