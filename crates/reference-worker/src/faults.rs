@@ -125,7 +125,9 @@ pub async fn start(fault: Option<StartFault>) -> anyhow::Result<()> {
             std::future::pending().await
         }
         Some(StartFault::Exit0) => {
-            tracing::warn!("APP_CLUSTER_FAULT_START=exit0, this worker ends before it is ready");
+            app_cluster_worker::last_words(
+                "APP_CLUSTER_FAULT_START=exit0, this worker ends before it is ready",
+            );
             std::process::exit(0)
         }
         Some(StartFault::CrashAfter(after)) => {
