@@ -44,17 +44,24 @@ impl Drop for Log {
 /// From now on all threads log up to `level` to what `writer` returns. That is called in the thread that writes, because to
 /// connect to the journal may take as long as to write to it.
 ///
-/// Events are passed on, spans are not.
+/// It is told the level, and has to keep to it: tracing decides by all subscribers together which events are looked at at
+/// all, and one without a level has each of every library looked at in the thread that serves.
+///
+/// Events are passed on, spans are not. What waits to be written is lost when the process ends without dropping [`Log`]: by
+/// [`std::process::exit`], or by a signal.
 ///
 /// # Errors
 /// No thread can be started.
 ///
 /// # Panics
 /// When the program has a global subscriber already.
-pub fn install(level: LevelFilter, writer: impl FnOnce() -> Dispatch + Send + 'static) -> io::Result<Log> {
+pub fn install(
+    level: LevelFilter,
+    writer: impl FnOnce(LevelFilter) -> Dispatch + Send + 'static,
+) -> io::Result<Log> {
     let queue = Arc::new(Queue::default());
     let lines = Arc::clone(&queue);
-    thread::Builder::new().name("log".to_owned()).spawn(move || write(&lines, &writer()))?;
+    thread::Builder::new().name("log".to_owned()).spawn(move || write(&lines, &writer(level)))?;
     tracing_subscriber::registry().with(level).with(Relay(Arc::clone(&queue))).init();
     Ok(Log(queue))
 }

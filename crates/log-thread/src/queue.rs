@@ -34,7 +34,7 @@ pub(crate) enum Next {
 }
 
 impl Queue {
-    /// Adds a line, or counts it as lost. Waits for nobody but who does the same.
+    /// Adds a line, or counts it as lost. It waits for no more than another thread takes to do the same.
     pub(crate) fn push(&self, line: Line) {
         let mut state = self.state();
         // Until it is told how many are lost none is added, so that it is told at its place.

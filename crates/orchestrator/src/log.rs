@@ -24,7 +24,7 @@ pub(crate) mod message_id {
 
 /// Sends all that is logged from now on to where it belongs, from a thread of its own: this one answers the bus.
 pub(crate) fn install() -> io::Result<Log> {
-    log_thread::install(LevelFilter::INFO, || {
+    log_thread::install(LevelFilter::INFO, |level| {
         let journal = || {
             let layer = tracing_journald::layer().ok()?;
             Some(layer.with_syslog_identifier("app-cluster".to_owned()))
@@ -40,10 +40,12 @@ pub(crate) fn install() -> io::Result<Log> {
                         .with_filter(filter_fn(move |metadata| !is_catalogued(metadata))),
                 )
                 .with(whole.with_field_prefix(None).with_filter(filter_fn(is_catalogued)))
+                .with(level)
                 .into(),
-            None => {
-                registry.with(fmt::layer().with_writer(io::stderr).with_target(false).without_time()).into()
-            }
+            None => registry
+                .with(fmt::layer().with_writer(io::stderr).with_target(false).without_time())
+                .with(level)
+                .into(),
         }
     })
 }

@@ -23,6 +23,7 @@ mod service;
 mod stage;
 mod unit_info;
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
     let _log = match log::install() {
         Ok(log) => log,
         Err(error) => {
-            eprintln!("failed to start a thread for the log: {error}");
+            let _ = writeln!(std::io::stderr(), "failed to start a thread for the log: {error}");
             return ExitCode::FAILURE;
         }
     };

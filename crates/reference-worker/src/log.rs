@@ -13,15 +13,17 @@ use crate::identity::Identity;
 /// Sends all that is logged from now on to where it belongs, from a thread of its own: this one serves.
 pub(crate) fn install(identity: &Identity) -> io::Result<Log> {
     let identity = identity.clone();
-    log_thread::install(LevelFilter::INFO, move || {
+    log_thread::install(LevelFilter::INFO, move |level| {
         let journal = if is_journal() { tracing_journald::layer().ok() } else { None };
         match journal {
-            Some(journal) => tracing_subscriber::registry().with(with_fields(journal, &identity)).into(),
+            Some(journal) => {
+                tracing_subscriber::registry().with(with_fields(journal, &identity)).with(level).into()
+            }
             None => {
                 let stderr = tracing_subscriber::fmt::layer()
                     .with_ansi(io::stderr().is_terminal())
                     .with_writer(io::stderr);
-                tracing_subscriber::registry().with(stderr).into()
+                tracing_subscriber::registry().with(stderr).with(level).into()
             }
         }
     })
