@@ -40,8 +40,9 @@ pub(crate) async fn failure_of(unit: &str, since: SystemTime) -> Option<String> 
     let by_systemd = [format!("UNIT={unit}"), "_PID=1".to_owned()];
     let entries = timeout_at(Instant::now() + PATIENCE, entries(&by_systemd, since)).await.ok()??;
     let of_unit = |entry: &Entry| entry.text().strip_prefix(unit)?.strip_prefix(": ").map(str::to_owned);
-    let is_reason = |text: &String| text.contains(": ") && text.starts_with("Failed to ");
-    entries.iter().rev().filter_map(of_unit).find(is_reason)
+    let reasons = entries.iter().filter_map(of_unit).filter(|text| text.starts_with("Failed to "));
+    // The line that names the address comes before one that sums it up.
+    reasons.max_by_key(|text| text.contains('('))
 }
 
 async fn read(unit: &str, since: SystemTime) -> Option<Vec<String>> {
@@ -64,7 +65,8 @@ async fn entries(matches: &[String], since: SystemTime) -> Option<Vec<Entry>> {
     let since = since.duration_since(UNIX_EPOCH).ok()?.as_secs_f64();
     let output = Command::new("journalctl")
         .args(["--quiet", "--no-pager", "--output=json", "--lines", LINES])
-        .args(["--output-fields=MESSAGE,_SYSTEMD_UNIT"])
+        // Without --all what is longer than 4096 bytes is null.
+        .args(["--output-fields=MESSAGE,_SYSTEMD_UNIT", "--all"])
         .arg(format!("--since=@{since:.6}"))
         .args(matches)
         .stdin(Stdio::null())
