@@ -213,6 +213,8 @@ impl Driver {
         self.go_by(settings);
         tracing::info!("configuration read: {wanted} workers wanted");
         self.correct().await;
+        // One that is too many and does not run, as after its last failure, is stopped by no job whose end would say so.
+        self.forget_surplus().await;
         Ok(wanted)
     }
 

@@ -225,7 +225,8 @@ impl Driver {
     pub(super) async fn forget_surplus(&mut self) {
         let desired = self.cluster.desired;
         let is_over = |(instance, worker): &(&Instance, &Worker)| {
-            instance.number() > desired && worker.info.active == ActiveState::Inactive
+            let is_down = worker.info.active == ActiveState::Inactive && !self.jobs.is_awaited(**instance);
+            instance.number() > desired && is_down
         };
         let over: Vec<_> = self.cluster.workers.iter().filter(is_over).map(|(i, _)| *i).collect();
         for instance in over {
