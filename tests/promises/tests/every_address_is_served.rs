@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use promises::{Cluster, Mode, Suite, Wire};
+use promises::{Cluster, DEADLINE, Mode, Suite, Wire, wait_for};
 
 promises::in_every_suite!(
     also_in_a_reload,
@@ -102,15 +102,20 @@ fn an_address_that_is_taken_is_named_and_heals(suite: Suite) {
     cluster.install(&promises::Package::New.path()).assert_success().assert_says(why);
     cluster.app_cluster(["status"]).assert_exit_code(75).assert_says(why);
 
-    cluster.systemctl(["stop", "squatter.socket"]).assert_success();
+    cluster.systemctl(["stop", "squatter.service"]).assert_success();
     cluster.until_whole();
     ask(&cluster, 8080).expect("it serves as soon as it can");
 }
 
 /// Has another program listen there.
 fn squat(cluster: &Cluster, port: u16) {
-    let listen = format!("--socket-property=ListenStream=127.0.0.1:{port}");
-    cluster.run(["systemd-run", "--unit=squatter", &listen, "/bin/true"]).assert_success();
+    let address = format!("127.0.0.1:{port}");
+    let listen = ["systemd-socket-activate", "--listen", &address, "/bin/true"];
+    cluster.run([&["systemd-run", "--unit=squatter"][..], &listen].concat()).assert_success();
+    wait_for("another program to listen", DEADLINE, || {
+        let listening = cluster.run(["ss", "-Hltn", "src", &address]);
+        if listening.stdout().is_empty() { Err("it does not") } else { Ok(()) }
+    });
 }
 
 fn ask(cluster: &Cluster, port: u16) -> io::Result<()> {
