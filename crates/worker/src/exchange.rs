@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::busy::{Busy, Uploading};
+pub(crate) use self::busy::{Busy, Carried, Uploading};
 use self::deadline::{Awaited, Leave};
 use crate::Drain;
 use crate::limits::{Limits, Overdue};
@@ -265,8 +265,7 @@ impl Exchange {
 
     /// The connection carries another one, until what is returned is dropped.
     pub(crate) fn carry(self: &Arc<Self>) -> Carried {
-        self.state().inner += 1;
-        Carried(Arc::clone(self))
+        Carried::begin(Arc::clone(self))
     }
 
     fn note_untaken(&self, number: u64) {
@@ -369,20 +368,6 @@ impl Exchange {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// There while a connection carries another.
-#[derive(Debug)]
-pub(crate) struct Carried(Arc<Exchange>);
-
-impl Drop for Carried {
-    fn drop(&mut self) {
-        let mut state = self.0.state();
-        state.inner -= 1;
-        state.since = Instant::now();
-        drop(state);
-        self.0.hurry.notify_one();
     }
 }
 

@@ -114,16 +114,12 @@ impl Stream {
         HalfClosed::new(self)
     }
 
-    /// Receives and discards. Ready when the peer has ended its half, or is gone.
-    pub(crate) fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    /// Receives and discards; returns how much. Nothing: the peer has ended its half, or is gone.
+    pub(crate) fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<usize> {
         let mut buffer = [0; 16 * 1024];
-        loop {
-            let mut buffer = ReadBuf::new(&mut buffer);
-            match ready!(self.poll_receive(context, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() => {}
-                _ => return Poll::Ready(()),
-            }
-        }
+        let mut buffer = ReadBuf::new(&mut buffer);
+        let received = ready!(self.poll_receive(context, &mut buffer));
+        Poll::Ready(received.map_or(0, |()| buffer.filled().len()))
     }
 
     fn poll_send(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {

@@ -1,4 +1,4 @@
-//! What is there while a request is answered, and while its body comes.
+//! What is there while a request is answered, while its body comes, and while a connection carries another.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -128,5 +128,26 @@ impl Drop for Uploading {
             self.exchange.unread.fetch_sub(1, Ordering::Relaxed);
         }
         self.exchange.state().is_uploading = false;
+    }
+}
+
+/// There while a connection carries another.
+#[derive(Debug)]
+pub(crate) struct Carried(Arc<Exchange>);
+
+impl Carried {
+    pub(super) fn begin(exchange: Arc<Exchange>) -> Self {
+        exchange.state().inner += 1;
+        Self(exchange)
+    }
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.inner -= 1;
+        state.since = Instant::now();
+        drop(state);
+        self.0.hurry.notify_one();
     }
 }

@@ -168,3 +168,21 @@ async fn a_request_names_one_host() {
         assert_eq!(soon(connection.receive()).await.unwrap().status, 400, "{hosts}");
     }
 }
+
+/// It was answered before the end of its upload, and looks for that only when it has sent all of it.
+#[tokio::test]
+async fn an_upload_that_goes_on_finds_its_answer() {
+    const PIECE: usize = 16 * 1024;
+    const PIECES: usize = 30;
+    let server = Running::start(worker(Duration::ZERO), hello()).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = format!("POST /nowhere HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n", PIECE * PIECES);
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for _ in 0..PIECES {
+        stream.write_all(&[b'x'; PIECE]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let mut answer = String::new();
+    soon(stream.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+}
