@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use promises::{Cluster, Failure, Mode, Process, Report, Suite, Worker, ci_or_full};
+use promises::{Cluster, Failure, Mode, Process, Report, Suite, Wire, Worker, ci_or_full};
 
 promises::in_one_suite!(
     bookworm:
     a_burst_is_shared_evenly,
     one_after_the_other_goes_round,
+    a_newcomer_does_not_get_the_whole_herd,
     a_killed_worker_holds_nobody_back,
     a_stalled_worker_holds_nobody_back,
     a_draining_worker_holds_nobody_back,
@@ -46,6 +47,33 @@ fn one_after_the_other_goes_round(suite: Suite) {
             spread
         },
     );
+}
+
+/// Its siblings have connections that wait for nothing, fifty each, and a worker that has just started has none.
+fn a_newcomer_does_not_get_the_whole_herd(suite: Suite) {
+    const IDLE: usize = 200;
+    const HERD: u64 = 64;
+    /// Its part, and what it is behind by at most (`ARREARS` in the library).
+    const MOST: u64 = HERD / 4 + 8;
+    let cluster = Cluster::installed(suite);
+    let mut idle: Vec<_> = (0..IDLE).map(|_| Wire::open(&cluster).expect("connected")).collect();
+    idle.iter_mut().for_each(|wire| assert_eq!(wire.get("/").expect("answered").status, 200));
+    one_round_is(
+        |share: &u64| *share <= MOST + DIFFERENCE,
+        || {
+            let before = cluster.worker(1);
+            Process::of(&cluster, before.pid).kill();
+            let newcomer = cluster
+                .until_worker(1, "to be replaced", |worker| worker.is_ready() && worker.pid != before.pid);
+            let report = cluster.load_unanswered(Mode::Burst(HERD)).end();
+            assert!(report.is_clean() && report.ok == HERD, "{report}");
+            let share = report.answers.iter().find(|answers| answers.pid == newcomer.pid);
+            let share = share.map_or(0, |answers| answers.count);
+            println!("{suite}: of {HERD} the newcomer got {share}");
+            share
+        },
+    );
+    drop(idle);
 }
 
 fn a_killed_worker_holds_nobody_back(suite: Suite) {
