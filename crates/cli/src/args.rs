@@ -177,9 +177,9 @@ Examples:
   sudo app-cluster rebind
 
 systemd opens addresses when the socket unit starts, and cannot start it while the cluster runs. So this \
-restarts app-cluster.target: the workers answer what they have begun, then all of it starts again. Between that \
-connections are refused, and the command says for how long. It first looks whether each new address can be had; if not, \
-it stops nothing and ends with status 4. Do not leave the unit edited without it: as soon as systemd has \
+restarts app-cluster.target: the workers answer what they have begun, then all of it starts again, and between that \
+connections are refused. It first looks whether each new address can be had, whether `app-cluster check` finds a fault, and \
+whether a rollout is under way; then it stops nothing, and ends with status 4 or 78. Do not leave the unit edited without it: as soon as systemd has \
 read the file, it gives the old listener to no worker any more, and one that crashes does not come back.")]
     Rebind,
 

@@ -65,6 +65,14 @@ fn look(root: &Path) -> Look {
     Look { files, settings, findings }
 }
 
+/// What is wrong here that another start of the cluster does not cure, a line each.
+pub(crate) fn hindrances() -> String {
+    let cured = [live::LISTENER, live::SOCKET_FAILED, live::DAEMON_RELOAD];
+    let findings = look(Path::new("/")).findings;
+    let lasting = findings.problems.iter().filter(|problem| !cured.contains(&problem.label));
+    lasting.map(|problem| format!("{problem}\n")).collect()
+}
+
 fn report(root: &Path) -> (String, Exit) {
     let Look { files, settings, findings: Findings { problems, warnings, unseen } } = look(root);
     let unseen: Vec<String> = unseen.iter().map(|what| format!("not looked at: {what}")).collect();

@@ -73,7 +73,7 @@ fn perform(verb: Verb) -> anyhow::Result<Exit> {
         Verb::Abort { rollout } => wait_for(abort::run(rollout)),
         Verb::Scale(options) => wait_for(scale::run(&options)),
         Verb::Check { root } => check::run(&root),
-        Verb::Rebind => rebind::run(),
+        Verb::Rebind => wait_for(rebind::run()),
     }
 }
 

@@ -5,19 +5,27 @@
 
 use std::io;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use config::timespan;
 
-use crate::check;
 use crate::exit::{Exit, Failure};
 use crate::listener::{Address, Listening};
 use crate::output;
+use crate::{bus, check, rollout};
 
 const SOCKET: &str = "app-cluster.socket";
 const TARGET: &str = "app-cluster.target";
 
 /// Does it, and says what it costs.
-pub(crate) fn run() -> anyhow::Result<Exit> {
+pub(crate) async fn run() -> anyhow::Result<Exit> {
+    let hindrances = check::hindrances();
+    if !hindrances.is_empty() {
+        let message = format!("{hindrances}nothing was stopped; change that first");
+        return Err(Failure::new(Exit::Configuration, message).into());
+    }
+    check_no_rollout().await?;
     let before = check::listening().map_err(|error| Failure::new(Exit::Refused, format!("{error:#}")))?;
     if before.lost.is_empty() {
         let rest = match before.left.is_empty() {
@@ -35,9 +43,22 @@ pub(crate) fn run() -> anyhow::Result<Exit> {
          systemd listens again\n",
         list(&[before.handed, before.lost].concat())
     ))?;
+    let begun = Instant::now();
     systemctl(&["daemon-reload"])?;
     systemctl(&["restart", TARGET])?;
-    told(&check::listening()?)
+    told(&check::listening()?, begun.elapsed())
+}
+
+/// The cluster would start anew on whatever release the rollout has come to, and a pause would be forgotten.
+async fn check_no_rollout() -> anyhow::Result<()> {
+    let Ok(cluster) = bus::connect().await else { return Ok(()) };
+    // An orchestrator that does not run, or does not answer, has none.
+    if bus::answer(rollout::running(&cluster)).await.is_ok() {
+        let message = "a rollout is under way, and nothing was stopped; wait for its end (`app-cluster status`), or end it with \
+                       `app-cluster abort`";
+        return Err(Failure::new(Exit::Refused, message).into());
+    }
+    Ok(())
 }
 
 /// What cannot be had is found before anything is stopped. Where workers listen already it is theirs to give.
@@ -62,26 +83,15 @@ fn check_free(before: &Listening) -> Result<(), Failure> {
     Ok(())
 }
 
-fn told(after: &Listening) -> anyhow::Result<Exit> {
+fn told(after: &Listening, took: Duration) -> anyhow::Result<Exit> {
     if !after.lost.is_empty() {
         let lost = list(&after.lost);
         let message = format!("systemd does not listen on {lost}: `journalctl -u {SOCKET} -n 20` says why");
         return Err(Failure::new(Exit::Failed, message).into());
     }
-    let pause = pause().map_or_else(String::new, |pause| format!("; it listened on none for {pause} ms"));
-    output::print(&format!("systemd listens on {}{pause}\n", list(&after.handed)))?;
+    let took = timespan::format(Duration::from_millis(u64::try_from(took.as_millis()).unwrap_or(u64::MAX)));
+    output::print(&format!("systemd listens on {}; the restart took {took}\n", list(&after.handed)))?;
     Ok(Exit::Done)
-}
-
-/// How long systemd did not listen, in milliseconds.
-fn pause() -> Option<u64> {
-    let shown = |property: &str| {
-        let output =
-            Command::new("systemctl").args(["show", "--value", "--property", property, SOCKET]).output();
-        String::from_utf8_lossy(&output.ok()?.stdout).trim().parse::<u64>().ok()
-    };
-    let begin = shown("ActiveExitTimestampMonotonic")?;
-    Some(shown("ActiveEnterTimestampMonotonic")?.checked_sub(begin)? / 1000)
 }
 
 fn systemctl(arguments: &[&str]) -> anyhow::Result<()> {

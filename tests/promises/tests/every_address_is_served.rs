@@ -12,7 +12,7 @@ use promises::{Cluster, DEADLINE, Mode, Suite, Wire, wait_for};
 promises::in_every_suite!(
     also_in_a_reload,
     after_a_rebind,
-    a_rebind_to_what_is_taken_is_refused,
+    a_rebind_that_cannot_end_well_is_refused,
     an_address_that_is_taken_is_named_and_heals,
 );
 
@@ -78,10 +78,21 @@ fn after_a_rebind(suite: Suite) {
     cluster.app_cluster(["check"]).assert_success();
 }
 
-/// Another program has the new address: nothing is stopped for that.
-fn a_rebind_to_what_is_taken_is_refused(suite: Suite) {
+/// Another program has the new address, it is none, or a rollout is under way: nothing is stopped for that.
+fn a_rebind_that_cannot_end_well_is_refused(suite: Suite) {
     let cluster = Cluster::installed(suite);
+    let canary = ["deploy", "/usr/lib/app-cluster/release", "--id", "trial", "--canary", "1"];
+    cluster.app_cluster(canary).assert_success();
+    cluster.app_cluster(["rebind"]).assert_exit_code(4).assert_says("a rollout is under way");
+    cluster.app_cluster(["abort"]).assert_success();
+
     let before = cluster.pids();
+    cluster.edit("app-cluster.socket", "Socket", "ListenStream=\nListenStream=127.0.0.1:99999");
+    cluster
+        .app_cluster(["rebind"])
+        .assert_exit_code(78)
+        .assert_says("99999")
+        .assert_says("nothing was stopped");
     squat(&cluster, 9090);
     cluster.edit("app-cluster.socket", "Socket", MOVED);
     cluster

@@ -14,6 +14,13 @@ use super::unit::Unit;
 use super::units::{SERVICE, SOCKET, Units, WORKER, is_same};
 use crate::listener::{self, Address, Listening};
 
+/// The label of an address that systemd does not hold.
+pub(super) const LISTENER: &str = "listener";
+/// The label of a socket that systemd could not open.
+pub(super) const SOCKET_FAILED: &str = "socket-failed";
+/// The label of files that systemd has not read.
+pub(super) const DAEMON_RELOAD: &str = "daemon-reload";
+
 /// What systemd says of one unit, `systemctl show`.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Shown(HashMap<String, String>);
@@ -92,11 +99,15 @@ fn not_reloaded(units: &Units, shown: &[Shown]) -> Option<Problem> {
     let files: Vec<_> = unread.iter().map(|file| file.display().to_string()).collect();
     let named = if files.is_empty() { String::new() } else { format!(", with {}", files.join(" and ")) };
     (!names.is_empty()).then(|| {
+        // To read another address is to drop the listener.
+        let todo = match names.iter().any(|name| name == SOCKET) {
+            true => "`app-cluster rebind`",
+            false => "`systemctl daemon-reload`, then `systemctl reload app-cluster`",
+        };
         let text = format!(
-            "systemd has not read the files as they are now{named} (it goes on with what it knows); write \
-             `systemctl daemon-reload`, then `systemctl reload app-cluster`"
+            "systemd has not read the files as they are now{named} (it goes on with what it knows); write {todo}"
         );
-        Problem::new("daemon-reload", names.join(", "), text)
+        Problem::new(DAEMON_RELOAD, names.join(", "), text)
     })
 }
 
@@ -114,7 +125,7 @@ fn check_listener(units: &Units, shown: &[Shown], findings: &mut Findings) {
              `journalctl -u {SOCKET}` says why, then write `systemctl restart app-cluster.target`",
             socket.get("Result")
         );
-        return findings.add(Problem::new("socket-failed", SOCKET, text));
+        return findings.add(Problem::new(SOCKET_FAILED, SOCKET, text));
     }
     let Some(unit) = units.get(SOCKET) else { return };
     match look(unit, &workers) {
@@ -145,8 +156,11 @@ fn look(socket: &Unit, workers: &[&Shown]) -> io::Result<Listening> {
     listener::look(&wanted, &pids.collect::<Vec<u32>>())
 }
 
-fn not_listening(listening: &Listening, unit: &Unit) -> Option<Problem> {
-    let lost = listening.lost.first()?;
+fn not_listening(listening: &Listening, unit: &Unit) -> Vec<Problem> {
+    listening.lost.iter().map(|lost| not_listening_on(lost, listening, unit)).collect()
+}
+
+fn not_listening_on(lost: &Address, listening: &Listening, unit: &Unit) -> Problem {
     let named = |at: &&&super::unit_file::Assignment| Address::parse(&at.value).as_ref() == Some(lost);
     let place =
         unit.list("Socket", "ListenStream").iter().find(named).map_or_else(String::new, |at| at.place());
@@ -161,7 +175,7 @@ fn not_listening(listening: &Listening, unit: &Unit) -> Option<Problem> {
     let text = format!(
         "systemd does not listen on {lost} ({meanwhile}); write `app-cluster rebind`, or put back what was there"
     );
-    Some(Problem::new("listener", place, text))
+    Problem::new(LISTENER, place, text)
 }
 
 #[cfg(test)]

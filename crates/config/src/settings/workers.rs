@@ -33,6 +33,8 @@ impl FromStr for Workers {
     fn from_str(text: &str) -> Result<Self, ParseWorkersError> {
         match text {
             "auto" => Ok(Self::Auto),
+            // `+2` is two more elsewhere.
+            _ if text.starts_with('+') => Err(ParseWorkersError),
             _ => text.parse().ok().and_then(Count::new).map(Self::Count).ok_or(ParseWorkersError),
         }
     }
@@ -67,7 +69,7 @@ mod tests {
         for text in ["auto", "1", "500"] {
             assert_eq!(text.parse::<Workers>().map(|w| w.to_string()).as_deref(), Ok(text));
         }
-        for text in ["", "0", "1025", "-1", "Auto", "4.0", "99999999999"] {
+        for text in ["", "0", "1025", "-1", "+2", "Auto", "4.0", "99999999999"] {
             assert_eq!(text.parse::<Workers>(), Err(ParseWorkersError), "{text}");
         }
     }
