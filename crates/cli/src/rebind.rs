@@ -28,6 +28,8 @@ pub(crate) async fn run() -> anyhow::Result<Exit> {
     check_no_rollout().await?;
     let before = check::listening().map_err(|error| Failure::new(Exit::Refused, format!("{error:#}")))?;
     if before.lost.is_empty() {
+        // What else was changed in the unit takes no listener away.
+        systemctl(&["daemon-reload"])?;
         let rest = match before.left.is_empty() {
             true => "nothing to do".to_owned(),
             false => {
