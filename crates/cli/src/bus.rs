@@ -79,21 +79,25 @@ fn of_the_bus(error: zbus::Error) -> Failure {
 }
 
 fn unreachable(what: &str) -> Failure {
-    if let Some(why) = last_status() {
-        return Failure::new(Exit::Unreachable, format!("{what}: {why}"));
-    }
-    let todo = "start it with `systemctl start app-cluster`, or see `journalctl -u app-cluster`";
-    Failure::new(Exit::Unreachable, format!("{what}; {todo}"))
+    let rest = match start_under_way() {
+        Some(said) if said.is_empty() => {
+            "systemd is starting it; ask again in a moment, or see `systemctl status app-cluster`".to_owned()
+        }
+        Some(said) => said,
+        None => {
+            "start it with `systemctl start app-cluster`, or see `journalctl -u app-cluster`".to_owned()
+        }
+    };
+    Failure::new(Exit::Unreachable, format!("{what}; {rest}"))
 }
 
-/// What the orchestrator said of itself before it ended, if it said why.
-fn last_status() -> Option<String> {
+/// What the orchestrator has said of itself, when systemd starts it: of this start, or why the one before failed.
+fn start_under_way() -> Option<String> {
     let show = ["show", "--property=ActiveState,StatusText", "app-cluster.service"];
     let output = std::process::Command::new("systemctl").args(show).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let value = |property: &str| text.lines().find_map(|line| line.strip_prefix(property)?.strip_prefix('='));
-    let status = value("StatusText").filter(|status| status.contains("does not listen"))?;
-    (value("ActiveState") == Some("activating")).then(|| status.to_owned())
+    (value("ActiveState")? == "activating").then(|| value("StatusText").unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]
