@@ -1,19 +1,13 @@
 //! A worker between its listeners and its first connection.
 
-use std::any::Any;
-use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::Request;
 use scoreboard::{Counters, Slot};
 use tokio::signal::unix::{SignalKind, signal};
-use tower::Service;
 
 use crate::accept::{self, Acceptor, Room};
 use crate::listener::Listener;
-use crate::{Accept, Address, Drain, Error, Worker, address, notify, place, slice};
+use crate::{Accept, Address, Application, Drain, Error, Worker, address, notify, place, slice};
 
 /// A worker that has its listeners and does not serve yet ([`Worker::bind`]).
 ///
@@ -70,8 +64,7 @@ impl Bound {
         self.worker.drain()
     }
 
-    /// Serves until SIGTERM, SIGINT or [`Drain::begin`], drains, and returns. A service is an [axum] router, or any other of
-    /// [tower]. With TCP each request has its client's address as an extension:
+    /// Serves until SIGTERM, SIGINT or [`Drain::begin`], drains, and returns. With TCP each request has its client's address as an extension:
     /// [`ConnectInfo<SocketAddr>`](axum::extract::ConnectInfo).
     ///
     /// SIGHUP is ignored: it would cut what is in flight, and asks servers to read their configuration again, for which a
@@ -82,13 +75,7 @@ impl Bound {
     ///
     /// # Errors
     /// See [`Error`]. Once the worker is ready there are none.
-    pub async fn serve<S, B>(self, service: S) -> Result<(), Error>
-    where
-        S: Service<Request, Response = http::Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
-        S::Future: Send + 'static,
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<axum::BoxError>,
-    {
+    pub async fn serve(self, application: impl Application) -> Result<(), Error> {
         let mut terminate = signal(SignalKind::terminate()).map_err(Error::system("handle SIGTERM"))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::system("handle SIGINT"))?;
         let _hangups = signal(SignalKind::hangup()).map_err(Error::system("ignore SIGHUP"))?;
@@ -111,7 +98,7 @@ impl Bound {
         notify::ready(&addresses);
         let _enough = worker.enough.watch(slot.clone());
         tracing::info!(addresses, "ready, accepting connections on {addresses}");
-        worker.run(acceptors, room, router(service), stop).await;
+        worker.run(acceptors, room, application.into_router(), stop).await;
         Ok(())
     }
 }
@@ -122,18 +109,4 @@ pub(crate) fn acceptors(
     room: &Arc<Room>,
 ) -> std::io::Result<Vec<Acceptor>> {
     listeners.into_iter().map(|listener| Acceptor::new(listener, Arc::clone(room), accept)).collect()
-}
-
-/// A router as it is: a service within another would cost each request a little.
-fn router<S, B>(service: S) -> Router
-where
-    S: Service<Request, Response = http::Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
-    S::Future: Send + 'static,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<axum::BoxError>,
-{
-    match (&service as &dyn Any).downcast_ref::<Router>() {
-        Some(router) => router.clone(),
-        None => Router::new().fallback_service(service),
-    }
 }

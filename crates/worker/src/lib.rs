@@ -38,6 +38,7 @@
 mod accept;
 mod address;
 mod answer;
+mod application;
 mod bound;
 mod connection;
 mod crowd;
@@ -65,6 +66,7 @@ mod worker;
 
 pub use accept::Accept;
 pub use address::Address;
+pub use application::Application;
 pub use bound::{Bound, Counts};
 pub use drain::{Drain, Hold};
 pub use error::Error;
@@ -74,13 +76,13 @@ pub use worker::Worker;
 
 use std::process::ExitCode;
 
-/// A whole program: serves `router` on the listeners named `http` until SIGTERM, drains, and returns the status to exit
+/// A whole program: serves `application` on the listeners named `http` until SIGTERM, drains, and returns the status to exit
 /// with. What keeps it from serving is told on stderr.
 ///
 /// With 78 systemd does not start it again, for the unit or its environment has to be changed first
 /// (`RestartPreventExitStatus=78`).
-pub async fn run(router: axum::Router) -> ExitCode {
-    match serve(router).await {
+pub async fn run(application: impl Application) -> ExitCode {
+    match serve(application).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             last_words(&format!("{error:?}"));
@@ -91,10 +93,10 @@ pub async fn run(router: axum::Router) -> ExitCode {
 
 /// The same for a program that sees to its errors by itself.
 ///
-/// Short for `Worker::from_arguments()?.serve(router)`: a program that consists of it can be tried without systemd.
+/// Short for `Worker::from_arguments()?.serve(application)`: a program that consists of it can be tried without systemd.
 ///
 /// # Errors
 /// See [`Error`]; [`Error::is_configuration`] tells whether starting again could help.
-pub async fn serve(router: axum::Router) -> Result<(), Error> {
-    Worker::from_arguments()?.serve(router).await
+pub async fn serve(application: impl Application) -> Result<(), Error> {
+    Worker::from_arguments()?.serve(application).await
 }

@@ -7,19 +7,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::Request;
 use futures_util::future::join_all;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::task::TaskTracker;
-use tower::Service;
 
 use crate::accept::{Acceptor, Room};
 use crate::connection::{Connections, Manners};
 use crate::crowd::Crowd;
 use crate::limits::{FOREVER, Limits};
 use crate::recycle::Enough;
-use crate::{Accept, Bound, Drain, Error, listener, notify};
+use crate::{Accept, Application, Bound, Drain, Error, listener, notify};
 
 /// A worker and its settings. Times may be as long as [`Duration`] has them: more than 30 years are taken for 30.
 ///
@@ -176,8 +173,8 @@ impl Worker {
         self
     }
 
-    /// How many connections are served at once, and never more than seven eighths of `LimitNOFILE=`. Whoever comes
-    /// then waits in the queue, or is served by a sibling. Default: as many as that.
+    /// How many connections are served at once, and never more than seven eighths of `LimitNOFILE=`. Further ones
+    /// wait in the queue, or are served by a sibling. A WebSocket over HTTP/2 counts as two more. Default: as many as that.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections.max(1);
         self
@@ -207,14 +204,8 @@ impl Worker {
     ///
     /// # Errors
     /// See [`Error`]. Once the worker is ready there are none.
-    pub async fn serve<S, B>(self, service: S) -> Result<(), Error>
-    where
-        S: Service<Request, Response = http::Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
-        S::Future: Send + 'static,
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<axum::BoxError>,
-    {
-        self.bind()?.serve(service).await
+    pub async fn serve(self, application: impl Application) -> Result<(), Error> {
+        self.bind()?.serve(application).await
     }
 
     /// Serves until `stop`, then drains. Returns how many connections had to be closed by force.
