@@ -31,6 +31,7 @@ use tokio::net::UnixStream;
 use tokio::time::{sleep, timeout};
 
 use super::Connections;
+use crate::accept::Place;
 use crate::answer::Answer;
 use crate::exchange::Carried;
 use crate::limits::FOREVER;
@@ -48,8 +49,13 @@ pub(super) fn is_websocket(request: &Request<Incoming>) -> bool {
     request.method() == Method::CONNECT && protocol.is_some_and(|protocol| protocol.as_str() == "websocket")
 }
 
-/// What asks the application by the connection inside.
-type Asking = http1::SendRequest<Body>;
+/// The near end of a connection inside.
+struct Inner {
+    /// Asks the application.
+    asking: http1::SendRequest<Body>,
+    /// Given back with its descriptor, which the WebSocket takes over.
+    place: Arc<Place>,
+}
 
 impl Connections {
     /// Asks the application by a connection of HTTP/1.1, and passes on what it says.
@@ -61,7 +67,7 @@ impl Connections {
     ) -> Result<http::Response<Answer>, Infallible> {
         let outer = hyper::upgrade::on(&mut request);
         let answer = match self.open_inner(peer).await {
-            Ok(asking) => self.ask_inner(asking, request, outer, carried).await,
+            Ok(inner) => self.ask_inner(inner, request, outer, carried).await,
             Err(error) => {
                 tracing::debug!(%error, "a WebSocket over HTTP/2 is refused, it takes two descriptors more");
                 StatusCode::SERVICE_UNAVAILABLE.into_response()
@@ -70,9 +76,9 @@ impl Connections {
         Ok(Answer::passed_on(answer))
     }
 
-    async fn open_inner(self: &Arc<Self>, peer: Option<SocketAddr>) -> io::Result<Asking> {
+    async fn open_inner(self: &Arc<Self>, peer: Option<SocketAddr>) -> io::Result<Inner> {
         // Out of what is kept for connections: the rest is for what handlers open, and to feed the watchdog.
-        let (Some(first), Some(second)) = (self.room.place(), self.room.place()) else {
+        let (Some(near), Some(far)) = (self.room.place(), self.room.place()) else {
             return Err(Errno::MFILE.into());
         };
         let (here, there) = UnixStream::pair()?;
@@ -82,11 +88,17 @@ impl Connections {
         let hold = self.drain.hold();
         tokio::spawn(async move {
             inside.await;
-            drop((hold, first, second));
+            drop((hold, far));
         });
         let (asking, connection) = http1::handshake(TokioIo::new(here)).await.map_err(io::Error::other)?;
-        tokio::spawn(connection.with_upgrades());
-        Ok(asking)
+        let place = Arc::new(near);
+        let while_it_asks = Arc::clone(&place);
+        tokio::spawn(async move {
+            // Its end is heard on the other side.
+            let _ = connection.with_upgrades().await;
+            drop(while_it_asks);
+        });
+        Ok(Inner { asking, place })
     }
 
     /// It has a type of its own, for a connection may carry another. Its bytes are counted on the one that does.
@@ -96,7 +108,7 @@ impl Connections {
 
     async fn ask_inner(
         self: Arc<Self>,
-        mut asking: Asking,
+        Inner { mut asking, place }: Inner,
         request: Request<Incoming>,
         outer: OnUpgrade,
         carried: Carried,
@@ -120,7 +132,7 @@ impl Connections {
             if let (Ok(outer), Ok(inner)) = tokio::join!(outer, upgrade) {
                 self.carry(outer, inner).await;
             }
-            drop(carried);
+            drop((carried, place));
         });
         *answer.status_mut() = StatusCode::OK;
         without_hops(answer).map(|_| Body::empty())
