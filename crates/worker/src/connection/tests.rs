@@ -15,9 +15,16 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::socket::Socket;
 
+mod table;
+
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 const LINGER: Duration = Duration::from_secs(2);
 const MANNERS: Manners = Manners { linger: LINGER, goodbye: LINGER };
+
+fn connections(router: Router, drain: &Drain) -> Arc<Connections> {
+    let room = Arc::new(Room::new(Slot::private(scoreboard::Instance::FIRST, ""), 1));
+    Arc::new(Connections::new(router, drain.clone(), room, Limits::default(), MANNERS))
+}
 
 /// A connection that makes no step unless it is told to.
 struct Bench {
@@ -32,15 +39,7 @@ impl Bench {
         let client = Connection::open(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         let drain = Drain::default();
-        let router = Router::new().route("/", get(|| async { "hello" }));
-        let slot = Slot::private(scoreboard::Instance::FIRST, "");
-        let connections = Arc::new(Connections::new(
-            router,
-            drain.clone(),
-            Arc::new(Room::new(slot, 1)),
-            Limits::default(),
-            MANNERS,
-        ));
+        let connections = connections(Router::new().route("/", get(|| async { "hello" })), &drain);
         Self {
             serving: Box::pin(connections.serve(Accepted { socket: Socket::Tcp(stream), peer: None })),
             drain,

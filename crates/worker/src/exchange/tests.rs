@@ -158,6 +158,20 @@ async fn an_answer_of_http2_that_is_not_taken_waits_for_the_others() {
     drop((untaken, other));
 }
 
+/// What it carries may be what its client waits for.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_not_taken_waits_for_what_is_carried() {
+    let (exchange, untaken) = multiplexed();
+    untaken.piece_is_out();
+    let carried = exchange.carry();
+    let watched = watch(&exchange, &Drain::default());
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert!(!watched.is_finished(), "it carries a WebSocket");
+    drop(carried);
+    assert_eq!(watched.await.unwrap().0, Overdue::Write);
+    drop(untaken);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_acknowledgement_is_no_piece_of_an_answer() {
     let (exchange, busy) = multiplexed();

@@ -186,7 +186,7 @@ async fn an_upload_that_others_keep_from_coming_is_waited_for() {
     });
     let echo = axum::routing::post(async |body: Bytes| body);
     let router = hello().route("/deaf", deaf).route("/echo", echo);
-    const PATIENCE: Duration = Duration::from_millis(500);
+    const PATIENCE: Duration = Duration::from_secs(2);
     let server = Running::start(worker(Duration::ZERO).body_timeout(PATIENCE), router).await;
     let mut client = connect(&server, &[]).await;
     until(&mut client, WINDOW_UPDATE).await;
@@ -199,7 +199,7 @@ async fn an_upload_that_others_keep_from_coming_is_waited_for() {
         }
     }
     client.write_all(&post(9, "/echo")).await.unwrap();
-    let told = tokio::time::timeout(3 * PATIENCE, until(&mut client, HEADERS)).await;
+    let told = tokio::time::timeout(2 * PATIENCE, until(&mut client, HEADERS)).await;
     assert!(told.is_err(), "it cannot send, and is told that it did not: {told:?}");
     open.send(true).unwrap();
     until(&mut client, WINDOW_UPDATE).await;
