@@ -38,6 +38,12 @@ pub(crate) async fn answer_within<T>(
     }
 }
 
+/// Whether no orchestrator runs: one that does not answer is another thing.
+pub(crate) fn is_absence(error: &api::Error) -> bool {
+    matches!(error, api::Error::ZBus(zbus::Error::FDO(error))
+        if matches!(**error, fdo::Error::ServiceUnknown(_) | fdo::Error::NameHasNoOwner(_)))
+}
+
 /// What an error of a call means. Where the orchestrator answers, the words are its own.
 pub(crate) fn failure(error: api::Error) -> Failure {
     match error {
@@ -84,9 +90,7 @@ fn unreachable(what: &str) -> Failure {
             "systemd is starting it; ask again in a moment, or see `systemctl status app-cluster`".to_owned()
         }
         Some(said) => said,
-        None => {
-            "start it with `systemctl start app-cluster`, or see `journalctl -u app-cluster`".to_owned()
-        }
+        None => "start it with `systemctl start app-cluster`, or see `journalctl -u app-cluster`".to_owned(),
     };
     Failure::new(Exit::Unreachable, format!("{what}; {rest}"))
 }

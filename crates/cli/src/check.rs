@@ -19,6 +19,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 pub(crate) use live::listening;
+pub(crate) use units::{SOCKET, TARGET};
 
 use crate::exit::Exit;
 use crate::output;
@@ -65,11 +66,16 @@ fn look(root: &Path) -> Look {
     Look { files, settings, findings }
 }
 
-/// What is wrong here that another start of the cluster does not cure, a line each.
-pub(crate) fn hindrances() -> String {
-    let cured = [live::LISTENER, live::SOCKET_FAILED, live::DAEMON_RELOAD];
+/// What is wrong here that another start of the cluster does not cure, a line each. Where nothing is served, the orchestrator
+/// may not come up for want of a listener.
+pub(crate) fn hindrances(is_served: bool) -> String {
+    let cured = |problem: &Problem| match problem.label {
+        live::LISTENER | live::SOCKET_FAILED | live::DAEMON_RELOAD => true,
+        started::ORCHESTRATOR => !is_served,
+        _ => false,
+    };
     let findings = look(Path::new("/")).findings;
-    let lasting = findings.problems.iter().filter(|problem| !cured.contains(&problem.label));
+    let lasting = findings.problems.iter().filter(|problem| !cured(problem));
     lasting.map(|problem| format!("{problem}\n")).collect()
 }
 

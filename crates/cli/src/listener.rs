@@ -20,16 +20,20 @@ pub(crate) struct Listening {
     pub(crate) handed: Vec<Address>,
     /// Addresses of the unit that PID 1 does not hold.
     pub(crate) lost: Vec<Address>,
+    /// Where workers listen.
+    pub(crate) served: Vec<Address>,
     /// Where workers listen on a socket that PID 1 no longer has: they serve there until they end.
     pub(crate) left: Vec<Address>,
+    /// What the unit names and is not looked for, in its words.
+    pub(crate) unknown: Vec<String>,
 }
 
-/// Looks for the addresses `wanted`, which the unit names, and at what these workers, by their main processes, listen on.
+/// Looks for the addresses that the unit names, and at what these workers, by their main processes, listen on.
 ///
 /// # Errors
 ///
 /// Only root may look at the descriptors of others; and PID 1 lets not even root do so in some containers.
-pub(crate) fn look(wanted: &[Address], workers: &[u32]) -> io::Result<Listening> {
+pub(crate) fn look(named: &[String], workers: &[u32]) -> io::Result<Listening> {
     let all = kernel::listening()?;
     let of_manager = kernel::sockets_of(1)?;
     let mut of_workers = Vec::new();
@@ -41,16 +45,30 @@ pub(crate) fn look(wanted: &[Address], workers: &[u32]) -> io::Result<Listening>
             Err(error) => return Err(error),
         }
     }
-    Ok(compare(wanted, &all, &of_manager, &of_workers))
+    let (mut wanted, mut unknown) = (Vec::new(), Vec::new());
+    for name in named {
+        match Address::parse(name) {
+            Some(address) => wanted.push(address),
+            None => unknown.push(name.clone()),
+        }
+    }
+    Ok(Listening { unknown, ..compare(&wanted, &all, &of_manager, &of_workers) })
 }
 
 fn compare(wanted: &[Address], all: &[Socket], of_manager: &[u64], of_workers: &[u64]) -> Listening {
     let held: Vec<&Address> = addresses(all, |inode| of_manager.contains(&inode));
     let is_held = |address: &&Address| held.iter().any(|held| address.is_served_by(held));
     let (handed, lost) = wanted.iter().partition::<Vec<_>, _>(is_held);
+    let served = addresses(all, |inode| of_workers.contains(&inode));
     let left = addresses(all, |inode| of_workers.contains(&inode) && !of_manager.contains(&inode));
     let owned = |addresses: Vec<&Address>| addresses.into_iter().cloned().collect();
-    Listening { handed: owned(handed), lost: owned(lost), left: owned(left) }
+    Listening {
+        handed: owned(handed),
+        lost: owned(lost),
+        served: owned(served),
+        left: owned(left),
+        unknown: Vec::new(),
+    }
 }
 
 fn addresses(all: &[Socket], is_meant: impl Fn(u64) -> bool) -> Vec<&Address> {

@@ -76,6 +76,15 @@ fn after_a_rebind(suite: Suite) {
     ask(&cluster, 8080).expect_err("the old one is not");
     cluster.reload();
     cluster.app_cluster(["check"]).assert_success();
+
+    // The port is taken, but by the cluster itself.
+    cluster.edit("app-cluster.socket", "Socket", "ListenStream=\nListenStream=0.0.0.0:9090");
+    cluster.app_cluster(["rebind"]).assert_success().assert_says("systemd listens on 0.0.0.0:9090");
+    cluster.until_whole();
+    ask(&cluster, 9090).expect("it is served on every address");
+
+    cluster.systemctl(["stop", "app-cluster.target"]).assert_success();
+    cluster.app_cluster(["rebind"]).assert_exit_code(4).assert_says("does not run");
 }
 
 /// Another program has the new address, it is none, or a rollout is under way: nothing is stopped for that.

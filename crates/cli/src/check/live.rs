@@ -99,10 +99,11 @@ fn not_reloaded(units: &Units, shown: &[Shown]) -> Option<Problem> {
     let files: Vec<_> = unread.iter().map(|file| file.display().to_string()).collect();
     let named = if files.is_empty() { String::new() } else { format!(", with {}", files.join(" and ")) };
     (!names.is_empty()).then(|| {
-        // To read another address is to drop the listener.
-        let todo = match names.iter().any(|name| name == SOCKET) {
-            true => "`app-cluster rebind`",
-            false => "`systemctl daemon-reload`, then `systemctl reload app-cluster`",
+        // To read another address is to drop the listener, so rebind reads it; of the rest a reload tells the workers.
+        let todo = match (names.iter().any(|name| name == SOCKET), names.len()) {
+            (true, 1) => "`app-cluster rebind`",
+            (true, _) => "`app-cluster rebind`, then `systemctl reload app-cluster`",
+            (false, _) => "`systemctl daemon-reload`, then `systemctl reload app-cluster`",
         };
         let text = format!(
             "systemd has not read the files as they are now{named} (it goes on with what it knows); write {todo}"
@@ -129,7 +130,11 @@ fn check_listener(units: &Units, shown: &[Shown], findings: &mut Findings) {
     }
     let Some(unit) = units.get(SOCKET) else { return };
     match look(unit, &workers) {
-        Ok(listening) => findings.extend(not_listening(&listening, unit)),
+        Ok(listening) => {
+            findings.extend(not_listening(&listening, unit));
+            let unknown = listening.unknown.iter();
+            unknown.for_each(|name| findings.not_seen(format!("whether systemd listens on {name}")));
+        }
         Err(error) => findings.not_seen(format!(
             "whether systemd holds the listener that {SOCKET} and {WORKER} share: {error}; only root can look"
         )),
@@ -150,10 +155,10 @@ pub(crate) fn listening() -> anyhow::Result<Listening> {
 }
 
 fn look(socket: &Unit, workers: &[&Shown]) -> io::Result<Listening> {
-    let listed = socket.list("Socket", "ListenStream");
-    let wanted: Vec<Address> = listed.iter().filter_map(|at| Address::parse(&at.value)).collect();
+    let named: Vec<String> =
+        socket.list("Socket", "ListenStream").iter().map(|at| at.value.clone()).collect();
     let pids = workers.iter().filter_map(|unit| unit.get("MainPID").parse().ok()).filter(|pid| *pid != 0);
-    listener::look(&wanted, &pids.collect::<Vec<u32>>())
+    listener::look(&named, &pids.collect::<Vec<u32>>())
 }
 
 fn not_listening(listening: &Listening, unit: &Unit) -> Vec<Problem> {

@@ -10,6 +10,8 @@ use super::units::SERVICE;
 const FIRST_OF_SYSTEMD: u32 = 200;
 /// `si_code` of SIGCHLD in `ExecMainCode`, sigaction(2).
 const EXITED: &str = "1";
+/// The label of an orchestrator that does not come up.
+pub(super) const ORCHESTRATOR: &str = "orchestrator";
 
 /// What keeps the orchestrator from running, if anything does.
 pub(super) fn orchestrator(shown: &Shown) -> Option<Problem> {
@@ -27,7 +29,7 @@ pub(super) fn orchestrator(shown: &Shown) -> Option<Problem> {
         None => (format!("it ended with result `{}`", shown.get("Result")), LOOK_IN_THE_JOURNAL),
     };
     let then = if waits { "systemd tries again and again" } else { "systemd has given up" };
-    Some(Problem::new("orchestrator", SERVICE, format!("{what} ({then}); {advice}")))
+    Some(Problem::new(ORCHESTRATOR, SERVICE, format!("{what} ({then}); {advice}")))
 }
 
 const LOOK_IN_THE_JOURNAL: &str = "`journalctl -u app-cluster -n 20` says why";

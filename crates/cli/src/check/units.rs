@@ -7,10 +7,10 @@ use config::drop_in;
 use super::problem::{Findings, Problem};
 use super::unit::{self, Absent, Unit};
 
-pub(super) const SOCKET: &str = "app-cluster.socket";
+pub(crate) const SOCKET: &str = "app-cluster.socket";
 pub(super) const SERVICE: &str = "app-cluster.service";
 pub(super) const WORKER: &str = "worker@.service";
-const TARGET: &str = "app-cluster.target";
+pub(crate) const TARGET: &str = "app-cluster.target";
 const SLICE: &str = "app-cluster.slice";
 
 /// All units of the cluster; each has to be there.

@@ -36,15 +36,26 @@ impl Address {
         }
     }
 
-    /// Tries to listen there, and leaves it at once. Of a unix socket systemd takes the place of whatever is there.
-    ///
-    /// # Errors
-    /// What bind(2) says: it is taken, or no address of this machine.
-    pub(crate) fn try_to_listen(&self) -> io::Result<()> {
+    /// Whether another socket is bound there, so that systemd cannot. Of a unix socket it takes the place of whatever is there.
+    pub(crate) fn is_taken(&self) -> bool {
+        let address = match self {
+            Self::Port(port) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, *port)),
+            Self::Ip(address) => *address,
+            Self::Path(_) | Self::Abstract(_) => return false,
+        };
+        matches!(TcpListener::bind(address), Err(error) if error.kind() == io::ErrorKind::AddrInUse)
+    }
+
+    /// Whether who listens on `other` may be what keeps this one from being had.
+    pub(crate) fn shares_its_port_with(&self, other: &Self) -> bool {
+        matches!((self.port(), other.port()), (Some(own), Some(other)) if own == other)
+    }
+
+    fn port(&self) -> Option<u16> {
         match self {
-            Self::Port(port) => TcpListener::bind((Ipv6Addr::UNSPECIFIED, *port)).map(drop),
-            Self::Ip(address) => TcpListener::bind(address).map(drop),
-            Self::Path(_) | Self::Abstract(_) => Ok(()),
+            Self::Port(port) => Some(*port),
+            Self::Ip(address) => Some(address.port()),
+            Self::Path(_) | Self::Abstract(_) => None,
         }
     }
 
@@ -103,6 +114,18 @@ mod tests {
         {
             assert_eq!(port.is_served_by(&Address::parse(bound).unwrap()), is_it, "{bound}");
         }
+    }
+
+    #[test]
+    fn a_port_is_taken_as_long_as_it_is_listened_on() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = Address::Ip(listener.local_addr().unwrap());
+        assert!(address.is_taken());
+        assert!(address.shares_its_port_with(&address) && !address.shares_its_port_with(&Address::Port(1)));
+        drop(listener);
+        assert!(!address.is_taken());
+        // No address of this machine (RFC 5737): systemd may be told to listen there all the same.
+        assert!(!Address::parse("192.0.2.1:80").unwrap().is_taken());
     }
 
     #[test]
