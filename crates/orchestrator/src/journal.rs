@@ -15,39 +15,55 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The last lines this unit's processes wrote since then, oldest first. Empty when there are none, or when
 /// the journal cannot be read: a rollout's failure is told all the same.
 pub(crate) async fn last_lines(unit: &str, since: SystemTime) -> Vec<String> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match timeout_at(deadline, read(unit, since)).await {
-            Ok(Some(lines)) if !lines.is_empty() => return lines,
-            // journald may be a moment behind; this is no poll at rest, it ends with the deadline.
-            Ok(Some(_)) if Instant::now() < deadline => sleep(Duration::from_millis(50)).await,
-            _ => return Vec::new(),
-        }
-    }
+    patiently(unit, &by_the_worker(unit), since, |unit, entry| entry.may_be_of(unit).then(|| entry.text()))
+        .await
 }
 
 /// Whether systemd has heard something from this unit since then that it does not listen to, because it did not come from the
 /// main process.
 pub(crate) async fn is_unheard(unit: &str, since: SystemTime) -> bool {
     let is_it = |entry: &Entry| entry.text().contains("reception only permitted for main PID");
-    let by_systemd = [format!("UNIT={unit}"), "_PID=1".to_owned()];
-    let entries = timeout_at(Instant::now() + PATIENCE, entries(&by_systemd, since)).await;
+    let entries = timeout_at(Instant::now() + PATIENCE, entries(&by_systemd(unit), since)).await;
     entries.ok().flatten().is_some_and(|entries| entries.iter().any(is_it))
 }
 
 /// What systemd said last of a failure of this unit since then, without the unit's name.
 pub(crate) async fn failure_of(unit: &str, since: SystemTime) -> Option<String> {
-    let by_systemd = [format!("UNIT={unit}"), "_PID=1".to_owned()];
-    let entries = timeout_at(Instant::now() + PATIENCE, entries(&by_systemd, since)).await.ok()??;
-    let of_unit = |entry: &Entry| entry.text().strip_prefix(unit)?.strip_prefix(": ").map(str::to_owned);
-    let reasons = entries.iter().filter_map(of_unit).filter(|text| text.starts_with("Failed to "));
+    let failure = |unit: &str, entry: &Entry| {
+        let text = entry.text().strip_prefix(unit)?.strip_prefix(": ").map(str::to_owned);
+        text.filter(|text| text.starts_with("Failed to "))
+    };
+    let reasons = patiently(unit, &by_systemd(unit), since, failure).await;
     // The line that names the address comes before one that sums it up.
-    reasons.max_by_key(|text| text.contains('('))
+    reasons.into_iter().max_by_key(|text| text.contains('('))
 }
 
-async fn read(unit: &str, since: SystemTime) -> Option<Vec<String>> {
+/// What `pick` finds in these entries, as soon as there is something; nothing if the journal cannot be read.
+async fn patiently(
+    unit: &str,
+    matches: &[String],
+    since: SystemTime,
+    pick: fn(&str, &Entry) -> Option<String>,
+) -> Vec<String> {
+    let deadline = Instant::now() + PATIENCE;
+    while let Ok(Some(entries)) = timeout_at(deadline, entries(matches, since)).await {
+        let found: Vec<String> = entries.iter().filter_map(|entry| pick(unit, entry)).collect();
+        if !found.is_empty() || Instant::now() >= deadline {
+            return found;
+        }
+        // journald may be a moment behind; this is no poll at rest, it ends with the deadline.
+        sleep(Duration::from_millis(50)).await;
+    }
+    Vec::new()
+}
+
+fn by_systemd(unit: &str) -> [String; 2] {
+    [format!("UNIT={unit}"), "_PID=1".to_owned()]
+}
+
+fn by_the_worker(unit: &str) -> [String; 4] {
     let identifier = unit.strip_suffix(".service").unwrap_or(unit);
-    let by_the_worker = [
+    [
         // What the worker said, not what PID 1 said about it.
         format!("_SYSTEMD_UNIT={unit}"),
         "+".to_owned(),
@@ -55,9 +71,7 @@ async fn read(unit: &str, since: SystemTime) -> Option<Vec<String>> {
         // which it spoke is that of the unit (`SyslogIdentifier=`).
         "_TRANSPORT=stdout".to_owned(),
         format!("SYSLOG_IDENTIFIER={identifier}"),
-    ];
-    let entries = entries(&by_the_worker, since).await?;
-    Some(entries.iter().filter(|entry| entry.may_be_of(unit)).map(Entry::text).collect())
+    ]
 }
 
 /// The last entries that match since then, oldest first.

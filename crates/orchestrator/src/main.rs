@@ -34,17 +34,17 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use driver::{Driver, Input};
 
-/// sysexits.h: the configuration has to be mended first; the unit does not restart us for it.
+/// sysexits.h: the configuration has to be corrected first; the unit does not restart us for it.
 const EX_CONFIG: u8 = 78;
+const INVALID_CONFIGURATION: &str =
+    "invalid configuration, not starting; the workers that run are left as they are";
 
 /// A connection that waits in the socket's queue makes systemd start us again at once, and the limits that would
 /// end that are off, for they would close the socket. So a cluster that cannot start must not fail fast.
-#[expect(clippy::disallowed_methods, reason = "nothing else runs yet, and nothing is waited for")]
-fn pause_before_giving_up() {
-    std::thread::sleep(Duration::from_secs(3));
-}
+const PAUSE: Duration = Duration::from_secs(3);
 
-fn main() -> ExitCode {
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
     let _log = match log::install() {
         Ok(log) => log,
         Err(error) => {
@@ -52,28 +52,19 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let settings = match config::load(Path::new("/")) {
-        Ok(settings) => settings,
-        Err(error) => {
-            tracing::error!(
-                "invalid configuration, not starting; the workers that run are left as they are\n{error}"
-            );
-            pause_before_giving_up();
-            return ExitCode::from(EX_CONFIG);
-        }
+    let (what, status) = match config::load(Path::new("/")) {
+        Err(problems) => (format!("{INVALID_CONFIGURATION}\n{problems}"), ExitCode::from(EX_CONFIG)),
+        Ok(settings) => match run(settings).await {
+            Err(error) => (format!("{error:#}"), ExitCode::FAILURE),
+            Ok(()) => return ExitCode::SUCCESS,
+        },
     };
-    match run(settings) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            let _ = sd_notify::notify(&[NotifyState::Status(&format!("{error:#}"))]);
-            pause_before_giving_up();
-            ExitCode::FAILURE
-        }
-    }
+    tracing::error!("{what}");
+    let _ = sd_notify::notify(&[NotifyState::Status(&what.replace('\n', "; "))]);
+    pause_before_giving_up().await;
+    status
 }
 
-#[tokio::main(flavor = "current_thread")]
 async fn run(settings: config::Settings) -> anyhow::Result<()> {
     drop_inherited_listener();
     let (inputs, queue) = unbounded_channel();
@@ -82,6 +73,12 @@ async fn run(settings: config::Settings) -> anyhow::Result<()> {
         tokio::spawn(forward(signal(kind)?, inputs.clone(), || Input::RollRequested));
     }
     Driver::new(names::Names::packaged(), settings, inputs).run(queue).await
+}
+
+/// Ends at once when the unit is stopped.
+async fn pause_before_giving_up() {
+    let Ok(mut stop) = signal(SignalKind::terminate()) else { return };
+    let _ = tokio::time::timeout(PAUSE, stop.recv()).await;
 }
 
 /// The socket names this service as the one it starts, so systemd hands us its listener. Only workers accept.

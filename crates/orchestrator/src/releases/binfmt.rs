@@ -1,13 +1,11 @@
 //! Whether another program is registered to run this one: an emulator, as qemu is, or Java (binfmt_misc).
 //!
-//! The kernel asks it before anything else. What is registered without being written down, as a container's tool does, is seen
-//! only where /proc is whole, and the sandbox hides that part (`ProcSubset=pid`).
+//! The kernel asks it before anything else. Its own list is hidden by the sandbox (`ProcSubset=pid`), so what is registered
+//! without being written down, as a container's tool does, is not seen.
 
 use std::fs;
 use std::path::Path;
 
-/// Where the kernel lists what is registered.
-const REGISTERED: &str = "proc/sys/fs/binfmt_misc";
 /// Where it is written what is registered at boot: binfmt.d(5), a line for each.
 const LINES: [&str; 4] = ["etc/binfmt.d", "run/binfmt.d", "usr/local/lib/binfmt.d", "usr/lib/binfmt.d"];
 /// The same for update-binfmts(8) of Debian, a file for each.
@@ -24,28 +22,15 @@ enum Sign {
 
 /// Whether something below `root` is registered for a program that is there and begins so.
 pub(super) fn takes(root: &Path, program: &Path, start: &[u8]) -> bool {
-    let registered = texts(&root.join(REGISTERED)).filter_map(|text| of_kernel(&text));
     let lines = LINES.into_iter().flat_map(|directory| texts(&root.join(directory)));
     let lines = lines.flat_map(|text| text.lines().filter_map(of_line).collect::<Vec<_>>());
     let files = texts(&root.join(FILES)).filter_map(|text| of_file(&text));
-    registered.chain(lines).chain(files).any(|sign| sign.is_of(program, start))
+    lines.chain(files).any(|sign| sign.is_of(program, start))
 }
 
 fn texts(directory: &Path) -> impl Iterator<Item = String> + use<> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     entries.filter_map(|entry| fs::read_to_string(entry.path()).ok())
-}
-
-/// `enabled`, then `offset 0`, `magic 7f454c46`, `mask ffffffff`, or `extension .jar`.
-fn of_kernel(text: &str) -> Option<Sign> {
-    let value = |key| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
-    if !text.starts_with("enabled") {
-        return None;
-    }
-    if let Some(extension) = value("extension") {
-        return Some(Sign::Extension(extension.trim_start_matches('.').to_owned()));
-    }
-    Sign::magic(value("offset")?, hex(value("magic")?)?, value("mask").map_or(Some(Vec::new()), hex)?)
 }
 
 /// `:name:M:offset:magic:mask:interpreter:flags`, with any delimiter; `E` has an extension in the place of the magic.
@@ -102,10 +87,6 @@ fn bytes(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-fn hex(text: &str) -> Option<Vec<u8>> {
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,19 +94,12 @@ mod tests {
     /// The bits that a file of any kind may have otherwise, are not looked at.
     const QEMU: &str =
         r":qemu-aarch64:M::\x7fELF\x02\x01\x01\x00:\xff\xff\xff\xff\xff\xfe\xff\x00:/usr/bin/qemu:OPF";
-    const KERNEL: &str =
-        "interpreter /usr/bin/qemu\nflags: OPF\noffset 0\nmagic 7f454c4602010100\nmask fffffffffffeff00\n";
 
     #[test]
     fn what_is_registered_for_a_program_is_found() {
         let elf = b"\x7fELF\x02\x01\x01\x09rest";
         let debian = "qemu-user\nmagic\n0\n\\x7fELF\\x02\n\\xff\\xff\\xff\\xff\\xff\n/usr/bin/qemu\n";
         for (file, text, is_it) in [
-            ("proc/sys/fs/binfmt_misc/qemu", format!("enabled\n{KERNEL}"), true),
-            ("proc/sys/fs/binfmt_misc/qemu", format!("disabled\n{KERNEL}"), false),
-            ("proc/sys/fs/binfmt_misc/jar", "enabled\noffset 0\nmagic 504b0304\n".to_owned(), false),
-            ("proc/sys/fs/binfmt_misc/status", "enabled\n".to_owned(), false),
-            ("proc/sys/fs/binfmt_misc/any", "enabled\nextension .jar\n".to_owned(), true),
             ("usr/lib/binfmt.d/qemu.conf", format!("# qemu\n{QEMU}\n"), true),
             ("usr/lib/binfmt.d/qemu.conf", format!("#{QEMU}\n"), false),
             ("usr/lib/binfmt.d/s390x.conf", r":s:M:4:\x02\x02::/usr/bin/qemu:".to_owned(), false),
@@ -152,7 +126,5 @@ mod tests {
             assert_eq!(of_line(text), None, "{text:?}");
             assert_eq!(of_file(&format!("a\nmagic\n0\n{}\n", text.replace("é", "\\xé"))), None, "{text:?}");
         }
-        assert_eq!(of_kernel("enabled\noffset 0\nmagic 7f4\n"), None);
-        assert_eq!(of_kernel("enabled\noffset 99999999999999999999999\nmagic 7f\n"), None);
     }
 }
