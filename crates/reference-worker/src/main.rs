@@ -89,7 +89,7 @@ mod exit {
     /// `EX_CONFIG`, which `RestartPreventExitStatus=78` in the unit understands: do not try again.
     pub(crate) const CONFIG: u8 = 78;
 
-    /// The exit status for an error: 78 if something has to be mended first, else 1.
+    /// The exit status for an error: 78 if something has to be changed first, else 1.
     pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
         match error.downcast_ref::<Error>() {
             Some(error) => error.exit_code(),

@@ -77,7 +77,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the unit or its environment has to be mended first, so that starting again cannot
+    /// Whether the unit or its environment has to be changed first, so that starting again cannot
     /// help. A program should then exit with status 78 (`EX_CONFIG`, `sysexits.h`), which
     /// `RestartPreventExitStatus=78` in the unit understands.
     pub fn is_configuration(&self) -> bool {

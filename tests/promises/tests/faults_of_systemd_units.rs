@@ -1,5 +1,5 @@
 //! Units that changed, are broken, or are down: a rollout that cannot end well is refused before the first worker is
-//! touched, and what the message tells to do mends it.
+//! touched, and what the message tells to do repairs it.
 
 use promises::{Cluster, DEADLINE, Entry, Mode, Suite, Wire, monotonic_usec, wait_for};
 
@@ -60,7 +60,7 @@ fn a_drop_in_that_systemd_rejects(suite: Suite) {
 fn socket_unit_stopped(suite: Suite) {
     let cluster = Cluster::installed(suite);
     cluster.edit("app-cluster.socket", "Unit", "RefuseManualStop=no");
-    the_refusal_tells_how_to_mend_the_socket(&cluster, "inactive", || {
+    the_refusal_tells_how_to_repair_the_socket(&cluster, "inactive", || {
         cluster.systemctl(["stop", "app-cluster.socket"]).assert_success();
     });
 }
@@ -68,7 +68,7 @@ fn socket_unit_stopped(suite: Suite) {
 fn socket_unit_failed(suite: Suite) {
     let cluster = Cluster::installed(suite);
     cluster.edit("worker@4.service", "Unit", "StartLimitIntervalSec=1h\nStartLimitBurst=3");
-    the_refusal_tells_how_to_mend_the_socket(&cluster, "failed", || {
+    the_refusal_tells_how_to_repair_the_socket(&cluster, "failed", || {
         // A worker's start limit takes down what triggers it. The others go on accepting: they hold the listener too.
         while cluster.systemctl(["restart", "worker@4.service"]).status().success() {}
         cluster.revert("worker@4.service");
@@ -76,7 +76,7 @@ fn socket_unit_failed(suite: Suite) {
 }
 
 #[track_caller]
-fn the_refusal_tells_how_to_mend_the_socket(cluster: &Cluster, state: &str, spoil: impl Fn()) {
+fn the_refusal_tells_how_to_repair_the_socket(cluster: &Cluster, state: &str, spoil: impl Fn()) {
     let load = cluster.load(Mode::WithGaps);
     spoil();
     assert_eq!(cluster.show("app-cluster.socket", "ActiveState"), state);

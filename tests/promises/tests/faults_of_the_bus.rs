@@ -1,5 +1,5 @@
 //! The bus or polkit is gone, or polkit says no: a rollout is refused before the first worker is touched, and the
-//! message says what to mend. What happens to the bus during a rollout is another promise, `bus_and_manager_come_back`.
+//! message says what to fix. What happens to the bus during a rollout is another promise, `bus_and_manager_come_back`.
 
 use promises::{Cluster, DEADLINE, Mode, Suite, wait_for};
 

@@ -34,12 +34,12 @@ pub(super) struct Unmet<'a> {
     /// What is wrong.
     pub(super) what: String,
     /// What to do about it.
-    pub(super) mend: Mend,
+    pub(super) remedy: Remedy,
 }
 
 /// How a demand is met.
 #[derive(Debug)]
-pub(super) enum Mend {
+pub(super) enum Remedy {
     /// Write this value.
     Write(String),
     /// Remove the line.
@@ -82,7 +82,7 @@ impl Demand {
             Self::Contains(unit) => {
                 let found = all.iter().any(|a| a.value.split_whitespace().any(|word| word == unit));
                 let what = || format!("does not name {unit}");
-                if found { Vec::new() } else { vec![unmet(last, what(), Mend::Write(unit.to_owned()))] }
+                if found { Vec::new() } else { vec![unmet(last, what(), Remedy::Write(unit.to_owned()))] }
             }
             Self::Lacks(prefix) => all.iter().filter_map(|assignment| named(assignment, prefix)).collect(),
             Self::NoneTwice => twice(&since_reset(&all)),
@@ -91,8 +91,8 @@ impl Demand {
     }
 }
 
-fn unmet(at: Option<&Assignment>, what: String, mend: Mend) -> Unmet<'_> {
-    Unmet { at, what, mend }
+fn unmet(at: Option<&Assignment>, what: String, remedy: Remedy) -> Unmet<'_> {
+    Unmet { at, what, remedy }
 }
 
 fn scalar<'a>(last: Option<&'a Assignment>, write: &str, is_met: impl Fn(&str) -> bool) -> Vec<Unmet<'a>> {
@@ -101,21 +101,21 @@ fn scalar<'a>(last: Option<&'a Assignment>, write: &str, is_met: impl Fn(&str) -
         Some(assignment) => format!("is {}", assignment.value),
         None => "is not set".to_owned(),
     };
-    vec![unmet(last, what, Mend::Write(write.to_owned()))]
+    vec![unmet(last, what, Remedy::Write(write.to_owned()))]
 }
 
 /// The fault of naming a unit that begins with `prefix`.
 fn named<'a>(assignment: &'a Assignment, prefix: &str) -> Option<Unmet<'a>> {
     let mut words = assignment.value.split_whitespace();
     let word = words.clone().find(|word| word.starts_with(prefix))?.to_owned();
-    let mend = if words.nth(1).is_some() { Mend::RemoveWord(word.clone()) } else { Mend::Remove };
-    Some(unmet(Some(assignment), format!("names {word}"), mend))
+    let remedy = if words.nth(1).is_some() { Remedy::RemoveWord(word.clone()) } else { Remedy::Remove };
+    Some(unmet(Some(assignment), format!("names {word}"), remedy))
 }
 
 fn twice<'a>(list: &[&'a Assignment]) -> Vec<Unmet<'a>> {
     let earlier = |at: usize| list[..at].iter().any(|a| a.value == list[at].value);
     let again = (0..list.len()).filter(|at| earlier(*at)).map(|at| list[at]);
-    again.map(|a| unmet(Some(a), format!("has {} twice", a.value), Mend::Remove)).collect()
+    again.map(|a| unmet(Some(a), format!("has {} twice", a.value), Remedy::Remove)).collect()
 }
 
 fn waits<'a>(all: &[&'a Assignment]) -> Vec<Unmet<'a>> {
@@ -127,19 +127,19 @@ fn waits<'a>(all: &[&'a Assignment]) -> Vec<Unmet<'a>> {
             Some(other) => format!("is {}, which does not wait for the rollout", other.value),
             None => "is not set".to_owned(),
         };
-        return vec![unmet(all.last().copied(), what, Mend::Write(COMMAND.to_owned()))];
+        return vec![unmet(all.last().copied(), what, Remedy::Write(COMMAND.to_owned()))];
     };
     if ours.value.split('/').next().is_some_and(|prefix| prefix.contains('-')) {
         return vec![unmet(
             Some(ours),
             "ignores the exit status (-)".to_owned(),
-            Mend::Write(COMMAND.to_owned()),
+            Remedy::Write(COMMAND.to_owned()),
         )];
     }
     // systemd runs them one after another, and a reload fails with any of them.
     let others = commands.iter().filter(|a| !is_ours(a));
     let what = |other: &Assignment| format!("is {} beside `app-cluster reload`", other.value);
-    others.map(|other| unmet(Some(other), what(other), Mend::Remove)).collect()
+    others.map(|other| unmet(Some(other), what(other), Remedy::Remove)).collect()
 }
 
 /// Zero means without end, as in `systemd.service(5)`.

@@ -1,6 +1,6 @@
 //! The rules: settings of the units without which the cluster loses its socket, its requests or its word.
 
-use super::demand::{Demand, Mend, Unmet};
+use super::demand::{Demand, Remedy, Unmet};
 use super::problem::Problem;
 use super::unit::Unit;
 use super::units::{SERVICE, SOCKET, Units, WORKER};
@@ -124,10 +124,10 @@ fn describe(rule: &Rule, unit: &Unit, unmet: &Unmet<'_>) -> Problem {
         Some(at) => at.place(),
         None => format!("{}: [{section}] {key}", unit.file.display()),
     };
-    let advice = match &unmet.mend {
-        Mend::Write(value) => format!("write {key}={value}"),
-        Mend::Remove => "remove the line".to_owned(),
-        Mend::RemoveWord(word) => format!("remove {word} from it"),
+    let advice = match &unmet.remedy {
+        Remedy::Write(value) => format!("write {key}={value}"),
+        Remedy::Remove => "remove the line".to_owned(),
+        Remedy::RemoveWord(word) => format!("remove {word} from it"),
     };
     Problem::new(rule.label, place, format!("{} ({}); {advice}", unmet.what, rule.reason))
 }

@@ -124,15 +124,15 @@ fn advice(rollout: &Rollout) -> String {
         Exit::NotWhole if rollout.state == RolloutState::Aborted => {
             format!("the workers run two releases; to finish, {again}")
         }
-        Exit::NotWhole => format!("see `app-cluster status` and {journal}; when it is mended, {again}"),
+        Exit::NotWhole => format!("see `app-cluster status` and {journal}; when it is fixed, {again}"),
         Exit::Restored if rollout.state == RolloutState::Restored => {
             // EX_CONFIG: what is wrong is not its own.
             let is_of_the_unit = |failure: &api::Failure| failure.reason.contains("exited with status 78");
-            let mend = match rollout.failure.iter().any(is_of_the_unit) {
+            let fix = match rollout.failure.iter().any(is_of_the_unit) {
                 true => "`app-cluster check` says what is wrong with the unit or its socket",
-                false => "mend the release",
+                false => "fix the release",
             };
-            format!("see {journal}, {mend}, then {again}")
+            format!("see {journal}, {fix}, then {again}")
         }
         _ => format!("nothing else was changed; to replace the workers, {again}"),
     }
@@ -206,7 +206,7 @@ worker@1.service exited with status 1 before it was ready
 last lines of worker@1.service:
   cannot open the database
   giving up
-see `journalctl -u worker@1.service`, mend the release, then run `app-cluster deploy` again
+see `journalctl -u worker@1.service`, fix the release, then run `app-cluster deploy` again
 "
         );
     }

@@ -125,7 +125,7 @@ impl Driver {
         }
     }
 
-    /// A person who starts the cluster has mended what made workers fail for good.
+    /// A person who starts the cluster has fixed what made workers fail for good.
     async fn start_failed(&mut self) {
         let is_wanted = |c: &Candidate| c.instance.number() <= self.cluster.desired;
         let failed = self.cluster.candidates().into_iter().filter(|c| is_wanted(c) && is_failed(c.unit));

@@ -105,7 +105,7 @@ impl Driver {
         if state != ActiveState::Active {
             bail!(
                 "{socket} is {state}: a worker started now would get no listener; \
-                 `systemctl stop {service} && systemctl reset-failed {socket} && systemctl start {service}` mends it",
+                 `systemctl stop {service} && systemctl reset-failed {socket} && systemctl start {service}` repairs it",
                 service = names.service,
             );
         }
