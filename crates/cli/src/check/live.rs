@@ -130,11 +130,7 @@ fn check_listener(units: &Units, shown: &[Shown], findings: &mut Findings) {
     }
     let Some(unit) = units.get(SOCKET) else { return };
     match look(unit, &workers) {
-        Ok(listening) => {
-            findings.extend(not_listening(&listening, unit));
-            let unknown = listening.unknown.iter();
-            unknown.for_each(|name| findings.not_seen(format!("whether systemd listens on {name}")));
-        }
+        Ok(listening) => findings.extend(not_listening(&listening, unit)),
         Err(error) => findings.not_seen(format!(
             "whether systemd holds the listener that {SOCKET} and {WORKER} share: {error}; only root can look"
         )),
