@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use client::{Failure, Report};
+use client::Report;
 use machine::{Machine, Output, Running, poll};
 
 use crate::workspace::Workspace;
@@ -16,10 +16,6 @@ const CONNECTIONS: u64 = 20;
 
 /// A safety net: nothing here takes longer than seconds.
 const DEADLINE: Duration = Duration::from_secs(120);
-
-/// The ways in which a request ends that was in flight on a killed worker.
-const IN_FLIGHT: [Failure; 4] =
-    [Failure::ResetBeforeAnswer, Failure::ResetInAnswer, Failure::EofBeforeAnswer, Failure::Truncated];
 
 /// Builds the strict client.
 pub(crate) fn client(workspace: &Workspace) -> Result<PathBuf> {
@@ -58,10 +54,10 @@ fn kill(machine: &Machine, client: &Path) -> Result<()> {
         }
     })?;
     let report = report(load.stop())?;
-    let in_flight: u64 = IN_FLIGHT.iter().map(|failure| report.count(*failure)).sum();
+    let in_flight = report.cut();
     let lost = report.failed() - in_flight;
     println!("kill -9 of worker@1 under load: {} requests, {lost} lost", report.sent);
-    println!("    {in_flight} were in flight on pid {killed}, which pid {replacement} replaced");
+    println!("    {in_flight} connections of pid {killed} were cut, which pid {replacement} replaced");
     let elsewhere = report.examples.iter().find(|example| example.last_pid.is_some_and(|pid| pid != killed));
     ensure!(report.ok > 0 && lost == 0, "the crash lost requests that it had no hand in:\n{report}");
     ensure!(elsewhere.is_none(), "the crash lost a request of another worker:\n{report}");

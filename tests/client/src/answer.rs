@@ -9,17 +9,36 @@ use crate::Failure;
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// Whether it says `Connection: close`: no more requests on this connection.
-    pub closes: bool,
+    /// What it says of the connection.
+    pub connection: Persistence,
     /// The body, without the chunked coding.
     pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// Whether a client of HTTP/1.1 has to open another connection for the next request.
+    #[must_use]
+    pub fn closes(&self) -> bool {
+        self.connection == Persistence::Closes
+    }
+}
+
+/// Whether an answer says that its connection takes another request (RFC 9112 §9.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persistence {
+    /// It says `close`, or is of HTTP/1.0 and says nothing.
+    Closes,
+    /// It says `keep-alive`.
+    Keeps,
+    /// It is of HTTP/1.1 and says nothing: for a client of HTTP/1.1 the connection is kept, for one of HTTP/1.0 closed.
+    Silent,
 }
 
 /// The head of an answer, and what it says of the rest.
 struct Head {
     length: usize,
     status: u16,
-    closes: bool,
+    connection: Persistence,
     body: Framing,
 }
 
@@ -41,7 +60,7 @@ impl Answer {
             Framing::Chunked => parse_chunks(rest)?,
         };
         Ok(body.map(|(body, length)| {
-            (Self { status: head.status, closes: head.closes, body }, head.length + length)
+            (Self { status: head.status, connection: head.connection, body }, head.length + length)
         }))
     }
 }
@@ -64,12 +83,24 @@ fn parse_head(received: &[u8]) -> Result<Option<Head>, Failure> {
         _ => return Err(Failure::Malformed),
     };
     let is_old = answer.version == Some(0);
-    let closes = match header("connection") {
-        Some(value) => value.eq_ignore_ascii_case(b"close"),
-        None => is_old,
-    };
+    let connection = parse_connection(answer.headers, is_old)?;
     let status = answer.code.ok_or(Failure::Malformed)?;
-    Ok(Some(Head { length, status, closes, body }))
+    Ok(Some(Head { length, status, connection, body }))
+}
+
+fn parse_connection(headers: &[httparse::Header<'_>], is_old: bool) -> Result<Persistence, Failure> {
+    let says = |name: &[u8]| {
+        let named = headers.iter().filter(|header| header.name.eq_ignore_ascii_case("connection"));
+        let mut options = named.flat_map(|header| header.value.split(|byte| *byte == b','));
+        options.any(|option| option.trim_ascii().eq_ignore_ascii_case(name))
+    };
+    match (says(b"close"), says(b"keep-alive")) {
+        // One client goes by the first of them, and another one by the second.
+        (true, true) => Err(Failure::Malformed),
+        (true, false) => Ok(Persistence::Closes),
+        (false, true) => Ok(Persistence::Keeps),
+        (false, false) => Ok(if is_old { Persistence::Closes } else { Persistence::Silent }),
+    }
 }
 
 fn parse_length(text: &[u8]) -> Result<usize, Failure> {
@@ -111,10 +142,11 @@ fn parse_chunk(received: &[u8], at: usize) -> Result<Option<(Range<usize>, usize
 
 #[cfg(test)]
 mod tests {
+    use super::Persistence::{Closes, Keeps, Silent};
     use super::*;
 
-    fn answer(status: u16, closes: bool, body: &str) -> Answer {
-        Answer { status, closes, body: body.into() }
+    fn answer(status: u16, connection: Persistence, body: &str) -> Answer {
+        Answer { status, connection, body: body.into() }
     }
 
     /// Parses every prefix: only the whole text is an answer.
@@ -129,24 +161,32 @@ mod tests {
 
     #[test]
     fn bodies_with_a_length() {
-        assert_eq!(parse("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"), answer(200, false, "hi"));
+        assert_eq!(parse("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"), answer(200, Silent, "hi"));
         let old = "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi";
-        assert_eq!(parse(old), answer(200, true, "hi"));
+        assert_eq!(parse(old), answer(200, Closes, "hi"));
         let closing = "HTTP/1.1 503 Busy\r\nconnection: Close\r\ncontent-length: 0\r\n\r\n";
-        assert_eq!(parse(closing), answer(503, true, ""));
+        assert_eq!(parse(closing), answer(503, Closes, ""));
+    }
+
+    #[test]
+    fn connections_that_are_kept() {
+        let kept = "HTTP/1.0 200 OK\r\nconnection: Keep-Alive\r\nContent-Length: 2\r\n\r\nhi";
+        assert_eq!(parse(kept), answer(200, Keeps, "hi"));
+        let upgradable = "HTTP/1.1 200 OK\r\nconnection: upgrade , CLOSE\r\nContent-Length: 2\r\n\r\nhi";
+        assert_eq!(parse(upgradable), answer(200, Closes, "hi"));
     }
 
     #[test]
     fn chunked_bodies() {
         let text =
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n";
-        assert_eq!(parse(text), answer(200, false, "abcde"));
+        assert_eq!(parse(text), answer(200, Silent, "abcde"));
     }
 
     #[test]
     fn what_follows_is_left() {
         let text = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhiHTTP/1.1";
-        assert_eq!(Answer::parse(text), Ok(Some((answer(200, false, "hi"), text.len() - 8))));
+        assert_eq!(Answer::parse(text), Ok(Some((answer(200, Silent, "hi"), text.len() - 8))));
     }
 
     #[test]
@@ -154,6 +194,7 @@ mod tests {
         for text in [
             "HTTP/1.1 200 OK\r\n\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\n",
+            "HTTP/1.0 200 OK\r\nConnection: close, keep-alive\r\nContent-Length: 0\r\n\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc",

@@ -17,15 +17,6 @@ pub struct Connection {
     answers: u64,
 }
 
-/// A request of which not one byte left, because the server had closed the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unsent {
-    /// The connection was idle, so the server was free to close it.
-    ClosedIdle,
-    /// The connection was new, or something was on it that is no answer to anything.
-    Failed(Failure),
-}
-
 impl Connection {
     /// Opens a connection.
     ///
@@ -38,22 +29,27 @@ impl Connection {
         Ok(Self { stream, received: Vec::with_capacity(4096), answers: 0 })
     }
 
-    /// Sends a request, or several of them.
+    /// Sends a request, several of them, or the beginning of one.
     ///
     /// # Errors
-    /// [`Unsent`] when no byte of it left. When only a part of it left, that shows in
-    /// [`receive`](Self::receive).
-    pub async fn send(&mut self, request: &[u8]) -> Result<(), Unsent> {
+    /// The connection was closed, or something was on it that is no answer to anything.
+    pub async fn send(&mut self, request: &[u8]) -> Result<(), Failure> {
         self.check_idle()?;
-        let mut sent = 0;
-        while sent < request.len() {
-            match self.stream.write(&request[sent..]).await {
-                Ok(length) => sent += length,
-                Err(_) if sent == 0 => return Err(self.closed()),
-                Err(_) => break,
-            }
-        }
-        Ok(())
+        let sent = self.stream.write(request).await.map_err(|_| self.closed())?;
+        self.send_rest(&request[sent..]).await
+    }
+
+    /// Sends the rest of a request, whether or not it is answered already.
+    ///
+    /// # Errors
+    /// [`Failure::ResetInRequest`].
+    pub async fn send_rest(&mut self, rest: &[u8]) -> Result<(), Failure> {
+        self.stream.write_all(rest).await.map_err(|_| Failure::ResetInRequest)
+    }
+
+    /// Tells the server that no more requests come: its side of the connection is at its end (shutdown(2)).
+    pub async fn half_close(&mut self) {
+        let _ = self.stream.shutdown().await;
     }
 
     /// Receives one answer.
@@ -94,18 +90,18 @@ impl Connection {
     }
 
     /// Asks the kernel, not tokio, which knows only what it knew when it last waited for events.
-    fn check_idle(&self) -> Result<(), Unsent> {
+    fn check_idle(&self) -> Result<(), Failure> {
         if !self.received.is_empty() {
-            return Err(Unsent::Failed(Failure::Malformed));
+            return Err(Failure::Malformed);
         }
         match rustix::net::recv(&self.stream, &mut [0; 1][..], RecvFlags::DONTWAIT | RecvFlags::PEEK) {
             Err(Errno::WOULDBLOCK) => Ok(()),
-            Ok((1.., _)) => Err(Unsent::Failed(Failure::Malformed)),
+            Ok((1.., _)) => Err(Failure::Malformed),
             _ => Err(self.closed()),
         }
     }
 
-    fn closed(&self) -> Unsent {
-        if self.answers > 0 { Unsent::ClosedIdle } else { Unsent::Failed(Failure::ConnectReset) }
+    fn closed(&self) -> Failure {
+        if self.answers > 0 { Failure::ClosedUnannounced } else { Failure::ConnectReset }
     }
 }

@@ -18,6 +18,10 @@ pub enum Failure {
     ConnectTimeout,
     /// The system could not connect for another reason; this client's own limits are the likeliest.
     ConnectOther,
+    /// The connection was closed before the next request left, and the answer before it had not said so.
+    ClosedUnannounced,
+    /// A reset came before all of the request had left. Few clients look for an answer then.
+    ResetInRequest,
     /// The request left, and a reset came before any byte of the answer.
     ResetBeforeAnswer,
     /// A reset came in the middle of the answer.
@@ -30,18 +34,21 @@ pub enum Failure {
     Timeout,
     /// The answer has another status than 200.
     Status(u16),
-    /// What came is no HTTP/1.1 answer, or its end cannot be told from a cut, or more came than one answer.
+    /// What came is no HTTP/1.1 answer, or its end cannot be told from a cut, or more came than one answer, or it says
+    /// both that the connection is closed and that it is kept.
     Malformed,
     /// The echo is not what was sent.
     WrongBody,
 }
 
 /// All but [`Failure::Status`], with their names.
-const NAMES: [(Failure, &str); 11] = [
+const NAMES: [(Failure, &str); 13] = [
     (Failure::ConnectRefused, "connect-refused"),
     (Failure::ConnectReset, "connect-reset"),
     (Failure::ConnectTimeout, "connect-timeout"),
     (Failure::ConnectOther, "connect-other"),
+    (Failure::ClosedUnannounced, "closed-unannounced"),
+    (Failure::ResetInRequest, "reset-in-request"),
     (Failure::ResetBeforeAnswer, "reset-before-answer"),
     (Failure::ResetInAnswer, "reset-in-answer"),
     (Failure::EofBeforeAnswer, "eof-before-answer"),
@@ -52,9 +59,27 @@ const NAMES: [(Failure, &str); 11] = [
 ];
 
 impl Failure {
-    /// Whether the request never left: there was no connection to send it on.
+    /// Whether there was no connection to be had.
     pub fn is_connect(self) -> bool {
         matches!(self, Self::ConnectRefused | Self::ConnectReset | Self::ConnectTimeout | Self::ConnectOther)
+    }
+
+    /// Whether any byte of the request left.
+    pub fn has_left(self) -> bool {
+        !self.is_connect() && self != Self::ClosedUnannounced
+    }
+
+    /// Whether it is how an open connection ends when its server's process dies: at most one request of it is lost.
+    pub fn is_cut(self) -> bool {
+        matches!(
+            self,
+            Self::ClosedUnannounced
+                | Self::ResetInRequest
+                | Self::ResetBeforeAnswer
+                | Self::ResetInAnswer
+                | Self::EofBeforeAnswer
+                | Self::Truncated
+        )
     }
 
     pub(crate) fn of_connect(error: &io::Error) -> Self {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::load::{Request, Shared};
+use crate::load::{Load, Request, Reuse, Shared};
 use crate::tally::Identity;
-use crate::{Answer, Connection, Failure, Unsent};
+use crate::{Answer, Connection, Failure, Persistence};
 
 /// One connection after another, with one request at a time.
 pub(crate) struct Lane {
@@ -55,11 +55,11 @@ impl Lane {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             }
-            if self.shared.load.hold {
+            if self.shared.load.reuse == Reuse::Held {
                 break;
             }
         }
-        if self.shared.load.hold {
+        if self.shared.load.reuse == Reuse::Held {
             tokio::select! {
                 _ = self.shared.all_answered.wait() => {}
                 _ = self.stopped.wait_for(|stopped| *stopped) => {}
@@ -105,69 +105,77 @@ impl Lane {
         let answer = received.map_err(|_| Failure::Timeout)??;
         let took = begun.elapsed();
         self.check(&answer)?;
-        if answer.closes || self.shared.load.one_request {
+        if !self.is_kept_after(&answer) {
             self.finish().await?;
         }
         self.count(&answer, took);
         Ok(())
     }
 
-    /// Sends the request, on a new connection if there is none or the server has closed it.
+    /// Sends the request, on a new connection if there is none.
     async fn send(&mut self, timeout: Duration) -> Result<(), Failure> {
-        let slowly = self.shared.load.slowly;
-        if let Some(connection) = &mut self.connection {
-            let sent = tokio::time::timeout(timeout, send(connection, &self.buffer, slowly)).await;
-            match sent.map_err(|_| Failure::Timeout)? {
-                Ok(()) => return Ok(()),
-                Err(Unsent::Failed(failure)) => return Err(failure),
-                Err(Unsent::ClosedIdle) => self.shared.tally().closed_idle(),
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => {
+                self.answered = 0;
+                self.last_pid = None;
+                let opening = Connection::open(self.shared.load.address);
+                let opened = tokio::time::timeout(timeout, opening).await;
+                let connection = none.insert(opened.map_err(|_| Failure::ConnectTimeout)??);
+                self.shared.tally().connected();
+                connection
             }
-        }
-        self.connection = None;
-        self.answered = 0;
-        self.last_pid = None;
-        let opened = tokio::time::timeout(timeout, Connection::open(self.shared.load.address)).await;
-        let connection = self.connection.insert(opened.map_err(|_| Failure::ConnectTimeout)??);
-        self.shared.tally().connected();
-        let sent = tokio::time::timeout(timeout, send(connection, &self.buffer, slowly)).await;
-        match sent.map_err(|_| Failure::Timeout)? {
-            Ok(()) => Ok(()),
-            Err(Unsent::Failed(failure)) => Err(failure),
-            Err(Unsent::ClosedIdle) => Err(Failure::ConnectReset),
-        }
+        };
+        let sending = send(connection, &self.buffer, &self.shared.load);
+        tokio::time::timeout(timeout, sending).await.map_err(|_| Failure::Timeout)?
     }
 
     /// Writes the request into the buffer.
     fn compose(&mut self) {
-        let close = if self.shared.load.one_request { "Connection: close\r\n" } else { "" };
         let (line, body) = match &self.shared.load.request {
-            Request::Get(path) => (format!("GET {path} HTTP/1.1\r\n"), String::new()),
-            Request::Echo => {
-                let body = self.unique_body();
-                (format!("POST /echo HTTP/1.1\r\nContent-Length: {}\r\n", body.len()), body)
-            }
+            Request::Get(path) => (format!("GET {path}"), None),
+            Request::Echo => ("POST /echo".to_owned(), Some(self.unique_body(4 * 1024))),
+            Request::Astray => ("POST /nowhere".to_owned(), Some(self.unique_body(256 * 1024))),
         };
+        let version = if self.shared.load.is_old { "HTTP/1.0" } else { "HTTP/1.1" };
+        let connection = match (self.shared.load.reuse, self.shared.load.is_old) {
+            (Reuse::OneRequest, _) => "Connection: close\r\n",
+            (_, true) => "Connection: keep-alive\r\n",
+            (_, false) => "",
+        };
+        let length =
+            body.as_ref().map_or_else(String::new, |body| format!("Content-Length: {}\r\n", body.len()));
+        let head = format!("{line} {version}\r\nHost: app-cluster\r\n{connection}{length}\r\n");
+        self.body = head.len();
         self.buffer.clear();
-        for part in [&line, "Host: app-cluster\r\n", close, "\r\n"] {
-            self.buffer.extend_from_slice(part.as_bytes());
-        }
-        self.body = self.buffer.len();
-        self.buffer.extend_from_slice(body.as_bytes());
+        self.buffer.extend_from_slice(head.as_bytes());
+        self.buffer.extend_from_slice(body.unwrap_or_default().as_bytes());
     }
 
-    fn unique_body(&self) -> String {
+    fn unique_body(&self, longest: usize) -> String {
         let mut body = format!("{}-{}-{:016x}-", self.number, self.requests, fastrand::u64(..));
-        let length = fastrand::usize(0..4096);
+        let length = fastrand::usize(0..longest);
         body.extend(std::iter::repeat_with(fastrand::alphanumeric).take(length));
         body
     }
 
     fn check(&self, answer: &Answer) -> Result<(), Failure> {
-        match &self.shared.load.request {
-            _ if answer.status != 200 => Err(Failure::Status(answer.status)),
+        let request = &self.shared.load.request;
+        let expected = if matches!(request, Request::Astray) { 404 } else { 200 };
+        match request {
+            _ if answer.status != expected => Err(Failure::Status(answer.status)),
             Request::Echo if answer.body != self.buffer[self.body..] => Err(Failure::WrongBody),
             _ => Ok(()),
         }
+    }
+
+    fn is_kept_after(&self, answer: &Answer) -> bool {
+        let is_kept_by_server = match answer.connection {
+            Persistence::Closes => false,
+            Persistence::Keeps => true,
+            Persistence::Silent => !self.shared.load.is_old,
+        };
+        is_kept_by_server && matches!(self.shared.load.reuse, Reuse::Kept | Reuse::Held)
     }
 
     fn count(&mut self, answer: &Answer, took: Duration) {
@@ -195,16 +203,16 @@ impl Lane {
 }
 
 /// Sends a request, at once or in four pieces.
-async fn send(connection: &mut Connection, request: &[u8], slowly: bool) -> Result<(), Unsent> {
-    if !slowly {
-        return connection.send(request).await;
-    }
-    let mut pieces = request.chunks(request.len().div_ceil(4));
+async fn send(connection: &mut Connection, request: &[u8], load: &Load) -> Result<(), Failure> {
+    let pieces = if load.slowly { 4 } else { 1 };
+    let mut pieces = request.chunks(request.len().div_ceil(pieces));
     connection.send(pieces.next().unwrap_or_default()).await?;
     for piece in pieces {
         tokio::time::sleep(Duration::from_millis(fastrand::u64(0..=50))).await;
-        // Something has left already: if the rest cannot, what is received says why.
-        let _ = connection.send(piece).await;
+        connection.send_rest(piece).await?;
+    }
+    if load.reuse == Reuse::HalfClosed {
+        connection.half_close().await;
     }
     Ok(())
 }

@@ -1,10 +1,9 @@
 //! A strict HTTP/1.1 client: it never tries again, and every way to lose a request has a name.
 //!
-//! What counts as a loss: once any byte of a request has left, no answer, a cut answer, a wrong
-//! answer and a reset are failures ([`Failure`]). A server may close a connection while it is idle;
-//! the client looks right before it sends, opens another one and counts that apart
-//! ([`Report::closed_idle`]). A new connection is not idle: closed before its first answer, it is a
-//! failure.
+//! What counts as a loss ([`Failure`]): no answer, a cut answer, a wrong answer and a reset once any byte
+//! of a request has left; and a kept connection that is closed when the next request is due, unless the
+//! answer before it said `Connection: close`. RFC 9112 §9.3.1 leaves it to a client to open another one
+//! then, but only a client that can tell is safe to: the same close a moment later costs a request.
 //!
 //! ```no_run
 //! # async fn run() {
@@ -31,8 +30,8 @@ mod protocol;
 mod report;
 mod tally;
 
-pub use answer::Answer;
-pub use connection::{Connection, Unsent};
+pub use answer::{Answer, Persistence};
+pub use connection::Connection;
 pub use failure::Failure;
 pub use load::{Load, Running};
 pub use report::{Answers, Example, Latency, Report};

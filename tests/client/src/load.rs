@@ -20,8 +20,8 @@ use crate::tally::Tally;
 pub struct Load {
     pub(crate) address: SocketAddr,
     pub(crate) connections: usize,
-    pub(crate) one_request: bool,
-    pub(crate) hold: bool,
+    pub(crate) reuse: Reuse,
+    pub(crate) is_old: bool,
     pub(crate) gap: RangeInclusive<Duration>,
     pub(crate) request: Request,
     limit: u64,
@@ -36,6 +36,21 @@ pub struct Load {
 pub(crate) enum Request {
     Get(String),
     Echo,
+    /// A body to where there is nothing.
+    Astray,
+}
+
+/// For how many requests a connection is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reuse {
+    /// For as many as the server answers.
+    Kept,
+    /// For one, which says `Connection: close`.
+    OneRequest,
+    /// For one, after which the client shuts down its side (`nc -N`).
+    HalfClosed,
+    /// For one, and it stays open until the last one is answered or lost.
+    Held,
 }
 
 impl Load {
@@ -44,8 +59,8 @@ impl Load {
         Self {
             address,
             connections: 1,
-            one_request: false,
-            hold: false,
+            reuse: Reuse::Kept,
+            is_old: false,
             gap: Duration::ZERO..=Duration::ZERO,
             request: Request::Get("/".to_owned()),
             limit: u64::MAX,
@@ -70,13 +85,26 @@ impl Load {
 
     /// A new connection for every request, which says `Connection: close`.
     pub fn one_request(mut self) -> Self {
-        self.one_request = true;
+        self.reuse = Reuse::OneRequest;
+        self
+    }
+
+    /// A new connection for every request. Once it is sent, the client shuts down its side of the connection, as `nc -N`
+    /// and some health checks do.
+    pub fn half_closed(mut self) -> Self {
+        self.reuse = Reuse::HalfClosed;
+        self
+    }
+
+    /// HTTP/1.0, and `Connection: keep-alive`, as `ab -k` has it.
+    pub fn http_10(mut self) -> Self {
+        self.is_old = true;
         self
     }
 
     /// A single request on each connection, and none is closed before the last one is answered or lost.
     pub fn hold(mut self) -> Self {
-        self.hold = true;
+        self.reuse = Reuse::Held;
         self
     }
 
@@ -96,6 +124,14 @@ impl Load {
     pub fn echo_slowly(mut self) -> Self {
         self.slowly = true;
         self.echo()
+    }
+
+    /// `POST` up to 256 KB in four pieces, with pauses of up to 50 ms, to `/nowhere`, and expect 404. That answer may come
+    /// before the body has; the client sends all of it nevertheless, as most do.
+    pub fn astray(mut self) -> Self {
+        self.slowly = true;
+        self.request = Request::Astray;
+        self
     }
 
     /// So many requests on each connection before the first answer is read.

@@ -20,8 +20,6 @@ pub struct Report {
     pub sent: u64,
     /// How many of them were answered as they should be.
     pub ok: u64,
-    /// How many times the server closed a connection while it was idle. That is allowed.
-    pub closed_idle: u64,
     /// How many requests were lost, by the way in which they were.
     pub failures: BTreeMap<Failure, u64>,
     /// How long the answered requests took.
@@ -85,6 +83,11 @@ impl Report {
         self.failures.get(&failure).copied().unwrap_or(0)
     }
 
+    /// How many of them ended with the process that served them ([`Failure::is_cut`]).
+    pub fn cut(&self) -> u64 {
+        self.failures.iter().filter(|(failure, _)| failure.is_cut()).map(|(_, count)| count).sum()
+    }
+
     /// Whether there were requests and none of them was lost.
     pub fn is_clean(&self) -> bool {
         self.ok > 0 && self.failed() == 0
@@ -103,11 +106,7 @@ impl fmt::Display for Report {
             self.failed(),
             self.took_ms
         )?;
-        writeln!(
-            f,
-            "{} connections, {} closed by the server while idle",
-            self.connections, self.closed_idle
-        )?;
+        writeln!(f, "{} connections", self.connections)?;
         writeln!(f, "latency p50 {p50_us} µs, p99 {p99_us} µs, p99.9 {p999_us} µs, max {max_us} µs")?;
         for (failure, count) in &self.failures {
             writeln!(f, "  {failure:<20} {count}")?;

@@ -22,7 +22,6 @@ pub(crate) struct Tally {
     connections: u64,
     sent: u64,
     ok: u64,
-    closed_idle: u64,
     failures: BTreeMap<Failure, u64>,
     latency: Histogram<u64>,
     answers: Vec<Answers>,
@@ -45,7 +44,6 @@ impl Tally {
             connections: 0,
             sent: 0,
             ok: 0,
-            closed_idle: 0,
             failures: BTreeMap::new(),
             latency: Histogram::new_with_max(MINUTE_US, 3).expect("the bounds are in order"),
             answers: Vec::new(),
@@ -55,10 +53,6 @@ impl Tally {
 
     pub(crate) fn connected(&mut self) {
         self.connections += 1;
-    }
-
-    pub(crate) fn closed_idle(&mut self) {
-        self.closed_idle += 1;
     }
 
     pub(crate) fn answered(&mut self, took: Duration) {
@@ -86,7 +80,7 @@ impl Tally {
     }
 
     pub(crate) fn failed(&mut self, failure: Failure, last_pid: Option<u32>, answered: u64) {
-        self.sent += u64::from(!failure.is_connect());
+        self.sent += u64::from(failure.has_left());
         *self.failures.entry(failure).or_default() += 1;
         if self.examples.len() < EXAMPLES {
             self.examples.push(Example { at_ms: self.took_us() / 1000, failure, last_pid, answered });
@@ -106,7 +100,6 @@ impl Tally {
             connections: self.connections,
             sent: self.sent,
             ok: self.ok,
-            closed_idle: self.closed_idle,
             failures: self.failures.clone(),
             latency,
             answers: self.answers.clone(),

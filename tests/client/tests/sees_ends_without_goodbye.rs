@@ -2,32 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod server;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use client::{Failure, Load, Report};
 use futures_util::{SinkExt, StreamExt};
+use server::server;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-
-/// A server that treats every connection like this.
-async fn server<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(serve(stream));
-        }
-    });
-    address
-}
 
 async fn head(stream: &mut TcpStream) {
     let mut received = Vec::new();
@@ -146,6 +133,23 @@ async fn an_http2_connection_that_is_closed_loses_what_was_sent_on_it() {
     let report = run(Load::new(http2(b"").await).http2(1)).await;
     let cut = report.count(Failure::EofBeforeAnswer) + report.count(Failure::ResetBeforeAnswer);
     assert!(cut > 0 && cut == report.failed(), "{report}");
+}
+
+#[tokio::test]
+async fn an_http2_connection_that_is_closed_between_two_requests_has_to_say_so() {
+    let address = server(|stream| async move {
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        let (_, mut respond) = connection.accept().await.unwrap().unwrap();
+        respond.send_response(http::Response::new(()), true).unwrap();
+        // What has been said leaves while the next request is waited for.
+        let next = tokio::time::timeout(Duration::from_millis(50), connection.accept()).await;
+        assert!(next.is_err(), "the client pauses");
+    })
+    .await;
+    let gap = Duration::from_millis(150);
+    let report = run(Load::new(address).http2(1).gap(gap..=gap)).await;
+    assert!(report.ok > 0, "{report}");
+    expect_only(&report, Failure::ClosedUnannounced);
 }
 
 #[tokio::test]

@@ -24,6 +24,12 @@ pub enum Mode {
     Bodies,
     /// 50 connections whose bodies come in four pieces with pauses of up to 50 ms.
     SlowUploads,
+    /// 20 connections of HTTP/1.0 that are kept alive, idle for up to 20 ms.
+    Old,
+    /// Eight clients that open a new connection for each request and shut down their side of it once that is sent.
+    HalfClosed,
+    /// 20 connections that POST up to 256 KB to where there is nothing, so that the answer comes before the body has.
+    Astray,
     /// Four HTTP/2 connections with 32 requests at once on each.
     Http2,
     /// 20 streams of server-sent events.
@@ -47,11 +53,14 @@ impl Mode {
     /// The loads under which nothing may be lost, ever.
     pub const HARD: [Self; 3] = [Self::KeepAlive, Self::WithGaps, Self::OneRequest];
     /// What else clients do, and nothing may be lost either.
-    pub const OTHERS: [Self; 7] = [
+    pub const OTHERS: [Self; 10] = [
         Self::WithLongGaps,
         Self::Pipelined,
         Self::Bodies,
         Self::SlowUploads,
+        Self::Old,
+        Self::HalfClosed,
+        Self::Astray,
         Self::Http2,
         Self::Events,
         Self::WebSockets,
@@ -64,9 +73,15 @@ impl Mode {
             Self::KeepAlive | Self::WithGaps | Self::WithLongGaps | Self::OneRequest | Self::SlowUploads => {
                 50
             }
-            Self::Calm | Self::Pipelined | Self::Bodies | Self::Events | Self::WebSockets => 20,
+            Self::Calm
+            | Self::Pipelined
+            | Self::Bodies
+            | Self::Old
+            | Self::Astray
+            | Self::Events
+            | Self::WebSockets => 20,
             Self::Http2 => 4,
-            Self::Newcomers | Self::Patient => 8,
+            Self::HalfClosed | Self::Newcomers | Self::Patient => 8,
             Self::Burst(connections) => connections,
             Self::Series => 1000,
         }
@@ -81,6 +96,9 @@ impl Mode {
             Self::Pipelined => &["--speak", "pipeline"],
             Self::Bodies => &["--post", "--gap", "0-20"],
             Self::SlowUploads => &["--post-slowly"],
+            Self::Old => &["--http-10", "--gap", "0-20"],
+            Self::HalfClosed => &["--half-closed"],
+            Self::Astray => &["--astray"],
             Self::Http2 => &["--speak", "http2"],
             Self::Events => &["--speak", "events"],
             Self::WebSockets => &["--speak", "websockets", "--gap", "0-20"],

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use promises::{Cluster, Failure, Mode, Process, Report, Suite, Wire, Worker, ci_or_full};
+use promises::{Cluster, Mode, Process, Report, Suite, Wire, Worker, ci_or_full};
 
 promises::in_one_suite!(
     bookworm:
@@ -156,8 +156,7 @@ fn longest(report: &Report) -> Duration {
 /// Of five hundred in a second hardly any is just being answered. Who waited until it gave up is not among them.
 #[track_caller]
 fn assert_only_in_flight(report: &Report) {
-    let ends = [Failure::ResetBeforeAnswer, Failure::EofBeforeAnswer];
-    let in_flight: u64 = ends.iter().map(|failure| report.count(*failure)).sum();
+    let in_flight = report.cut();
     assert_eq!(report.failed(), in_flight, "{report}");
     assert!(in_flight <= 5, "more than were in flight:\n{report}");
     assert_eq!(report.ok + in_flight, Mode::Series.connections(), "{report}");

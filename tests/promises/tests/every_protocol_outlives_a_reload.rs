@@ -80,9 +80,10 @@ fn fair(mode: Mode) -> u64 {
         Mode::Pipelined | Mode::Http2 => 2,
         Mode::KeepAlive => 4,
         Mode::OneRequest => 16,
-        Mode::WithGaps | Mode::Bodies => 50,
+        Mode::HalfClosed => 16,
+        Mode::WithGaps | Mode::Bodies | Mode::Old => 50,
         Mode::WithLongGaps => 500,
-        Mode::SlowUploads => 1_000,
+        Mode::SlowUploads | Mode::Astray => 1_000,
         _ => mode.connections(),
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use promises::{Cluster, Failure, Mode, Process, Report, Suite, ci_or_full};
+use promises::{Cluster, Mode, Process, Report, Suite, ci_or_full};
 
 promises::in_every_suite!(within_milliseconds, and_only_requests_in_flight_on_it_fail);
 
@@ -12,10 +12,6 @@ const PROMISED: Duration = Duration::from_millis(15);
 /// How often it is tried to keep that: once on a machine that does nothing else, and beside builds and other tests until
 /// there is a round which they leave alone.
 const ROUNDS: u32 = 12;
-
-/// How a request ends that was in flight on a killed worker.
-const IN_FLIGHT: [Failure; 4] =
-    [Failure::ResetBeforeAnswer, Failure::ResetInAnswer, Failure::EofBeforeAnswer, Failure::Truncated];
 
 fn within_milliseconds(suite: Suite) {
     let cluster = Cluster::installed(suite);
@@ -104,9 +100,9 @@ fn connections(cluster: &Cluster, pid: u32) -> u64 {
 
 #[track_caller]
 fn assert_only_in_flight(report: &Report, killed: u32, held: u64) {
-    let in_flight: u64 = IN_FLIGHT.iter().map(|failure| report.count(*failure)).sum();
-    assert_eq!(report.failed(), in_flight, "requests were lost that were not in flight:\n{report}");
-    assert!(in_flight <= held, "{killed} held {held} connections, and more requests were lost:\n{report}");
+    let cut = report.cut();
+    assert_eq!(report.failed(), cut, "requests were lost that were not in flight:\n{report}");
+    assert!(cut <= held, "{killed} held {held} connections, and more requests were lost:\n{report}");
     let elsewhere = report.examples.iter().find(|lost| lost.last_pid.is_some_and(|pid| pid != killed));
     assert_eq!(elsewhere, None, "a request of another worker was lost:\n{report}");
 }

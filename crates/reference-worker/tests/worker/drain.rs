@@ -12,7 +12,7 @@ const LONG: (&str, &str) = ("APP_CLUSTER_LINGER", "25s");
 
 async fn expect_last_answer(mut connection: Connection) {
     let answer = soon(connection.receive()).await.unwrap();
-    assert_eq!((answer.status, answer.closes), (200, true));
+    assert_eq!((answer.status, answer.closes()), (200, true));
     soon(connection.finish()).await.unwrap();
 }
 
@@ -62,11 +62,11 @@ async fn an_idle_connection_gets_its_next_request_answered() {
     let socket = Socket::listen();
     let mut worker = socket.worker(&[LONG]).await;
     let mut connection = socket.connect().await;
-    assert!(!exchange(&mut connection, &get("/healthz")).await.closes);
+    assert!(!exchange(&mut connection, &get("/healthz")).await.closes());
     worker.drain().await;
     let answer = exchange(&mut connection, &get("/healthz")).await;
     // The address is healthy: it is the cluster's, not the worker's.
-    assert_eq!((answer.status, answer.closes), (200, true));
+    assert_eq!((answer.status, answer.closes()), (200, true));
     soon(connection.finish()).await.unwrap();
     worker.ended_well().await;
 }
@@ -152,7 +152,7 @@ async fn pipelined_requests_end_with_the_answer_that_says_close() {
     let mut connection = socket.connect().await;
     connection.send(&get("/").repeat(50)).await.unwrap();
     for _ in 0..50 {
-        assert!(!soon(connection.receive()).await.unwrap().closes);
+        assert!(!soon(connection.receive()).await.unwrap().closes());
     }
     worker.drain().await;
     connection.send(&get("/").repeat(50)).await.unwrap();

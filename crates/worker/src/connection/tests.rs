@@ -77,7 +77,7 @@ impl Bench {
 
     async fn expect_last_answer(mut self) {
         let answer = self.answer().await;
-        assert_eq!((answer.status, answer.closes, &answer.body[..]), (200, true, &b"hello"[..]));
+        assert_eq!((answer.status, answer.closes(), &answer.body[..]), (200, true, &b"hello"[..]));
         let ((), finished) = tokio::join!(self.serving, self.client.finish());
         finished.unwrap();
     }
@@ -87,7 +87,7 @@ impl Bench {
 async fn a_request_between_the_decision_and_the_close_is_answered() {
     let mut bench = Bench::new().await;
     bench.client.send(GET).await.unwrap();
-    assert!(!bench.answer().await.closes);
+    assert!(!bench.answer().await.closes());
     bench.linger().await;
     bench.client.send(GET).await.unwrap();
     bench.expect_last_answer().await;
@@ -118,7 +118,7 @@ async fn half_a_head_behind_another_request_may_be_completed() {
     let mut bench = Bench::new().await;
     let (begin, end) = GET.split_at(10);
     bench.client.send(&[GET, begin].concat()).await.unwrap();
-    assert!(!bench.answer().await.closes);
+    assert!(!bench.answer().await.closes());
     bench.linger().await;
     bench.step().await;
     bench.client.send(end).await.unwrap();
@@ -129,7 +129,7 @@ async fn half_a_head_behind_another_request_may_be_completed() {
 async fn an_idle_connection_ends_with_the_linger_time() {
     let mut bench = Bench::new().await;
     bench.client.send(GET).await.unwrap();
-    assert!(!bench.answer().await.closes);
+    assert!(!bench.answer().await.closes());
     bench.linger().await;
     let ((), finished) = tokio::join!(bench.serving, bench.client.finish());
     finished.unwrap();
@@ -161,7 +161,7 @@ async fn half_a_head_holds_a_drain_half_a_second_longer() {
 async fn so_does_half_a_head_behind_a_request() {
     let mut bench = Bench::new().await;
     bench.client.send(&[GET, b"GET / HT"].concat()).await.unwrap();
-    assert!(!bench.answer().await.closes);
+    assert!(!bench.answer().await.closes());
     bench.drain.begin();
     assert!(bench.rest().await <= LONGEST + Duration::from_millis(500));
 }
@@ -170,7 +170,7 @@ async fn so_does_half_a_head_behind_a_request() {
 async fn half_a_head_behind_a_request_ends_with_its_timers() {
     let mut bench = Bench::new().await;
     bench.client.send(&[GET, b"GET / HT"].concat()).await.unwrap();
-    assert!(!bench.answer().await.closes);
+    assert!(!bench.answer().await.closes());
     // It looked idle until it was found out.
     let limits = Limits::default();
     assert_eq!(bench.rest().await, limits.idle + limits.head + Duration::from_secs(1));
@@ -180,7 +180,7 @@ async fn half_a_head_behind_a_request_ends_with_its_timers() {
 async fn an_empty_line_is_no_request() {
     let mut bench = Bench::new().await;
     bench.client.send(&[GET, b"\r\n"].concat()).await.unwrap();
-    assert!(!bench.answer().await.closes);
+    assert!(!bench.answer().await.closes());
     assert_eq!(bench.rest().await, Limits::default().idle + Duration::from_secs(1));
     let mut bench = Bench::new().await;
     bench.client.send(b"\r\n").await.unwrap();
@@ -192,14 +192,14 @@ async fn an_empty_line_is_no_request() {
 async fn a_request_behind_an_empty_line_is_answered() {
     let mut bench = Bench::new().await;
     bench.client.send(&[b"\r\n", GET, b"\r\n"].concat()).await.unwrap();
-    assert!(!bench.answer().await.closes);
+    assert!(!bench.answer().await.closes());
     bench.linger().await;
     bench.step().await;
     let mut bench = Bench::new().await;
     bench.client.send(&[GET, b"\r\n"].concat()).await.unwrap();
-    assert!(!bench.answer().await.closes);
+    assert!(!bench.answer().await.closes());
     bench.client.send(GET).await.unwrap();
-    assert!(!bench.answer().await.closes);
+    assert!(!bench.answer().await.closes());
 }
 
 #[tokio::test(start_paused = true)]

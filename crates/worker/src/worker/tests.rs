@@ -82,12 +82,12 @@ fn hello() -> Router {
 async fn exchange(connection: &mut Connection) {
     connection.send(GET).await.unwrap();
     let answer = soon(connection.receive()).await.unwrap();
-    assert_eq!((answer.status, answer.closes), (200, false));
+    assert_eq!((answer.status, answer.closes()), (200, false));
 }
 
 async fn expect_last_answer(mut connection: Connection) {
     let answer = soon(connection.receive()).await.unwrap();
-    assert_eq!((answer.status, answer.closes, &answer.body[..]), (200, true, &b"hello"[..]));
+    assert_eq!((answer.status, answer.closes(), &answer.body[..]), (200, true, &b"hello"[..]));
     soon(connection.finish()).await.unwrap();
 }
 
@@ -153,7 +153,7 @@ async fn an_answer_that_began_before_the_drain_is_finished_and_its_connection_li
     tokio::time::sleep(linger * 2).await;
     drop(part);
     let answer = soon(connection.receive()).await.unwrap();
-    assert_eq!((&answer.body[..], answer.closes), (&b"one two"[..], false));
+    assert_eq!((&answer.body[..], answer.closes()), (&b"one two"[..], false));
     connection.send(GET).await.unwrap();
     expect_last_answer(connection).await;
     assert_eq!(soon(forced).await.unwrap(), 0);
@@ -190,7 +190,7 @@ async fn what_a_client_sends_after_the_last_answer_does_not_destroy_it() {
     let surplus = GET.repeat(5000);
     connection.send(&[b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n", &surplus[..]].concat()).await.unwrap();
     let answer = soon(connection.receive()).await.unwrap();
-    assert_eq!((answer.closes, answer.body.len()), (true, LENGTH));
+    assert_eq!((answer.closes(), answer.body.len()), (true, LENGTH));
     soon(connection.finish()).await.unwrap();
     assert_eq!(soon(forced).await.unwrap(), 0);
 }
@@ -240,7 +240,7 @@ async fn handlers_are_told_of_the_drain() {
     exchange(&mut server.connect().await).await;
     let forced = server.stop();
     let answer = soon(connection.receive()).await.unwrap();
-    assert_eq!((answer.status, answer.closes), (200, true));
+    assert_eq!((answer.status, answer.closes()), (200, true));
     drop(connection);
     assert_eq!(soon(forced).await.unwrap(), 0);
 }

@@ -32,6 +32,12 @@ struct Arguments {
     /// A single request on each connection; none is closed before the last one is answered
     #[arg(long, conflicts_with = "one_request")]
     hold: bool,
+    /// A new connection for every request, of which this side is shut down once it is sent
+    #[arg(long, conflicts_with_all = ["one_request", "hold"])]
+    half_closed: bool,
+    /// HTTP/1.0 with Connection: keep-alive
+    #[arg(long, conflicts_with_all = ["one_request", "half_closed"])]
+    http_10: bool,
     /// GET this path
     #[arg(long, default_value = "/", conflicts_with = "post")]
     path: String,
@@ -41,8 +47,11 @@ struct Arguments {
     /// POST such bodies in pieces, with pauses between them
     #[arg(long, conflicts_with = "post")]
     post_slowly: bool,
+    /// POST bodies in pieces to /nowhere and expect 404
+    #[arg(long, conflicts_with_all = ["post", "post_slowly"])]
+    astray: bool,
     /// What to speak instead of one HTTP/1.1 request after another
-    #[arg(long, value_enum, conflicts_with_all = ["path", "post", "post_slowly", "one_request"])]
+    #[arg(long, value_enum, conflicts_with_all = ["path", "post", "post_slowly", "astray", "one_request", "half_closed", "http_10"])]
     speak: Option<Speak>,
     /// End after this many seconds
     #[arg(long)]
@@ -121,8 +130,17 @@ fn load(arguments: &Arguments) -> Load {
     if arguments.post_slowly {
         load = load.echo_slowly();
     }
+    if arguments.astray {
+        load = load.astray();
+    }
     if arguments.one_request {
         load = load.one_request();
+    }
+    if arguments.half_closed {
+        load = load.half_closed();
+    }
+    if arguments.http_10 {
+        load = load.http_10();
     }
     if arguments.hold {
         load = load.hold();

@@ -1,5 +1,7 @@
 //! HTTP/2 by prior knowledge, with many streams on each connection.
 
+mod goaway;
+
 use std::error::Error;
 use std::io;
 
@@ -9,6 +11,7 @@ use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::time::Instant;
 
+use self::goaway::{Goaway, Listening};
 use super::{connect, in_time, note, pause};
 use crate::Failure;
 use crate::load::Shared;
@@ -20,40 +23,46 @@ pub(super) async fn run(shared: &Shared, streams: usize) {
     while !*shared.stopped.borrow() {
         match open(shared).await {
             Err(failure) => note(shared, failure, 0).await,
-            Ok(sender) => {
+            Ok((sender, goaway)) => {
                 let lanes = (0..streams).map(|_| talk(shared, sender.clone()));
                 let lanes: Vec<_> = lanes.collect();
                 drop(sender);
-                let mut is_over = false;
+                let (mut is_over, mut is_lost) = (false, false);
                 for ended in futures_util::future::join_all(lanes).await {
                     match ended {
                         Ok(ended) => is_over |= ended,
-                        Err(failure) => note(shared, failure, 0).await,
+                        Err(failure) => {
+                            is_lost = true;
+                            note(shared, failure, 0).await;
+                        }
                     }
                 }
                 if is_over {
                     return;
+                }
+                if !goaway.was_said() && !is_lost {
+                    note(shared, Failure::ClosedUnannounced, 0).await;
                 }
             }
         }
     }
 }
 
-async fn open(shared: &Shared) -> Result<Sender, Failure> {
-    let stream = connect(shared).await?;
-    let shaken =
-        in_time(shared, Failure::ConnectTimeout, handshake(TokioExecutor::new(), TokioIo::new(stream)));
-    let (sender, connection) = shaken.await?.map_err(|_| Failure::ConnectReset)?;
+async fn open(shared: &Shared) -> Result<(Sender, Goaway), Failure> {
+    let (stream, goaway) = Listening::to(connect(shared).await?);
+    let shaking = handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let shaken = in_time(shared, Failure::ConnectTimeout, shaking).await?;
+    let (sender, connection) = shaken.map_err(|_| Failure::ConnectReset)?;
     // How it ends is seen by the requests.
     tokio::spawn(connection);
-    Ok(sender)
+    Ok((sender, goaway))
 }
 
 /// One request after another, until the server takes no more on this connection (`false`) or there is none left to be
 /// sent (`true`).
 async fn talk(shared: &Shared, mut sender: Sender) -> Result<bool, Failure> {
     loop {
-        // An error here is the server's word that it takes no more: nothing has been sent.
+        // The connection takes no more: nothing has been sent.
         if in_time(shared, Failure::Timeout, sender.ready()).await?.is_err() {
             return Ok(false);
         }

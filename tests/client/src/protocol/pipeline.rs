@@ -4,13 +4,13 @@ use tokio::time::Instant;
 
 use super::{in_time, note, pause};
 use crate::load::Shared;
-use crate::{Connection, Failure, Unsent};
+use crate::{Connection, Failure};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: app-cluster\r\n\r\n";
 
 /// What a connection came to.
 enum Ended {
-    /// The server said so, or nothing was sent on it.
+    /// The server said so.
     Told,
     /// No more requests are to be sent.
     Stopped,
@@ -42,14 +42,7 @@ async fn talk(shared: &Shared, length: usize, answered: &mut u64) -> Result<Ende
             return Ok(Ended::Stopped);
         }
         let begun = Instant::now();
-        match in_time(shared, Failure::Timeout, connection.send(&GET.repeat(turns))).await? {
-            Ok(()) => {}
-            Err(Unsent::ClosedIdle) => {
-                shared.tally().closed_idle();
-                return Ok(Ended::Told);
-            }
-            Err(Unsent::Failed(failure)) => return Err(failure),
-        }
+        in_time(shared, Failure::Timeout, connection.send(&GET.repeat(turns))).await??;
         for _ in 0..turns {
             let answer = in_time(shared, Failure::Timeout, connection.receive()).await??;
             if answer.status != 200 {
@@ -57,7 +50,7 @@ async fn talk(shared: &Shared, length: usize, answered: &mut u64) -> Result<Ende
             }
             shared.tally().answered(begun.elapsed());
             *answered += 1;
-            if answer.closes {
+            if answer.closes() {
                 return Ok(Ended::Told);
             }
         }

@@ -175,7 +175,8 @@ client for the CPUs, and answers fewer than who leaves most of them to one or tw
 second on 32 connections, timed from when each was due and not from when it could be sent, so that whoever makes others
 wait is charged for all of them; requests that were lost have no time. In rollouts: while one follows the other. Lost:
 on 32 connections that pause so long between two requests, mean of all rollouts; the client counts as lost what was sent
-and not answered whole within 2 s, and never what the server closed while it was idle. A rollout has ended when its
+and not answered whole within 2 s, and what is due on a connection that the server closed without having said so in the
+answer before (`Connection: close`) or by GOAWAY. A rollout has ended when its
 command has and all workers are other processes. Crash: SIGKILL for a worker while connections are always waiting; hung
 is what only the client's 2 s ended, cut is every other loss. Bodies have up to 4 KB and are echoed, with a pause of
 0–20 ms; slow uploads come in four pieces; HTTP/2 has 32 requests at once on each of 4 connections, and a worker of

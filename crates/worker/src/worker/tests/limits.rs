@@ -58,7 +58,7 @@ async fn a_body_that_stops_coming_is_answered_with_408() {
     let mut connection = server.connect().await;
     connection.send(b"POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n01234").await.unwrap();
     let answer = soon(connection.receive()).await.unwrap();
-    assert_eq!((answer.status, answer.closes), (408, true));
+    assert_eq!((answer.status, answer.closes()), (408, true));
     soon(connection.finish()).await.unwrap();
 }
 

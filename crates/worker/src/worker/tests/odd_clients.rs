@@ -79,7 +79,7 @@ async fn a_body_that_is_none_is_answered_with_the_last_answer() {
     let head = b"POST /echo HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n";
     connection.send(&[&head[..], b"no chunk\r\n"].concat()).await.unwrap();
     let answer = soon(connection.receive()).await.unwrap();
-    assert_eq!((answer.status, answer.closes), (400, true));
+    assert_eq!((answer.status, answer.closes()), (400, true));
     soon(connection.finish()).await.unwrap();
 }
 
@@ -109,7 +109,7 @@ async fn early(server: &Running, path: &str, length: usize) -> client::Answer {
     let head = format!("POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n");
     connection.send(&[head.as_bytes(), &vec![b'x'; length]].concat()).await.unwrap();
     let answer = soon(connection.receive()).await.unwrap();
-    if answer.closes {
+    if answer.closes() {
         soon(connection.finish()).await.unwrap();
     } else {
         exchange(&mut connection).await;
@@ -122,12 +122,12 @@ async fn an_answer_before_the_end_of_an_upload_says_whether_it_is_the_last() {
     let server = Running::start(worker(Duration::ZERO).max_body(1_000_000), router().0).await;
     for (path, status) in [("/nowhere", 404), ("/", 405), ("/deaf", 200)] {
         let small = early(&server, path, 50_000).await;
-        assert_eq!((small.status, small.closes), (status, false), "{path}");
+        assert_eq!((small.status, small.closes()), (status, false), "{path}");
         let large = early(&server, path, 200_000).await;
-        assert_eq!((large.status, large.closes), (status, true), "{path}");
+        assert_eq!((large.status, large.closes()), (status, true), "{path}");
     }
     let too_large = early(&server, "/deaf", 1_000_001).await;
-    assert_eq!((too_large.status, too_large.closes), (413, true));
+    assert_eq!((too_large.status, too_large.closes()), (413, true));
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn who_waits_to_be_asked_for_its_body_is_not_asked_in_vain() {
     let head = b"POST /deaf HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n";
     connection.send(head).await.unwrap();
     let answer = soon(connection.receive()).await.unwrap();
-    assert_eq!((answer.status, answer.closes), (200, true));
+    assert_eq!((answer.status, answer.closes()), (200, true));
     soon(connection.finish()).await.unwrap();
 }
 
