@@ -95,6 +95,17 @@ impl Cluster {
         self.main_pid(SERVICE)
     }
 
+    /// Kills the orchestrator (SIGKILL), and waits until systemd has seen its end.
+    #[track_caller]
+    pub fn kill_orchestrator(&self) {
+        let killed = self.orchestrator_pid();
+        Process::of(self, killed).kill();
+        wait_for("systemd to see the end of the orchestrator", DEADLINE, || match self.orchestrator_pid() {
+            pid if pid == killed => Err(pid),
+            _ => Ok(()),
+        });
+    }
+
     /// The orchestrator's process.
     #[track_caller]
     #[must_use]

@@ -176,7 +176,7 @@ fn and_who_is_paused_is_not_forgotten_by_a_successor(suite: Suite) {
     cluster.until_worker(2, "to be stopped", |worker| worker.active == "inactive");
     cluster.revert("worker@2.service");
 
-    cluster.orchestrator().kill();
+    cluster.kill_orchestrator();
 
     cluster.until_whole();
     load.loses_nothing();

@@ -103,7 +103,7 @@ fn again_and_again_at_any_moment(suite: Suite) {
     let load = cluster.load(Mode::WithGaps);
     for _ in 0..ci_or_full(5, 30) {
         cluster.begin_reload();
-        cluster.orchestrator().kill();
+        cluster.kill_orchestrator();
         wait_for("another orchestrator", DEADLINE, || match cluster.orchestrator_pid() {
             0 => Err("none"),
             _ => Ok(()),
