@@ -55,7 +55,7 @@ pub use crate::{
     disk::Disk,
     foreign::{Client, Told},
     journal::Entry,
-    load::{Load, Mode},
+    load::{Load, Mode, assert_only_cut},
     memory::MemoryLimit,
     process::{Process, monotonic_usec},
     programs::GOOD,

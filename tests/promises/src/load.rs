@@ -201,6 +201,23 @@ impl Load {
     }
 }
 
+/// Of all that was lost there is nothing but what ended with this worker's process: on each of so many connections one
+/// request that it was answering, or the connection itself.
+///
+/// # Panics
+/// When something else was lost, with the report.
+#[track_caller]
+pub fn assert_only_cut(report: &Report, died: u32, held: u64) {
+    assert_eq!(
+        report.failed(),
+        report.cut(),
+        "requests were lost that did not end with pid {died}:\n{report}"
+    );
+    assert!(report.cut() <= held, "pid {died} held {held} connections, and more was lost:\n{report}");
+    let elsewhere = report.examples.iter().find(|lost| lost.last_pid.is_some_and(|pid| pid != died));
+    assert_eq!(elsewhere, None, "a request of another worker was lost:\n{report}");
+}
+
 impl Drop for Load {
     fn drop(&mut self) {
         if let Some(running) = self.running.take().filter(|_| thread::panicking()) {

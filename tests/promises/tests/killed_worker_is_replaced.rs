@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use promises::{Cluster, Mode, Process, Report, Suite, ci_or_full};
+use promises::{Cluster, Mode, Process, Suite, assert_only_cut, ci_or_full};
 
 promises::in_every_suite!(within_milliseconds, and_only_requests_in_flight_on_it_fail);
 
@@ -81,7 +81,7 @@ fn and_only_requests_in_flight_on_it_fail(suite: Suite) {
             worker.is_ready() && worker.invocation != before.invocation
         });
         load.until_more(500);
-        assert_only_in_flight(&load.stop(), before.pid, held);
+        assert_only_cut(&load.stop(), before.pid, held);
     }
     cluster.assert_socket_is_whole();
 }
@@ -96,13 +96,4 @@ fn connections(cluster: &Cluster, pid: u32) -> u64 {
     let sockets = cluster.run(["ss", "-Htnp", "state", "established", "sport", "=", ":8080"]);
     let owner = format!("pid={pid},");
     sockets.stdout().lines().filter(|line| line.contains(&owner)).count() as u64
-}
-
-#[track_caller]
-fn assert_only_in_flight(report: &Report, killed: u32, held: u64) {
-    let cut = report.cut();
-    assert_eq!(report.failed(), cut, "requests were lost that were not in flight:\n{report}");
-    assert!(cut <= held, "{killed} held {held} connections, and more requests were lost:\n{report}");
-    let elsewhere = report.examples.iter().find(|lost| lost.last_pid.is_some_and(|pid| pid != killed));
-    assert_eq!(elsewhere, None, "a request of another worker was lost:\n{report}");
 }
