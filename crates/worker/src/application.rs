@@ -8,16 +8,22 @@ use axum::body::Bytes;
 use axum::extract::Request;
 use tower::Service;
 
-/// What a worker can serve: an [axum] router, or any other [tower] service that answers each request. Nothing else
-/// implements it.
-pub trait Application: sealed::IntoRouter + Send + 'static {}
+/// What a worker can serve: an [axum] [`Router`], or any other [`tower::Service`] that takes axum's [`Request`], whose error
+/// is [`Infallible`] and whose answer has a body of [`Bytes`]. Both have to be `Clone`, and `Send` and `Sync` as their futures
+/// and bodies are `Send`. Nothing else implements it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be served",
+    note = "it has to be an `axum::Router` without a missing state, or a `tower::Service` that takes `axum::extract::Request`, has \
+            `Infallible` for its error, and is `Clone + Send + Sync + 'static`"
+)]
+pub trait Application: sealed::IntoRouter {}
 
-impl<A: sealed::IntoRouter + Send + 'static> Application for A {}
+impl<A: sealed::IntoRouter> Application for A {}
 
 mod sealed {
     use super::*;
 
-    pub trait IntoRouter {
+    pub trait IntoRouter: Send + 'static {
         fn into_router(self) -> Router;
     }
 

@@ -64,8 +64,8 @@ impl Bound {
         self.worker.drain()
     }
 
-    /// Serves until SIGTERM, SIGINT or [`Drain::begin`], drains, and returns. With TCP each request has its client's address as an extension:
-    /// [`ConnectInfo<SocketAddr>`](axum::extract::ConnectInfo).
+    /// Serves until SIGTERM, SIGINT or [`Drain::begin`], drains, and returns. With TCP each request has its client's
+    /// address as an extension: [`ConnectInfo<SocketAddr>`](axum::extract::ConnectInfo).
     ///
     /// SIGHUP is ignored: it would cut what is in flight, and asks servers to read their configuration again, for which a
     /// worker is replaced.

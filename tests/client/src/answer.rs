@@ -50,7 +50,10 @@ enum Framing {
 impl Answer {
     /// Reads one answer from the beginning of `received`: the answer and how many bytes it took,
     /// `None` when it is not complete.
-    pub(crate) fn parse(received: &[u8]) -> Result<Option<(Self, usize)>, Failure> {
+    ///
+    /// # Errors
+    /// [`Failure::Malformed`].
+    pub fn parse(received: &[u8]) -> Result<Option<(Self, usize)>, Failure> {
         let Some(head) = parse_head(received)? else {
             return Ok(None);
         };

@@ -1,5 +1,6 @@
-//! Walks through the table of `exchange/deadline.rs`: each state of a connection of HTTP/1.1, with each thing that a client
-//! may do in it, in service and in a drain.
+//! Walks through the rows of HTTP/1.1 and of WebSockets in the table of `exchange/deadline.rs`, with each thing that a client
+//! may do there, in service and in a drain: how long the connection lasts, and what is answered. The rows of HTTP/2 are in
+//! `exchange/tests.rs`.
 
 use std::pin::pin;
 
@@ -9,6 +10,8 @@ use axum::routing::post;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use std::cell::RefCell;
 
 use super::*;
 
@@ -64,6 +67,26 @@ const STATES: [State; 9] = [
 ];
 const CLIENTS: [Client; 7] = [IsSilent, IsSlow, TalksOn, HalfCloses, IsGone, Pipelines, SendsTooMuch];
 
+/// Seconds that a client has for the first byte, and for a head ([`Limits`]).
+const HEAD: f64 = 10.0;
+/// For a piece of a body, and for taking some of an answer.
+const PIECE: f64 = 30.0;
+/// Until the next request.
+const KEPT: f64 = 75.0;
+/// How long an answer may stand still in a drain.
+const STALL: f64 = 4.0;
+/// A client that does not close when it is told to is left after so much silence.
+const SILENCE: f64 = 1.0;
+/// Or after so long, if it still sends.
+const LEAVE: f64 = 10.0;
+/// What the handler of `/slow` takes.
+const SLOW: f64 = 20.0;
+/// The pauses of the clients that talk.
+const SLOWLY: f64 = 3.0;
+const OFTEN: f64 = 0.5;
+/// How long a head that has begun may take in a drain, beyond the linger time.
+const FAREWELL: f64 = 0.5;
+
 const AT_ONCE: Lasts = (0.0, 0.0);
 /// As long as is waited here: the application ends it, or the drain deadline.
 const ON: Lasts = (300.0, 300.0);
@@ -78,64 +101,80 @@ const fn and(lasts: Lasts, seconds: f64) -> Lasts {
     (lasts.0 + seconds, lasts.1 + seconds)
 }
 
-/// In service and in a drain. A client that does not close when it is told to is left after a second of silence, or ten of
-/// what it still sends.
+/// In service and in a drain.
 fn expected(state: State, client: Client) -> (Lasts, Lasts) {
     match (state, client) {
         // As long as nothing is sent, it looks like one that has ended its half.
-        (HasAsked, HalfCloses | IsGone) => (s(20.0), s(20.0)),
-        (Uploads, HalfCloses | IsGone) => (s(1.0), s(1.0)),
+        (HasAsked, HalfCloses | IsGone) => (s(SLOW), s(SLOW)),
+        (Uploads, HalfCloses | IsGone) => (s(SILENCE), s(SILENCE)),
         (_, IsGone) => (AT_ONCE, AT_ONCE),
 
-        (New, IsSilent) => (s(10.0 + 1.0), and(LINGERS, 1.0)),
-        (New, IsSlow) => (s(3.0 + 10.0 + 1.0), and(LINGERS, 1.0)),
-        (New, TalksOn) => (s(0.5 + 10.0 + 10.0), and(LINGERS, 0.5 + 1.0)),
+        (New, IsSilent) => (s(HEAD + SILENCE), and(LINGERS, SILENCE)),
+        (New | Idle, IsSlow) => (s(SLOWLY + HEAD + SILENCE), and(LINGERS, SILENCE)),
+        (New | Idle, TalksOn) => (s(OFTEN + HEAD + LEAVE), and(LINGERS, FAREWELL + SILENCE)),
         // Of nothing there is nothing to answer.
-        (New, HalfCloses) => (AT_ONCE, AT_ONCE),
-        (New | HasBegunAHead, Pipelines) => (s(75.0), AT_ONCE),
-        (New, SendsTooMuch) => (s(10.0), LINGERS),
+        (New | Idle | HasBegunAHead, HalfCloses) => (AT_ONCE, AT_ONCE),
+        (New | Idle | HasBegunAHead, Pipelines) => (s(KEPT), AT_ONCE),
+        (New, SendsTooMuch) => (s(HEAD), LINGERS),
 
-        (Idle, IsSilent) => (s(75.0 + 1.0), and(LINGERS, 1.0)),
-        (Idle, IsSlow) => (s(3.0 + 10.0 + 1.0), and(LINGERS, 1.0)),
-        (Idle, TalksOn) => (s(0.5 + 10.0 + 10.0), and(LINGERS, 0.5 + 1.0)),
-        (Idle, HalfCloses) => (AT_ONCE, AT_ONCE),
-        (Idle, Pipelines) => (s(75.0), AT_ONCE),
+        (Idle, IsSilent) => (s(KEPT + SILENCE), and(LINGERS, SILENCE)),
         // An empty line is no request.
-        (Idle, SendsTooMuch) => (s(75.0), LINGERS),
+        (Idle, SendsTooMuch) => (s(KEPT), LINGERS),
 
-        (HasBegunAHead, IsSilent | IsSlow) => (s(10.0 + 1.0), and(LINGERS, 0.5 + 1.0)),
-        (HasBegunAHead, TalksOn) => (s(10.0 + 10.0), and(LINGERS, 0.5 + 1.0)),
-        (HasBegunAHead, HalfCloses) => (AT_ONCE, AT_ONCE),
-        (HasBegunAHead, SendsTooMuch) => (s(10.0), and(LINGERS, 0.5)),
+        (HasBegunAHead, IsSilent | IsSlow) => (s(HEAD + SILENCE), and(LINGERS, FAREWELL + SILENCE)),
+        (HasBegunAHead, TalksOn) => (s(HEAD + LEAVE), and(LINGERS, FAREWELL + SILENCE)),
+        (HasBegunAHead, SendsTooMuch) => (s(HEAD), and(LINGERS, FAREWELL)),
 
-        // The handler takes twenty seconds.
-        (HasAsked, IsSilent) => (s(20.0 + 75.0 + 1.0), s(20.0 + 1.0)),
-        (HasAsked, IsSlow) => (s(20.0 + 10.0 + 1.0), s(20.0 + 1.0)),
-        (HasAsked, TalksOn) => (s(20.0 + 10.0 + 10.0), s(20.0 + 1.0)),
-        (HasAsked, Pipelines | SendsTooMuch) => (s(20.0 + 75.0), s(20.0)),
+        (HasAsked, IsSilent) => (s(SLOW + KEPT + SILENCE), s(SLOW + SILENCE)),
+        (HasAsked, IsSlow) => (s(SLOW + HEAD + SILENCE), s(SLOW + SILENCE)),
+        (HasAsked, TalksOn) => (s(SLOW + HEAD + LEAVE), s(SLOW + SILENCE)),
+        (HasAsked, Pipelines | SendsTooMuch) => (s(SLOW + KEPT), s(SLOW)),
 
-        (Uploads, IsSilent) => (s(30.0 + 1.0), s(30.0 + 1.0)),
+        (Uploads, IsSilent) => (s(PIECE + SILENCE), s(PIECE + SILENCE)),
         (Uploads, IsSlow | TalksOn) => (ON, ON),
         // It is the body that goes on.
-        (Uploads, Pipelines | SendsTooMuch) => (s(30.0), s(30.0)),
+        (Uploads, Pipelines | SendsTooMuch) => (s(PIECE), s(PIECE)),
 
-        (WasAnsweredEarly | HasItsLastAnswer, IsSilent | IsSlow) => (s(1.0), s(1.0)),
-        (WasAnsweredEarly | HasItsLastAnswer, TalksOn) => (s(10.0), s(1.0)),
+        (WasAnsweredEarly | HasItsLastAnswer, IsSilent | IsSlow) => (s(SILENCE), s(SILENCE)),
+        (WasAnsweredEarly | HasItsLastAnswer, TalksOn) => (s(LEAVE), s(SILENCE)),
         (WasAnsweredEarly | HasItsLastAnswer, _) => (AT_ONCE, AT_ONCE),
 
-        (DoesNotTakeTheAnswer, IsSilent | IsSlow | TalksOn) => (s(30.0), s(4.0)),
+        (DoesNotTakeTheAnswer, IsSilent | IsSlow | TalksOn) => (s(PIECE), s(STALL)),
         // They take it.
         (DoesNotTakeTheAnswer, HalfCloses) => (AT_ONCE, AT_ONCE),
-        (DoesNotTakeTheAnswer, Pipelines) => (s(75.0), AT_ONCE),
-        (DoesNotTakeTheAnswer, SendsTooMuch) => (s(75.0), LINGERS),
+        (DoesNotTakeTheAnswer, Pipelines) => (s(KEPT), AT_ONCE),
+        (DoesNotTakeTheAnswer, SendsTooMuch) => (s(KEPT), LINGERS),
 
         // The goodbye is the linger time here; a tenth of a second passes before a frame is given up.
-        (IsAWebSocket, IsSilent | IsSlow | TalksOn) => (ON, s(2.1)),
+        (IsAWebSocket, IsSilent | IsSlow | TalksOn) => (ON, s(LINGERS.0 + 0.1)),
         // The application ends it: this is no frame.
         (IsAWebSocket, HalfCloses | Pipelines | SendsTooMuch) => (AT_ONCE, AT_ONCE),
     }
 }
 
+/// What each answer that the client still reads says, and the length of its body.
+fn answers(state: State, client: Client, drains: bool) -> Vec<(u16, usize)> {
+    const HELLO: (u16, usize) = (200, 5);
+    const SLEPT: (u16, usize) = (200, 0);
+    const ALL_OF_IT: (u16, usize) = (200, LARGE);
+    match (state, client) {
+        (New | Idle | HasBegunAHead, Pipelines) => vec![HELLO],
+        (HasAsked, HalfCloses | SendsTooMuch) => vec![SLEPT],
+        // In a drain the first one says `Connection: close`.
+        (HasAsked, Pipelines) if drains => vec![SLEPT],
+        (HasAsked, Pipelines) => vec![SLEPT, HELLO],
+        // axum's own words for a body that is cut.
+        (Uploads, HalfCloses) => vec![(400, 71)],
+        (Uploads, Pipelines | SendsTooMuch) => vec![(408, 0)],
+        (DoesNotTakeTheAnswer, HalfCloses | SendsTooMuch) => vec![ALL_OF_IT],
+        // Its head had left before the drain began.
+        (DoesNotTakeTheAnswer, Pipelines) => vec![ALL_OF_IT, HELLO],
+        _ => vec![],
+    }
+}
+
+/// More than all buffers take.
+const LARGE: usize = 64 << 20;
 const LONGEST: Duration = Duration::from_secs(300);
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 
@@ -146,11 +185,18 @@ async fn each_state_ends_as_the_table_says() {
         for client in CLIENTS {
             let (service, drain) = expected(state, client);
             for (drains, (least, most)) in [(false, service), (true, drain)] {
-                let took = lasts(state, client, drains).await.as_secs_f64();
+                let (took, read) = outcome(state, client, drains).await;
+                let took = took.as_secs_f64();
                 // Timers count milliseconds.
                 if took < least - 0.01 || took > most + 0.01 {
                     wrong.push(format!(
                         "{state:?}, {client:?}, drain {drains}: {took} s, not {least} to {most}"
+                    ));
+                }
+                let answers = answers(state, client, drains);
+                if read != answers {
+                    wrong.push(format!(
+                        "{state:?}, {client:?}, drain {drains}: answered {read:?}, not {answers:?}"
                     ));
                 }
             }
@@ -159,7 +205,8 @@ async fn each_state_ends_as_the_table_says() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-async fn lasts(state: State, client: Client, drains: bool) -> Duration {
+/// How long the connection lasts from then on, and the answers that its client reads.
+async fn outcome(state: State, client: Client, drains: bool) -> (Duration, Vec<(u16, usize)>) {
     let (serving, drain, mut stream) = connection().await;
     let mut serving = pin!(serving);
     let reached = async {
@@ -176,14 +223,31 @@ async fn lasts(state: State, client: Client, drains: bool) -> Duration {
         drain.begin();
     }
     let begun = Instant::now();
+    let read = RefCell::new(Vec::new());
+    let mut client = pin!(behave(stream, state, client, &read));
     let all = async {
         tokio::select! {
             () = &mut serving => {}
-            () = behave(stream, state, client) => {}
+            () = &mut client => {}
         }
     };
     let _ = timeout(LONGEST, all).await;
-    begun.elapsed()
+    let took = begun.elapsed();
+    // What the connection left in the socket.
+    let _ = timeout(Duration::from_millis(1), client).await;
+    let is_websocket = state == IsAWebSocket;
+    (took, if is_websocket { Vec::new() } else { whole_answers(&read.take()) })
+}
+
+/// The status of each answer, and how long its body is.
+fn whole_answers(mut read: &[u8]) -> Vec<(u16, usize)> {
+    let mut answers = Vec::new();
+    while let Some((answer, length)) = client::Answer::parse(read).unwrap() {
+        answers.push((answer.status, answer.body.len()));
+        read = &read[length..];
+    }
+    assert!(read.is_empty(), "an answer is cut after {} bytes", read.len());
+    answers
 }
 
 /// A connection that has been accepted, and its client.
@@ -204,41 +268,46 @@ fn router() -> Router {
         .route("/slow", get(async || sleep(Duration::from_secs(20)).await))
         .route("/upload", post(async |_: Bytes| "thanks"))
         .route("/early", post(async |_: Body| "no"))
-        .route("/large", get(async || vec![0; 64 << 20]))
+        .route("/large", get(async || vec![0; LARGE]))
         .route("/websocket", get(websocket))
 }
 
 async fn reach(stream: &mut UnixStream, state: State) {
     let upgrade = "GET /websocket HTTP/1.1\r\nHost: test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
                    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    let (sent, is_answered): (&str, bool) = match state {
-        New => ("", false),
-        Idle => ("GET / HTTP/1.1\r\nHost: test\r\n\r\n", true),
-        HasBegunAHead => ("GET / HTTP/1.1\r\nX-Long: ", false),
-        HasAsked => ("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n", false),
-        Uploads => ("POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 100000\r\n\r\nbegun", false),
+    let (sent, answer): (&str, &str) = match state {
+        New => ("", ""),
+        Idle => ("GET / HTTP/1.1\r\nHost: test\r\n\r\n", "HTTP/1.1 200 OK"),
+        HasBegunAHead => ("GET / HTTP/1.1\r\nX-Long: ", ""),
+        HasAsked => ("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n", ""),
+        Uploads => ("POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 100000\r\n\r\nbegun", ""),
         WasAnsweredEarly => {
-            ("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 100000\r\n\r\nbegun", true)
+            ("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 100000\r\n\r\nbegun", "HTTP/1.1 200 OK")
         }
-        DoesNotTakeTheAnswer => ("GET /large HTTP/1.1\r\nHost: test\r\n\r\n", false),
-        HasItsLastAnswer => ("GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n", true),
-        IsAWebSocket => (upgrade, true),
+        DoesNotTakeTheAnswer => ("GET /large HTTP/1.1\r\nHost: test\r\n\r\n", ""),
+        HasItsLastAnswer => ("GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n", "HTTP/1.1 200 OK"),
+        IsAWebSocket => (upgrade, "HTTP/1.1 101 Switching Protocols"),
     };
     stream.write_all(sent.as_bytes()).await.unwrap();
-    if is_answered {
-        let mut answer = [0; 1024];
-        assert!(stream.read(&mut answer).await.unwrap() > 0);
+    if !answer.is_empty() {
+        let mut read = [0; 1024];
+        let length = stream.read(&mut read).await.unwrap();
+        assert!(
+            read[..length].starts_with(answer.as_bytes()),
+            "{}",
+            String::from_utf8_lossy(&read[..length])
+        );
     }
 }
 
-async fn behave(mut stream: UnixStream, state: State, client: Client) {
+async fn behave(mut stream: UnixStream, state: State, client: Client, read: &RefCell<Vec<u8>>) {
     match client {
         IsSilent => std::future::pending().await,
         IsSlow => trickle(stream, state, Duration::from_secs(3)).await,
         TalksOn => trickle(stream, state, Duration::from_millis(500)).await,
         HalfCloses => {
             stream.shutdown().await.unwrap();
-            read_to_the_end(stream).await;
+            read_to_the_end(stream, read).await;
         }
         IsGone => {
             drop(stream);
@@ -246,11 +315,11 @@ async fn behave(mut stream: UnixStream, state: State, client: Client) {
         }
         Pipelines => {
             stream.write_all(REQUEST).await.unwrap();
-            read_to_the_end(stream).await;
+            read_to_the_end(stream, read).await;
         }
         SendsTooMuch => {
             stream.write_all(b"\r\n").await.unwrap();
-            read_to_the_end(stream).await;
+            read_to_the_end(stream, read).await;
         }
     }
 }
@@ -272,9 +341,11 @@ async fn trickle(mut stream: UnixStream, state: State, pause: Duration) {
     }
 }
 
-async fn read_to_the_end(mut stream: UnixStream) {
+async fn read_to_the_end(mut stream: UnixStream, read: &RefCell<Vec<u8>>) {
     let mut buffer = vec![0; 64 * 1024];
-    while let Ok(1..) = stream.read(&mut buffer).await {}
+    while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+        read.borrow_mut().extend_from_slice(&buffer[..length]);
+    }
     // The worker's part of the end.
     drop(stream);
     std::future::pending().await
