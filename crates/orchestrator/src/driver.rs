@@ -166,7 +166,18 @@ impl Driver {
     }
 
     /// Works until somebody stops the orchestrator.
-    pub(crate) async fn run(mut self, mut queue: UnboundedReceiver<Input>) -> anyhow::Result<()> {
+    pub(crate) async fn run(mut self, queue: UnboundedReceiver<Input>) -> anyhow::Result<()> {
+        let ended = self.work(queue).await;
+        if ended.is_err()
+            && let Some((connection, _)) = self.bus.take()
+        {
+            // Its name goes with it: as long as that is there, callers are told that the orchestrator is stopping.
+            let _ = connection.close().await;
+        }
+        ended
+    }
+
+    async fn work(&mut self, mut queue: UnboundedReceiver<Input>) -> anyhow::Result<()> {
         self.connect();
         while let Some(input) = queue.recv().await {
             self.handle(input).await?;

@@ -15,8 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The last lines this unit's processes wrote since then, oldest first. Empty when there are none, or when
 /// the journal cannot be read: a rollout's failure is told all the same.
 pub(crate) async fn last_lines(unit: &str, since: SystemTime) -> Vec<String> {
-    patiently(unit, &by_the_worker(unit), since, |unit, entry| entry.may_be_of(unit).then(|| entry.text()))
-        .await
+    patiently(&by_the_worker(unit), since, |entry| entry.may_be_of(unit).then(|| entry.text())).await
 }
 
 /// Whether systemd has heard something from this unit since then that it does not listen to, because it did not come from the
@@ -29,25 +28,24 @@ pub(crate) async fn is_unheard(unit: &str, since: SystemTime) -> bool {
 
 /// What systemd said last of a failure of this unit since then, without the unit's name.
 pub(crate) async fn failure_of(unit: &str, since: SystemTime) -> Option<String> {
-    let failure = |unit: &str, entry: &Entry| {
+    let failure = |entry: &Entry| {
         let text = entry.text().strip_prefix(unit)?.strip_prefix(": ").map(str::to_owned);
         text.filter(|text| text.starts_with("Failed to "))
     };
-    let reasons = patiently(unit, &by_systemd(unit), since, failure).await;
+    let reasons = patiently(&by_systemd(unit), since, failure).await;
     // The line that names the address comes before one that sums it up.
     reasons.into_iter().max_by_key(|text| text.contains('('))
 }
 
 /// What `pick` finds in these entries, as soon as there is something; nothing if the journal cannot be read.
 async fn patiently(
-    unit: &str,
     matches: &[String],
     since: SystemTime,
-    pick: fn(&str, &Entry) -> Option<String>,
+    pick: impl Fn(&Entry) -> Option<String>,
 ) -> Vec<String> {
     let deadline = Instant::now() + PATIENCE;
     while let Ok(Some(entries)) = timeout_at(deadline, entries(matches, since)).await {
-        let found: Vec<String> = entries.iter().filter_map(|entry| pick(unit, entry)).collect();
+        let found: Vec<String> = entries.iter().filter_map(&pick).collect();
         if !found.is_empty() || Instant::now() >= deadline {
             return found;
         }

@@ -36,8 +36,7 @@ use driver::{Driver, Input};
 
 /// sysexits.h: the configuration has to be corrected first; the unit does not restart us for it.
 const EX_CONFIG: u8 = 78;
-const INVALID_CONFIGURATION: &str =
-    "invalid configuration, not starting; the workers that run are left as they are";
+const INVALID_CONFIGURATION: &str = "invalid configuration, not starting; workers that run go on serving";
 
 /// A connection that waits in the socket's queue makes systemd start us again at once, and the limits that would
 /// end that are off, for they would close the socket. So a cluster that cannot start must not fail fast.
@@ -52,6 +51,8 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    // From now on, so that a stop is not missed that comes while the start fails.
+    let stop = signal(SignalKind::terminate());
     let (what, status) = match config::load(Path::new("/")) {
         Err(problems) => (format!("{INVALID_CONFIGURATION}\n{problems}"), ExitCode::from(EX_CONFIG)),
         Ok(settings) => match run(settings).await {
@@ -61,8 +62,11 @@ async fn main() -> ExitCode {
     };
     tracing::error!("{what}");
     let _ = sd_notify::notify(&[NotifyState::Status(&what.replace('\n', "; "))]);
-    pause_before_giving_up().await;
-    status
+    let is_stopped = async { Some(stop.ok()?.recv().await) };
+    match tokio::time::timeout(PAUSE, is_stopped).await {
+        Ok(Some(_)) => ExitCode::SUCCESS,
+        _ => status,
+    }
 }
 
 async fn run(settings: config::Settings) -> anyhow::Result<()> {
@@ -73,12 +77,6 @@ async fn run(settings: config::Settings) -> anyhow::Result<()> {
         tokio::spawn(forward(signal(kind)?, inputs.clone(), || Input::RollRequested));
     }
     Driver::new(names::Names::packaged(), settings, inputs).run(queue).await
-}
-
-/// Ends at once when the unit is stopped.
-async fn pause_before_giving_up() {
-    let Ok(mut stop) = signal(SignalKind::terminate()) else { return };
-    let _ = tokio::time::timeout(PAUSE, stop.recv()).await;
 }
 
 /// The socket names this service as the one it starts, so systemd hands us its listener. Only workers accept.
