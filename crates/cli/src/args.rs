@@ -178,8 +178,9 @@ Examples:
 
 systemd opens addresses when the socket unit starts, and cannot start it while the cluster runs. So this \
 restarts app-cluster.target: the workers answer what they have begun, then all of it starts again, and between that \
-connections are refused. It first looks whether each new address can be had, whether `app-cluster check` finds a fault, and \
-whether a rollout is under way; then it stops nothing, and ends with status 4 or 78. Do not leave the unit edited without it: as soon as systemd has \
+connections are refused. It first looks whether another program has a new address, whether `app-cluster check` finds a fault, and \
+whether a rollout is under way; if so, it stops nothing, and ends with status 4 or 78. Where the cluster is stopped, it only \
+has systemd read the unit. Do not leave the unit edited without it: as soon as systemd has \
 read the file, it gives the old listener to no worker any more, and one that crashes does not come back.")]
     Rebind,
 

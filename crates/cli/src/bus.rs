@@ -85,7 +85,7 @@ fn of_the_bus(error: zbus::Error) -> Failure {
 }
 
 fn unreachable(what: &str) -> Failure {
-    let rest = match start_under_way() {
+    let rest = match said_of_its_start() {
         Some(said) if said.is_empty() => {
             "systemd is starting it; ask again in a moment, or see `systemctl status app-cluster`".to_owned()
         }
@@ -95,13 +95,18 @@ fn unreachable(what: &str) -> Failure {
     Failure::new(Exit::Unreachable, format!("{what}; {rest}"))
 }
 
-/// What the orchestrator has said of itself, when systemd starts it: of this start, or why the one before failed.
-fn start_under_way() -> Option<String> {
+/// What the orchestrator has said of itself: of the start under way, or why the last one failed.
+fn said_of_its_start() -> Option<String> {
     let show = ["show", "--property=ActiveState,StatusText", "app-cluster.service"];
     let output = std::process::Command::new("systemctl").args(show).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let value = |property: &str| text.lines().find_map(|line| line.strip_prefix(property)?.strip_prefix('='));
-    (value("ActiveState")? == "activating").then(|| value("StatusText").unwrap_or_default().to_owned())
+    let said = value("StatusText").unwrap_or_default().to_owned();
+    match value("ActiveState")? {
+        "activating" => Some(said),
+        "failed" => Some(said).filter(|said| !said.is_empty()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

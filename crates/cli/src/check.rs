@@ -18,7 +18,7 @@ mod verify;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-pub(crate) use live::listening;
+pub(crate) use live::{Standing, standing};
 pub(crate) use units::{SOCKET, TARGET};
 
 use crate::exit::Exit;

@@ -20,6 +20,8 @@ pub(crate) struct Listening {
     pub(crate) handed: Vec<Address>,
     /// Addresses of the unit that PID 1 does not hold.
     pub(crate) lost: Vec<Address>,
+    /// Those of them that it cannot have, because another program listens there, or another unit.
+    pub(crate) taken: Vec<Address>,
     /// Where workers listen.
     pub(crate) served: Vec<Address>,
     /// Where workers listen on a socket that PID 1 no longer has: they serve there until they end.
@@ -28,14 +30,20 @@ pub(crate) struct Listening {
     pub(crate) unknown: Vec<String>,
 }
 
-/// Looks for the addresses that the unit names, and at what these workers, by their main processes, listen on.
+/// Looks for the addresses that the unit's files name, and at what these workers, by their main processes, listen on.
+/// Of the sockets that PID 1 holds those are the unit's that it says it has `loaded` for it; it holds those of other units too.
 ///
 /// # Errors
 ///
 /// Only root may look at the descriptors of others; and PID 1 lets not even root do so in some containers.
-pub(crate) fn look(named: &[String], workers: &[u32]) -> io::Result<Listening> {
+pub(crate) fn look(named: &[String], loaded: &[Address], workers: &[u32]) -> io::Result<Listening> {
     let all = kernel::listening()?;
     let of_manager = kernel::sockets_of(1)?;
+    let is_of_unit = |socket: &&Socket| {
+        of_manager.contains(&socket.inode)
+            && loaded.iter().any(|address| address.is_served_by(&socket.address))
+    };
+    let of_unit: Vec<u64> = all.iter().filter(is_of_unit).map(|socket| socket.inode).collect();
     let mut of_workers = Vec::new();
     for &worker in workers {
         match kernel::sockets_of(worker) {
@@ -52,19 +60,25 @@ pub(crate) fn look(named: &[String], workers: &[u32]) -> io::Result<Listening> {
             None => unknown.push(name.clone()),
         }
     }
-    Ok(Listening { unknown, ..compare(&wanted, &all, &of_manager, &of_workers) })
+    Ok(Listening { unknown, ..compare(&wanted, &all, &of_unit, &of_workers) })
 }
 
-fn compare(wanted: &[Address], all: &[Socket], of_manager: &[u64], of_workers: &[u64]) -> Listening {
-    let held: Vec<&Address> = addresses(all, |inode| of_manager.contains(&inode));
-    let is_held = |address: &&Address| held.iter().any(|held| address.is_served_by(held));
-    let (handed, lost) = wanted.iter().partition::<Vec<_>, _>(is_held);
-    let served = addresses(all, |inode| of_workers.contains(&inode));
-    let left = addresses(all, |inode| of_workers.contains(&inode) && !of_manager.contains(&inode));
+fn compare(wanted: &[Address], all: &[Socket], of_unit: &[u64], of_workers: &[u64]) -> Listening {
+    let is_of_unit = |inode: u64| of_unit.contains(&inode);
+    let is_of_workers = |inode: u64| of_workers.contains(&inode);
+    let held = addresses(all, is_of_unit);
+    let foreign = addresses(all, |inode| !is_of_unit(inode) && !is_of_workers(inode));
+    let (handed, lost) =
+        wanted.iter().partition::<Vec<_>, _>(|wanted| held.iter().any(|held| wanted.is_served_by(held)));
+    let is_taken = |lost: &&&Address| foreign.iter().any(|foreign| lost.is_taken_by(foreign));
+    let taken = lost.iter().filter(is_taken).copied().collect();
+    let served = addresses(all, is_of_workers);
+    let left = addresses(all, |inode| is_of_workers(inode) && !is_of_unit(inode));
     let owned = |addresses: Vec<&Address>| addresses.into_iter().cloned().collect();
     Listening {
         handed: owned(handed),
         lost: owned(lost),
+        taken: owned(taken),
         served: owned(served),
         left: owned(left),
         unknown: Vec::new(),
@@ -114,6 +128,19 @@ mod tests {
         let all = sockets(&[(7, "127.0.0.1:8080")]);
         let seen = compare(&[address("127.0.0.1:9090")], &all, &[7], &[7]);
         assert_eq!((seen.handed.len(), seen.lost), (0, vec![address("127.0.0.1:9090")]));
+    }
+
+    #[test]
+    fn an_address_of_another_program_is_taken_and_one_of_our_own_is_not() {
+        let all = sockets(&[(7, "127.0.0.1:8080"), (8, "[::1]:8080"), (9, "@shop")]);
+        let seen = |wanted: &str| compare(&[address(wanted)], &all, &[7], &[7]);
+        for (wanted, is_taken) in
+            [("0.0.0.0:8080", false), ("[::1]:8080", true), ("8080", true), ("@shop", true), ("8081", false)]
+        {
+            let seen = seen(wanted);
+            assert_eq!((seen.lost.len(), seen.taken.len()), (1, usize::from(is_taken)), "{wanted}");
+        }
+        assert_eq!(seen("127.0.0.1:8080").lost, []);
     }
 
     #[test]

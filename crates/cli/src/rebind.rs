@@ -3,13 +3,14 @@
 //! systemd opens the addresses of a socket unit when that starts, and never while workers hold what it had. So the whole
 //! cluster is restarted, once it is known that it can come back.
 
+use std::fmt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use config::timespan;
 
-use crate::check::{SOCKET, TARGET};
+use crate::check::{SOCKET, Standing, TARGET};
 use crate::exit::{Exit, Failure};
 use crate::listener::{Address, Listening};
 use crate::output;
@@ -17,38 +18,40 @@ use crate::{bus, check, clock, rollout};
 
 /// Does it, and says what it costs.
 pub(crate) async fn run() -> anyhow::Result<Exit> {
-    let seen = look()?;
-    refuse_unless_it_runs()?;
-    refuse_what_would_come_back_worse(&seen)?;
-    refuse_in_a_rollout().await?;
-    // Where the addresses are the same, reading the unit costs nothing, unless PID 1 drops the listener for it.
-    let seen = if seen.lost.is_empty() { read_again()? } else { seen };
-    if seen.lost.is_empty() {
-        return nothing_to_do(&seen);
+    let seen = look(Exit::Refused)?;
+    if seen.is_stopped {
+        return read_for_the_next_start();
     }
-    refuse_what_is_taken(&seen)?;
-    let wanted = [&seen.handed[..], &seen.lost].concat();
+    refuse_what_would_come_back_worse(&seen.listening)?;
+    refuse_what_cannot_be_seen(&seen.listening)?;
+    refuse_in_a_rollout(&seen).await?;
+    // Where systemd listens on all of them, reading the unit drops no listener that is wanted.
+    let seen = if seen.listening.lost.is_empty() { read_again()? } else { seen };
+    if seen.listening.lost.is_empty() {
+        return nothing_to_do(&seen.listening);
+    }
+    refuse_what_is_taken(&seen.listening)?;
+    restart(&seen.listening)
+}
+
+/// An error ends with `exit`, which tells whether anything was done before.
+fn look(exit: Exit) -> anyhow::Result<Standing> {
+    check::standing().map_err(|error| Failure::new(exit, format!("{error:#}")).into())
+}
+
+/// To restart a cluster that was stopped is to start it. Nothing is held, so reading the unit costs nothing.
+fn read_for_the_next_start() -> anyhow::Result<Exit> {
+    systemctl(&["daemon-reload"])?;
     output::print(&format!(
-        "{TARGET} is restarted, to listen on {}: the workers answer what they have begun, and connections are refused until \
-         systemd listens again\n",
-        list(&wanted)
+        "{TARGET} does not run; its next start listens where {SOCKET} says: `systemctl start {TARGET}`\n"
     ))?;
-    restart()
+    Ok(Exit::Done)
 }
 
-fn look() -> anyhow::Result<Listening> {
-    check::listening().map_err(|error| refused(format!("{error:#}")).into())
-}
-
-/// To restart a cluster that was stopped is to start it.
-fn refuse_unless_it_runs() -> anyhow::Result<()> {
-    let show = ["show", "--property=ActiveState", "--value", TARGET];
-    let output = Command::new("systemctl").args(show).output().context("cannot run systemctl")?;
-    if output.stdout.trim_ascii() == b"inactive" {
-        let todo = format!("its next start listens on what {SOCKET} names: `systemctl start {TARGET}`");
-        return Err(refused(format!("{TARGET} does not run; {todo}")).into());
-    }
-    Ok(())
+/// Whether systemd listens there is not known, so neither is whether anything has to be done.
+fn refuse_what_cannot_be_seen(seen: &Listening) -> Result<(), Failure> {
+    let Some(address) = seen.unknown.first() else { return Ok(()) };
+    Err(refused(format!("whether systemd listens on {address} cannot be seen")))
 }
 
 fn refuse_what_would_come_back_worse(seen: &Listening) -> Result<(), Failure> {
@@ -61,33 +64,47 @@ fn refuse_what_would_come_back_worse(seen: &Listening) -> Result<(), Failure> {
 }
 
 /// The cluster would start anew on whatever release the rollout has come to, and a pause would be forgotten.
-async fn refuse_in_a_rollout() -> Result<(), Failure> {
+async fn refuse_in_a_rollout(seen: &Standing) -> Result<(), Failure> {
     let asked = async {
         let cluster = bus::connect().await.map_err(|failure| failure.message)?;
-        match clock::within(bus::ANSWER_TIMEOUT, rollout::running(&cluster)).await {
-            Some(Ok(_)) => Ok(true),
-            Some(Err(api::Error::NoRollout(_))) => Ok(false),
-            // Who does not run has none under way.
-            Some(Err(error)) if bus::is_absence(&error) => Ok(false),
+        match clock::within(bus::ANSWER_TIMEOUT, is_under_way(&cluster)).await {
+            Some(Ok(is_under_way)) => Ok(is_under_way),
+            // An orchestrator that is about to come goes on with the rollout of the one before, if there are workers.
+            Some(Err(error))
+                if bus::is_absence(&error)
+                    && (seen.is_without_orchestrator || seen.listening.served.is_empty()) =>
+            {
+                Ok(false)
+            }
             Some(Err(error)) => Err(bus::failure(error).message),
             None => Err("the orchestrator does not answer".to_owned()),
         }
     };
     match asked.await {
         Ok(false) => Ok(()),
-        Ok(true) => Err(refused(
+        Ok(true) => Err(Failure::new(
+            Exit::Refused,
             "a rollout is under way, and nothing was stopped; wait for its end (`app-cluster status`), or end it with \
              `app-cluster abort`",
         )),
-        Err(why) => Err(refused(format!(
-            "whether a rollout is under way is not known: {why}; nothing was stopped; `systemctl restart {TARGET}` does not ask"
-        ))),
+        Err(why) => Err(refused(format!("whether a rollout is under way is not known: {why}"))),
     }
 }
 
-fn read_again() -> anyhow::Result<Listening> {
+/// Whether a rollout runs, or is gone on with as soon as the workers are ready.
+async fn is_under_way(cluster: &api::ClusterProxy<'_>) -> Result<bool, api::Error> {
+    match rollout::running(cluster).await {
+        Err(api::Error::NoRollout(_)) => {
+            let history = cluster.history().await?;
+            Ok(history.iter().any(|rollout| !rollout.state.has_ended()))
+        }
+        running => running.map(|_| true),
+    }
+}
+
+fn read_again() -> anyhow::Result<Standing> {
     systemctl(&["daemon-reload"])?;
-    look()
+    look(Exit::Failed)
 }
 
 fn nothing_to_do(seen: &Listening) -> anyhow::Result<Exit> {
@@ -95,33 +112,31 @@ fn nothing_to_do(seen: &Listening) -> anyhow::Result<Exit> {
         true => "nothing to do".to_owned(),
         false => format!("`systemctl reload app-cluster` ends what workers still do on {}", list(&seen.left)),
     };
-    let mut text = format!("systemd listens on {}: {rest}\n", list(&seen.handed));
-    for address in &seen.unknown {
-        text += &format!("not looked at: {address}; `systemctl restart {TARGET}` has systemd listen there\n");
-    }
-    output::print(&text)?;
+    output::print(&format!("systemd listens on {}: {rest}\n", list(&seen.handed)))?;
     Ok(Exit::Done)
 }
 
 /// What another program has is found before anything is stopped. What else keeps systemd from listening may change with
 /// the time, or is no hindrance for it (`FreeBind=`, `Transparent=`).
 fn refuse_what_is_taken(seen: &Listening) -> Result<(), Failure> {
-    let is_ours = |address: &Address| seen.served.iter().any(|served| address.shares_its_port_with(served));
-    let taken: Vec<&Address> =
-        seen.lost.iter().filter(|address| !is_ours(address) && address.is_taken()).collect();
-    let Some(address) = taken.first() else { return Ok(()) };
+    let Some(address) = seen.taken.first() else { return Ok(()) };
     Err(refused(format!(
-        "systemd cannot listen on {address}: another program listens there, `ss -ltnp` shows which; nothing was stopped; \
-         change it with `systemctl edit {SOCKET}`"
+        "systemd cannot listen on {address}: another program listens there, and `ss -lxtnp` shows which (change the address with \
+         `systemctl edit {SOCKET}`)"
     )))
 }
 
-fn restart() -> anyhow::Result<Exit> {
+fn restart(before: &Listening) -> anyhow::Result<Exit> {
+    output::print(&format!(
+        "{TARGET} is restarted, to listen on {}: the workers answer what they have begun, and connections are refused until \
+         systemd listens again\n",
+        list(&[&before.handed[..], &before.lost].concat())
+    ))?;
     let begun = Instant::now();
     systemctl(&["daemon-reload"])?;
     systemctl(&["restart", TARGET])?;
     let took = begun.elapsed();
-    let seen = look()?;
+    let seen = look(Exit::Failed)?.listening;
     if !seen.lost.is_empty() {
         let message = format!(
             "systemd does not listen on {}, and tries it again and again: `journalctl -u {SOCKET} -n 20` says why",
@@ -141,8 +156,14 @@ fn systemctl(arguments: &[&str]) -> anyhow::Result<()> {
     if status.success() { Ok(()) } else { Err(Failure::new(Exit::Failed, todo()).into()) }
 }
 
-fn refused(message: impl Into<String>) -> Failure {
-    Failure::new(Exit::Refused, message)
+/// Nothing was stopped. There is a way for those who know better.
+fn refused(message: impl fmt::Display) -> Failure {
+    Failure::new(
+        Exit::Refused,
+        format!(
+            "{message}; nothing was stopped. `systemctl daemon-reload && systemctl restart {TARGET}` restarts the cluster all the same"
+        ),
+    )
 }
 
 fn list(addresses: &[Address]) -> String {

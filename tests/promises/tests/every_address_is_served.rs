@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use promises::{Cluster, DEADLINE, Mode, Suite, Wire, wait_for};
+use promises::{Cluster, DEADLINE, Mode, Process, Suite, Wire, wait_for};
 
 promises::in_every_suite!(
     also_in_a_reload,
@@ -58,6 +58,9 @@ fn also_in_a_reload(suite: Suite) {
 /// Another port than the cluster's, and the two commands that move it.
 const MOVED: &str = "ListenStream=\nListenStream=127.0.0.1:9090";
 
+/// Where `cluster.edit` writes, and then has systemd read it.
+const DROP_IN: &str = "/etc/systemd/system/app-cluster.socket.d/50-promise.conf";
+
 fn after_a_rebind(suite: Suite) {
     let cluster = Cluster::installed(suite);
     cluster.app_cluster(["rebind"]).assert_success().assert_says("nothing to do");
@@ -84,16 +87,33 @@ fn after_a_rebind(suite: Suite) {
     ask(&cluster, 9090).expect("it is served on every address");
 
     cluster.systemctl(["stop", "app-cluster.target"]).assert_success();
-    cluster.app_cluster(["rebind"]).assert_exit_code(4).assert_says("does not run");
+    cluster.write_file(DROP_IN, "[Socket]\nListenStream=\nListenStream=9191\n");
+    cluster.app_cluster(["check"]).assert_exit_code(78).assert_says("app-cluster rebind");
+    cluster.app_cluster(["rebind"]).assert_success().assert_says("does not run");
+    assert_eq!(cluster.show("app-cluster.target", "ActiveState"), "inactive");
+    cluster.systemctl(["start", "app-cluster.target"]).assert_success();
+    cluster.until_whole();
+    ask(&cluster, 9191).expect("the address of the file is served, though nobody asked systemd to read it");
 }
 
-/// Another program has the new address, it is none, or a rollout is under way: nothing is stopped for that.
+/// Another program has the new address, it is no address or none that can be looked for, or a rollout is under way: nothing is
+/// stopped for that.
 fn a_rebind_that_cannot_end_well_is_refused(suite: Suite) {
     let cluster = Cluster::installed(suite);
     let canary = ["deploy", "/usr/lib/app-cluster/release", "--id", "trial", "--canary", "1"];
     cluster.app_cluster(canary).assert_success();
     cluster.app_cluster(["rebind"]).assert_exit_code(4).assert_says("a rollout is under way");
     cluster.app_cluster(["abort"]).assert_success();
+
+    let rebind =
+        || cluster.app_cluster(["rebind"]).assert_exit_code(4).assert_says("nothing was stopped").clone();
+    // Not read yet: to read it would drop the listener that is there, and open none.
+    let unseen = "[Socket]\nListenStream=\nListenStream=%t/shop.sock\n";
+    cluster.write_file(DROP_IN, unseen);
+    rebind().assert_says("%t/shop.sock cannot be seen");
+    let killed = cluster.worker(1).pid;
+    Process::of(&cluster, killed).kill();
+    cluster.until_worker(1, "to be replaced", |worker| worker.is_ready() && worker.pid != killed);
 
     let before = cluster.pids();
     cluster.edit("app-cluster.socket", "Socket", "ListenStream=\nListenStream=127.0.0.1:99999");
@@ -102,12 +122,14 @@ fn a_rebind_that_cannot_end_well_is_refused(suite: Suite) {
         .assert_exit_code(78)
         .assert_says("99999")
         .assert_says("nothing was stopped");
-    squat(&cluster, 9090);
+    squat(&cluster, "127.0.0.1:9090");
     cluster.edit("app-cluster.socket", "Socket", MOVED);
-    cluster
-        .app_cluster(["rebind"])
-        .assert_exit_code(4)
-        .assert_says("127.0.0.1:9090: another program listens there");
+    rebind().assert_says("127.0.0.1:9090: another program listens there");
+    // Of the cluster's own port another program has one address.
+    cluster.systemctl(["stop", "squatter.service"]).assert_success();
+    squat(&cluster, "127.0.0.2:8080");
+    cluster.edit("app-cluster.socket", "Socket", "ListenStream=127.0.0.2:8080");
+    rebind().assert_says("127.0.0.2:8080: another program listens there");
     assert_eq!(cluster.pids(), before);
     ask(&cluster, 8080).expect("the workers that run serve the old address");
 }
@@ -116,7 +138,7 @@ fn a_rebind_that_cannot_end_well_is_refused(suite: Suite) {
 fn an_address_that_is_taken_is_named_and_heals(suite: Suite) {
     let cluster = Cluster::installed(suite);
     cluster.apt(["remove", "app-cluster"]).assert_success();
-    squat(&cluster, 8080);
+    squat(&cluster, "127.0.0.1:8080");
     let why = "app-cluster.socket does not listen, and no worker runs: Failed to create listening socket \
                (127.0.0.1:8080): Address already in use";
     cluster.install(&promises::Package::New.path()).assert_success().assert_says(why);
@@ -126,6 +148,10 @@ fn an_address_that_is_taken_is_named_and_heals(suite: Suite) {
         let named = status.assert_exit_code(75).text().contains(why);
         if named { Ok(()) } else { Err(status) }
     });
+    // An orchestrator that pauses before it gives up is not on the bus, so nothing is "stopping".
+    for _ in 0..40 {
+        cluster.app_cluster(["status"]).assert_exit_code(75);
+    }
 
     cluster.systemctl(["stop", "squatter.service"]).assert_success();
     cluster.until_whole();
@@ -133,12 +159,11 @@ fn an_address_that_is_taken_is_named_and_heals(suite: Suite) {
 }
 
 /// Has another program listen there.
-fn squat(cluster: &Cluster, port: u16) {
-    let address = format!("127.0.0.1:{port}");
-    let listen = ["systemd-socket-activate", "--listen", &address, "/bin/true"];
+fn squat(cluster: &Cluster, address: &str) {
+    let listen = ["systemd-socket-activate", "--listen", address, "/bin/true"];
     cluster.run([&["systemd-run", "--unit=squatter"][..], &listen].concat()).assert_success();
     wait_for("another program to listen", DEADLINE, || {
-        let listening = cluster.run(["ss", "-Hltn", "src", &address]);
+        let listening = cluster.run(["ss", "-Hltn", "src", address]);
         if listening.stdout().is_empty() { Err("it does not") } else { Ok(()) }
     });
 }

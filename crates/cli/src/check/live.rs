@@ -11,7 +11,7 @@ use config::drop_in;
 use super::problem::{Findings, Problem};
 use super::started;
 use super::unit::Unit;
-use super::units::{SERVICE, SOCKET, Units, WORKER, is_same};
+use super::units::{SERVICE, SOCKET, TARGET, Units, WORKER, is_same};
 use crate::listener::{self, Address, Listening};
 
 /// The label of an address that systemd does not hold.
@@ -21,7 +21,7 @@ pub(super) const SOCKET_FAILED: &str = "socket-failed";
 /// The label of files that systemd has not read.
 pub(super) const DAEMON_RELOAD: &str = "daemon-reload";
 
-/// What systemd says of one unit, `systemctl show`.
+/// What systemd says of one unit, `systemctl show`. What a property has in several lines is one text of several lines.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Shown(HashMap<String, String>);
 
@@ -34,16 +34,30 @@ impl Shown {
         matches!(self.get("ActiveState"), "active" | "activating" | "reloading" | "deactivating")
     }
 
+    /// Nothing of it runs, or what does is being stopped: `systemctl stop` of the target may return before its parts have ended.
+    fn is_stopped_or_will_be(&self) -> bool {
+        !self.is_running()
+            || self.get("ActiveState") == "deactivating"
+            || !matches!(self.get("Job"), "" | "0")
+    }
+
     /// The units in the output of `systemctl show`: a block of lines each.
     fn parse(text: &str) -> Vec<Self> {
-        let pairs = |block: &str| {
-            block
-                .lines()
-                .filter_map(|line| line.split_once('='))
-                .map(|(k, v)| (k.to_owned(), v.to_owned()))
-                .collect()
+        let unit = |block: &str| {
+            let mut properties = HashMap::<String, String>::new();
+            for (name, value) in block.lines().filter_map(|line| line.split_once('=')) {
+                let line = properties.entry(name.to_owned()).and_modify(|text| text.push('\n')).or_default();
+                line.push_str(value);
+            }
+            Self(properties)
         };
-        text.split("\n\n").map(|block| Self(pairs(block))).filter(|shown| !shown.0.is_empty()).collect()
+        text.split("\n\n").map(unit).filter(|shown| !shown.0.is_empty()).collect()
+    }
+
+    /// The addresses that systemd has loaded for a socket unit.
+    fn addresses(&self) -> Vec<Address> {
+        let lines = self.get("Listen").lines();
+        lines.filter_map(|line| Address::parse(line.strip_suffix(" (Stream)")?)).collect()
     }
 }
 
@@ -66,8 +80,8 @@ pub(super) fn check(units: &Units, findings: &mut Findings) {
 
 fn show() -> Result<Vec<Shown>, String> {
     const PROPERTIES: &str = "--property=Id,LoadState,ActiveState,SubState,Result,NeedDaemonReload,DropInPaths,\
-                              MainPID,NRestarts,ExecMainCode,ExecMainStatus";
-    let units = [SOCKET, SERVICE, "app-cluster.target", "app-cluster.slice", "worker@*.service"];
+                              MainPID,NRestarts,ExecMainCode,ExecMainStatus,Job,Listen";
+    let units = [SOCKET, SERVICE, TARGET, "app-cluster.slice", "worker@*.service"];
     let output =
         Command::new("systemctl").arg("show").arg(PROPERTIES).args(units).env("LC_ALL", "C").output();
     let output = output.map_err(|error| format!("cannot run systemctl: {error}"))?;
@@ -129,32 +143,62 @@ fn check_listener(units: &Units, shown: &[Shown], findings: &mut Findings) {
         return findings.add(Problem::new(SOCKET_FAILED, SOCKET, text));
     }
     let Some(unit) = units.get(SOCKET) else { return };
-    match look(unit, &workers) {
-        Ok(listening) => findings.extend(not_listening(&listening, unit)),
+    match look(unit, socket, &workers) {
+        Ok(listening) => {
+            findings.extend(not_listening(&listening, unit));
+            for unknown in not_looked_for(&listening, unit, findings) {
+                findings.not_seen(unknown);
+            }
+        }
         Err(error) => findings.not_seen(format!(
             "whether systemd holds the listener that {SOCKET} and {WORKER} share: {error}; only root can look"
         )),
     }
 }
 
-/// What is listened on of that which the socket unit names.
+/// How the cluster stands, for what is to be done about its listener.
+pub(crate) struct Standing {
+    /// What is listened on of that which the socket unit names.
+    pub(crate) listening: Listening,
+    /// The cluster is stopped, or about to be.
+    pub(crate) is_stopped: bool,
+    /// The orchestrator does not run, and systemd is not about to start it.
+    pub(crate) is_without_orchestrator: bool,
+}
+
+/// Looks how the cluster stands.
 ///
 /// # Errors
 ///
 /// The unit cannot be read, systemd does not answer, or the process may not look.
-pub(crate) fn listening() -> anyhow::Result<Listening> {
+pub(crate) fn standing() -> anyhow::Result<Standing> {
     let units = Units::load(Path::new("/"));
     let unit = units.get(SOCKET).with_context(|| format!("cannot read {SOCKET}"))?;
     let shown = show().map_err(anyhow::Error::msg)?;
+    let of = |name: &str| shown.iter().find(|unit| unit.get("Id") == name).cloned().unwrap_or_default();
     let workers: Vec<&Shown> = shown.iter().filter(|unit| unit.get("Id").starts_with("worker@")).collect();
-    look(unit, &workers).context("cannot look at who holds the listener; run it as root")
+    let listening = look(unit, &of(SOCKET), &workers);
+    Ok(Standing {
+        listening: listening.context("cannot look at who holds the listener; run it as root")?,
+        is_stopped: !of(TARGET).is_running()
+            && [SOCKET, SERVICE].iter().all(|name| of(name).is_stopped_or_will_be())
+            && workers.iter().all(|worker| worker.is_stopped_or_will_be()),
+        is_without_orchestrator: !of(SERVICE).is_running(),
+    })
 }
 
-fn look(socket: &Unit, workers: &[&Shown]) -> io::Result<Listening> {
-    let named: Vec<String> =
-        socket.list("Socket", "ListenStream").iter().map(|at| at.value.clone()).collect();
+fn look(unit: &Unit, socket: &Shown, workers: &[&Shown]) -> io::Result<Listening> {
+    let named: Vec<String> = unit.list("Socket", "ListenStream").iter().map(|at| at.value.clone()).collect();
     let pids = workers.iter().filter_map(|unit| unit.get("MainPID").parse().ok()).filter(|pid| *pid != 0);
-    listener::look(&named, &pids.collect::<Vec<u32>>())
+    listener::look(&named, &socket.addresses(), &pids.collect::<Vec<u32>>())
+}
+
+/// What the unit names and is not looked for, unless systemd has said already that it is no address.
+fn not_looked_for(listening: &Listening, unit: &Unit, findings: &Findings) -> Vec<String> {
+    let lines = unit.list("Socket", "ListenStream");
+    let unknown =
+        lines.iter().filter(|at| listening.unknown.contains(&at.value) && !findings.has(&at.place()));
+    unknown.map(|at| format!("{}: whether systemd listens on {}", at.place(), at.value)).collect()
 }
 
 fn not_listening(listening: &Listening, unit: &Unit) -> Vec<Problem> {
@@ -185,9 +229,15 @@ mod tests {
 
     #[test]
     fn the_units_that_systemctl_shows_are_told_apart() {
-        let shown =
-            Shown::parse("Id=app-cluster.socket\nActiveState=active\n\nId=worker@1.service\nMainPID=7\n");
+        let shown = Shown::parse(
+            "Id=app-cluster.socket\nActiveState=active\nListen=127.0.0.1:80 (Stream)\n\
+                          Listen=@a (Datagram)\nListen=[::]:81 (Stream)\n\nId=worker@1.service\nMainPID=7\n",
+        );
         assert_eq!(shown.len(), 2);
+        assert_eq!(
+            shown[0].addresses(),
+            ["127.0.0.1:80", "[::]:81"].map(|text| Address::parse(text).unwrap())
+        );
         assert_eq!(shown[1].get("MainPID"), "7");
         assert!(shown[0].is_running());
         assert_eq!(shown[0].get("Result"), "");

@@ -59,6 +59,11 @@ impl Findings {
         }
     }
 
+    /// Whether something is wrong at this place.
+    pub(super) fn has(&self, place: &str) -> bool {
+        self.problems.iter().any(|problem| problem.place == place)
+    }
+
     /// Notes that something could not be looked at.
     pub(super) fn not_seen(&mut self, what: impl Into<String>) {
         let what = what.into();

@@ -1,8 +1,7 @@
 //! An address to listen on, as `ListenStream=` has it (systemd.socket(5)).
 
 use std::fmt;
-use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// An address of a stream socket.
@@ -36,26 +35,19 @@ impl Address {
         }
     }
 
-    /// Whether another socket is bound there, so that systemd cannot. Of a unix socket it takes the place of whatever is there.
-    pub(crate) fn is_taken(&self) -> bool {
-        let address = match self {
-            Self::Port(port) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, *port)),
-            Self::Ip(address) => *address,
-            Self::Path(_) | Self::Abstract(_) => return false,
-        };
-        matches!(TcpListener::bind(address), Err(error) if error.kind() == io::ErrorKind::AddrInUse)
-    }
-
-    /// Whether who listens on `other` may be what keeps this one from being had.
-    pub(crate) fn shares_its_port_with(&self, other: &Self) -> bool {
-        matches!((self.port(), other.port()), (Some(own), Some(other)) if own == other)
-    }
-
-    fn port(&self) -> Option<u16> {
-        match self {
-            Self::Port(port) => Some(*port),
-            Self::Ip(address) => Some(address.port()),
-            Self::Path(_) | Self::Abstract(_) => None,
+    /// Whether systemd cannot listen here while another socket is bound to `bound` (bind(2), EADDRINUSE). A path is free: systemd
+    /// removes what is there. The kernel does not list which sockets are IPv6 only (ipv6(7), IPV6_V6ONLY), so that of all
+    /// IPv6 addresses counts as one of all IPv4 addresses too.
+    pub(crate) fn is_taken_by(&self, bound: &Self) -> bool {
+        match (self, bound) {
+            (Self::Port(port), Self::Ip(bound)) => bound.port() == *port,
+            (Self::Ip(wanted), Self::Ip(bound)) => {
+                let (one, other) = (plain(wanted.ip()), plain(bound.ip()));
+                wanted.port() == bound.port()
+                    && (one == other || includes(one, other) || includes(other, one))
+            }
+            (Self::Abstract(wanted), Self::Abstract(bound)) => wanted == bound,
+            _ => false,
         }
     }
 
@@ -70,6 +62,10 @@ impl Address {
             (wanted, bound) => wanted == bound,
         }
     }
+}
+
+fn includes(all: IpAddr, one: IpAddr) -> bool {
+    all.is_unspecified() && (all.is_ipv6() || one.is_ipv4())
 }
 
 fn plain(address: IpAddr) -> IpAddr {
@@ -98,7 +94,7 @@ mod tests {
     fn what_systemd_takes_is_an_address() {
         assert_eq!(Address::parse("8080"), Some(Address::Port(8080)));
         assert_eq!(Address::parse("127.0.0.1:80"), Some(Address::Ip(([127, 0, 0, 1], 80).into())));
-        assert_eq!(Address::parse("[::1]:80"), Some(Address::Ip((Ipv6Addr::LOCALHOST, 80).into())));
+        assert_eq!(Address::parse("[::1]:80"), Some(Address::Ip(([0, 0, 0, 0, 0, 0, 0, 1], 80).into())));
         assert_eq!(Address::parse("/run/a.sock"), Some(Address::Path("/run/a.sock".into())));
         assert_eq!(Address::parse("@a"), Some(Address::Abstract("a".to_owned())));
         for other in ["", "0", "localhost:80", "vsock:2:1234", "/run/%i.sock", ":99999"] {
@@ -117,15 +113,28 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_taken_as_long_as_it_is_listened_on() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = Address::Ip(listener.local_addr().unwrap());
-        assert!(address.is_taken());
-        assert!(address.shares_its_port_with(&address) && !address.shares_its_port_with(&Address::Port(1)));
-        drop(listener);
-        assert!(!address.is_taken());
-        // No address of this machine (RFC 5737): systemd may be told to listen there all the same.
-        assert!(!Address::parse("192.0.2.1:80").unwrap().is_taken());
+    fn two_sockets_want_the_same_address() {
+        for (wanted, bound, is_it) in [
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "127.0.0.1:81", false),
+            ("127.0.0.1:80", "127.0.0.2:80", false),
+            ("127.0.0.1:80", "0.0.0.0:80", true),
+            ("0.0.0.0:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "[::]:80", true),
+            ("[::]:80", "0.0.0.0:80", true),
+            ("[::1]:80", "0.0.0.0:80", false),
+            ("[::1]:80", "127.0.0.1:80", false),
+            ("127.0.0.1:80", "[::ffff:127.0.0.1]:80", true),
+            ("80", "127.0.0.1:80", true),
+            ("80", "[::1]:80", true),
+            ("80", "[::1]:81", false),
+            ("@shop", "@shop", true),
+            ("@shop", "@other", false),
+            ("/run/shop.sock", "/run/shop.sock", false),
+        ] {
+            let [wanted, bound] = [wanted, bound].map(|text| Address::parse(text).unwrap());
+            assert_eq!(wanted.is_taken_by(&bound), is_it, "{wanted}, {bound}");
+        }
     }
 
     #[test]
