@@ -134,8 +134,8 @@ impl Lane {
     fn compose(&mut self) {
         let (line, body) = match &self.shared.load.request {
             Request::Get(path) => (format!("GET {path}"), None),
-            Request::Echo => ("POST /echo".to_owned(), Some(self.unique_body(4 * 1024))),
-            Request::Astray => ("POST /nowhere".to_owned(), Some(self.unique_body(256 * 1024))),
+            Request::Echo => ("POST /echo".to_owned(), Some(self.unique_body())),
+            Request::Astray => ("POST /nowhere".to_owned(), Some("x".repeat(fastrand::usize(1..64 * 1024)))),
         };
         let version = if self.shared.load.is_old { "HTTP/1.0" } else { "HTTP/1.1" };
         let connection = match (self.shared.load.reuse, self.shared.load.is_old) {
@@ -152,9 +152,9 @@ impl Lane {
         self.buffer.extend_from_slice(body.unwrap_or_default().as_bytes());
     }
 
-    fn unique_body(&self, longest: usize) -> String {
+    fn unique_body(&self) -> String {
         let mut body = format!("{}-{}-{:016x}-", self.number, self.requests, fastrand::u64(..));
-        let length = fastrand::usize(0..longest);
+        let length = fastrand::usize(0..4096);
         body.extend(std::iter::repeat_with(fastrand::alphanumeric).take(length));
         body
     }

@@ -126,7 +126,7 @@ impl Load {
         self.echo()
     }
 
-    /// `POST` up to 256 KB in four pieces, with pauses of up to 50 ms, to `/nowhere`, and expect 404. That answer may come
+    /// `POST` up to 64 KB in four pieces, with pauses of up to 50 ms, to `/nowhere`, and expect 404. That answer may come
     /// before the body has; the client sends all of it nevertheless, as most do.
     pub fn astray(mut self) -> Self {
         self.slowly = true;

@@ -28,7 +28,7 @@ pub enum Mode {
     Old,
     /// Eight clients that open a new connection for each request and shut down their side of it once that is sent.
     HalfClosed,
-    /// 20 connections that POST up to 256 KB to where there is nothing, so that the answer comes before the body has.
+    /// 20 connections that POST up to 64 KB to where there is nothing, so that the answer comes before the body has.
     Astray,
     /// Four HTTP/2 connections with 32 requests at once on each.
     Http2,
