@@ -30,29 +30,33 @@ pub(crate) struct Listening {
     pub(crate) unknown: Vec<String>,
 }
 
-/// Looks for the addresses that the unit's files name, and at what these workers, by their main processes, listen on.
-/// Of the sockets that PID 1 holds those are the unit's that it says it has `loaded` for it; it holds those of other units too.
+/// The cluster, by what has its listeners open.
+pub(crate) struct Holders {
+    /// The addresses that PID 1 says it has loaded for the unit; it holds the sockets of other units too.
+    pub(crate) loaded: Vec<Address>,
+    /// The main processes of the workers.
+    pub(crate) workers: Vec<u32>,
+    /// The orchestrator's, if it runs: it has the listeners, and never accepts.
+    pub(crate) orchestrator: Option<u32>,
+}
+
+/// Looks for the addresses that the unit's files name, and at what has them open.
 ///
 /// # Errors
 ///
 /// Only root may look at the descriptors of others; and PID 1 lets not even root do so in some containers.
-pub(crate) fn look(named: &[String], loaded: &[Address], workers: &[u32]) -> io::Result<Listening> {
+pub(crate) fn look(named: &[String], holders: &Holders) -> io::Result<Listening> {
     let all = kernel::listening()?;
     let of_manager = kernel::sockets_of(1)?;
     let is_of_unit = |socket: &&Socket| {
         of_manager.contains(&socket.inode)
-            && loaded.iter().any(|address| address.is_served_by(&socket.address))
+            && holders.loaded.iter().any(|address| address.is_served_by(&socket.address))
     };
-    let of_unit: Vec<u64> = all.iter().filter(is_of_unit).map(|socket| socket.inode).collect();
-    let mut of_workers = Vec::new();
-    for &worker in workers {
-        match kernel::sockets_of(worker) {
-            Ok(sockets) => of_workers.extend(sockets),
-            // It has ended meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-    }
+    let owners = Owners {
+        unit: all.iter().filter(is_of_unit).map(|socket| socket.inode).collect(),
+        workers: sockets_of(&holders.workers)?,
+        orchestrator: sockets_of(holders.orchestrator.as_slice())?,
+    };
     let (mut wanted, mut unknown) = (Vec::new(), Vec::new());
     for name in named {
         match Address::parse(name) {
@@ -60,14 +64,38 @@ pub(crate) fn look(named: &[String], loaded: &[Address], workers: &[u32]) -> io:
             None => unknown.push(name.clone()),
         }
     }
-    Ok(Listening { unknown, ..compare(&wanted, &all, &of_unit, &of_workers) })
+    Ok(Listening { unknown, ..compare(&wanted, &all, &owners) })
 }
 
-fn compare(wanted: &[Address], all: &[Socket], of_unit: &[u64], of_workers: &[u64]) -> Listening {
-    let is_of_unit = |inode: u64| of_unit.contains(&inode);
-    let is_of_workers = |inode: u64| of_workers.contains(&inode);
+fn sockets_of(pids: &[u32]) -> io::Result<Vec<u64>> {
+    let mut inodes = Vec::new();
+    for &pid in pids {
+        match kernel::sockets_of(pid) {
+            Ok(sockets) => inodes.extend(sockets),
+            // It has ended meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(inodes)
+}
+
+/// The sockets of each, by their inodes.
+#[derive(Debug, Default)]
+struct Owners {
+    /// What PID 1 holds for the socket unit.
+    unit: Vec<u64>,
+    workers: Vec<u64>,
+    orchestrator: Vec<u64>,
+}
+
+fn compare(wanted: &[Address], all: &[Socket], owners: &Owners) -> Listening {
+    let is_of_unit = |inode: u64| owners.unit.contains(&inode);
+    let is_of_workers = |inode: u64| owners.workers.contains(&inode);
     let held = addresses(all, is_of_unit);
-    let foreign = addresses(all, |inode| !is_of_unit(inode) && !is_of_workers(inode));
+    let foreign = addresses(all, |inode| {
+        !is_of_unit(inode) && !is_of_workers(inode) && !owners.orchestrator.contains(&inode)
+    });
     let (handed, lost) =
         wanted.iter().partition::<Vec<_>, _>(|wanted| held.iter().any(|held| wanted.is_served_by(held)));
     let is_taken = |lost: &&&Address| foreign.iter().any(|foreign| lost.is_taken_by(foreign));
@@ -107,10 +135,14 @@ mod tests {
         list.iter().map(|(inode, text)| Socket { inode: *inode, address: address(text) }).collect()
     }
 
+    fn owners(unit: &[u64], workers: &[u64], orchestrator: &[u64]) -> Owners {
+        Owners { unit: unit.into(), workers: workers.into(), orchestrator: orchestrator.into() }
+    }
+
     #[test]
     fn a_held_address_is_handed_on() {
         let all = sockets(&[(7, "127.0.0.1:8080"), (8, "[::]:22")]);
-        let seen = compare(&[address("127.0.0.1:8080")], &all, &[7, 8], &[7]);
+        let seen = compare(&[address("127.0.0.1:8080")], &all, &owners(&[7, 8], &[7], &[]));
         assert_eq!((seen.lost.len(), seen.left.len()), (0, 0));
         assert_eq!(seen.handed, [address("127.0.0.1:8080")]);
     }
@@ -118,7 +150,7 @@ mod tests {
     #[test]
     fn an_address_that_only_workers_hold_is_lost() {
         let all = sockets(&[(7, "127.0.0.1:8080")]);
-        let seen = compare(&[address("127.0.0.1:8080")], &all, &[], &[7]);
+        let seen = compare(&[address("127.0.0.1:8080")], &all, &owners(&[], &[7], &[7]));
         assert_eq!(seen.lost, [address("127.0.0.1:8080")]);
         assert_eq!(seen.left, [address("127.0.0.1:8080")]);
     }
@@ -126,14 +158,14 @@ mod tests {
     #[test]
     fn another_address_in_the_unit_is_lost_too() {
         let all = sockets(&[(7, "127.0.0.1:8080")]);
-        let seen = compare(&[address("127.0.0.1:9090")], &all, &[7], &[7]);
+        let seen = compare(&[address("127.0.0.1:9090")], &all, &owners(&[7], &[7], &[]));
         assert_eq!((seen.handed.len(), seen.lost), (0, vec![address("127.0.0.1:9090")]));
     }
 
     #[test]
     fn an_address_of_another_program_is_taken_and_one_of_our_own_is_not() {
         let all = sockets(&[(7, "127.0.0.1:8080"), (8, "[::1]:8080"), (9, "@shop")]);
-        let seen = |wanted: &str| compare(&[address(wanted)], &all, &[7], &[7]);
+        let seen = |wanted: &str| compare(&[address(wanted)], &all, &owners(&[7], &[7], &[]));
         for (wanted, is_taken) in
             [("0.0.0.0:8080", false), ("[::1]:8080", true), ("8080", true), ("@shop", true), ("8081", false)]
         {
@@ -141,6 +173,8 @@ mod tests {
             assert_eq!((seen.lost.len(), seen.taken.len()), (1, usize::from(is_taken)), "{wanted}");
         }
         assert_eq!(seen("127.0.0.1:8080").lost, []);
+        let seen = compare(&[address("127.0.0.1:8080")], &all, &owners(&[], &[], &[7]));
+        assert_eq!((seen.lost.len(), seen.taken.len()), (1, 0), "only the orchestrator has it");
     }
 
     #[test]
@@ -149,7 +183,7 @@ mod tests {
         let bound = Address::Ip(listener.local_addr().unwrap());
         let own = kernel::sockets_of(std::process::id()).unwrap();
         let all = kernel::listening().unwrap();
-        let seen = compare(std::slice::from_ref(&bound), &all, &own, &own);
+        let seen = compare(std::slice::from_ref(&bound), &all, &owners(&own, &own, &[]));
         assert_eq!(seen.handed, [bound]);
     }
 }

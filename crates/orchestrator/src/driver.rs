@@ -22,6 +22,7 @@ use rollout::keep::Correction;
 use rollout::{Attempt, Instance, JobResult};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
+use crate::accept_queue::AcceptQueue;
 use crate::cluster::Cluster;
 use crate::history::{self, History};
 use crate::jobs::{Ended, Jobs};
@@ -110,6 +111,7 @@ pub(crate) struct Driver {
     stage: Stage,
     history: History,
     bus: Option<(zbus::Connection, Manager)>,
+    accept_queue: AcceptQueue,
     jobs: Jobs,
     rolling: Option<Running>,
     /// What a predecessor had begun and we go on with, once all workers that should run do.
@@ -130,7 +132,12 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(names: Names, settings: config::Settings, inputs: UnboundedSender<Input>) -> Self {
+    pub(crate) fn new(
+        names: Names,
+        settings: config::Settings,
+        accept_queue: AcceptQueue,
+        inputs: UnboundedSender<Input>,
+    ) -> Self {
         let cluster = Cluster {
             desired: wanted(&settings),
             workers: Default::default(),
@@ -149,6 +156,7 @@ impl Driver {
             releases,
             history,
             bus: None,
+            accept_queue,
             jobs: Jobs::default(),
             rolling: None,
             unfinished: None,

@@ -3,6 +3,7 @@
 //! It is on no path that matters. The workers and their socket belong to systemd; when this process dies they
 //! go on serving, and the next one learns everything it needs from systemd and two small files.
 
+mod accept_queue;
 mod board;
 mod breach;
 mod cluster;
@@ -70,22 +71,13 @@ async fn main() -> ExitCode {
 }
 
 async fn run(settings: config::Settings) -> anyhow::Result<()> {
-    drop_inherited_listener();
+    let accept_queue = accept_queue::AcceptQueue::inherited();
     let (inputs, queue) = unbounded_channel();
     tokio::spawn(forward(signal(SignalKind::terminate())?, inputs.clone(), || Input::StopRequested));
     for kind in [SignalKind::hangup(), SignalKind::user_defined2()] {
         tokio::spawn(forward(signal(kind)?, inputs.clone(), || Input::RollRequested));
     }
-    Driver::new(names::Names::packaged(), settings, inputs).run(queue).await
-}
-
-/// The socket names this service as the one it starts, so systemd hands us its listener. Only workers accept.
-fn drop_inherited_listener() {
-    let mut inherited = listenfd::ListenFd::from_env();
-    for index in 0..inherited.len() {
-        // One that is of another kind stays where it is, and is closed by being taken as what it is.
-        let _ = inherited.take_tcp_listener(index).is_err() && inherited.take_unix_listener(index).is_err();
-    }
+    Driver::new(names::Names::packaged(), settings, accept_queue, inputs).run(queue).await
 }
 
 async fn forward(mut signal: Signal, inputs: UnboundedSender<Input>, input: fn() -> Input) {

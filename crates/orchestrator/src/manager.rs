@@ -176,6 +176,12 @@ impl Manager {
         Ok(ActiveState::parse(&state))
     }
 
+    /// How many connections are to have room in the socket's queue (`Backlog=`).
+    pub(crate) async fn backlog(&self) -> anyhow::Result<u32> {
+        let path = unit_path(&self.names.socket);
+        self.get(&path, "org.freedesktop.systemd1.Socket", "Backlog").await
+    }
+
     /// The kind of job that runs for our own unit, in systemd's word; none if nobody asked for anything.
     pub(crate) async fn own_job(&self) -> anyhow::Result<Option<String>> {
         let path = unit_path(&self.names.service);

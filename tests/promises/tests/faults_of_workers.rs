@@ -1,10 +1,10 @@
-//! Workers that hang or run out of memory: the others serve, and a rollout ends well.
+//! Workers that hang, run out of memory, or take from the others what they share: the others serve, and a rollout ends well.
 
 use std::collections::BTreeMap;
 
 use promises::{Cluster, DEADLINE, Entry, Mode, Suite, Wire, assert_only_cut, monotonic_usec, wait_for};
 
-promises::in_every_suite!(oom_kill, worker_ignores_sigterm);
+promises::in_every_suite!(oom_kill, worker_ignores_sigterm, one_that_shortens_the_shared_queue);
 
 fn oom_kill(suite: Suite) {
     const LIMIT_MIB: usize = 48;
@@ -79,6 +79,45 @@ fn worker_ignores_sigterm(suite: Suite) {
     load.until_more(500);
     load.loses_nothing();
     cluster.assert_socket_is_whole();
+}
+
+/// As servers do that call listen(2) on the descriptor they are handed.
+const SHORTENS: &str = "#!/usr/bin/perl\n\
+    BEGIN { $^F = 64 }\n\
+    open(my $listener, '+<&=', 3) or die $!;\n\
+    listen($listener, 5) or die $!;\n\
+    exec '/usr/lib/app-cluster/release/worker';\n";
+
+fn one_that_shortens_the_shared_queue(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    let length = queue_length(&cluster);
+    cluster.write_file("/srv/shortens", SHORTENS);
+    cluster.app_cluster(["deploy", "/srv/shortens"]).assert_success();
+    let until_restored = || {
+        wait_for("the queue to have its length", DEADLINE, || match queue_length(&cluster) {
+            now if now == length => Ok(()),
+            now => Err(now),
+        });
+    };
+    until_restored();
+
+    let signal = |signal: &str| {
+        cluster.systemctl(["kill", "--signal", signal, "app-cluster"]).assert_success();
+    };
+    signal("STOP");
+    cluster.systemctl(["restart", "worker@1"]).assert_success();
+    assert_eq!(queue_length(&cluster), "5", "the worker has not made it shorter");
+    signal("CONT");
+    until_restored();
+    cluster.until_whole();
+    cluster.assert_socket_is_whole();
+}
+
+/// How many connections may wait on the shared socket.
+#[track_caller]
+fn queue_length(cluster: &Cluster) -> String {
+    let listening = cluster.run(["ss", "-Hltn", "sport", "=", ":8080"]);
+    listening.stdout().split_whitespace().nth(2).expect("systemd listens").to_owned()
 }
 
 /// Waits until the workers have read all that was sent to them.

@@ -12,7 +12,7 @@ use super::problem::{Findings, Problem};
 use super::started;
 use super::unit::Unit;
 use super::units::{SERVICE, SOCKET, TARGET, Units, WORKER, is_same};
-use crate::listener::{self, Address, Listening};
+use crate::listener::{self, Address, Holders, Listening};
 
 /// The label of an address that systemd does not hold.
 pub(super) const LISTENER: &str = "listener";
@@ -143,7 +143,7 @@ fn check_listener(units: &Units, shown: &[Shown], findings: &mut Findings) {
         return findings.add(Problem::new(SOCKET_FAILED, SOCKET, text));
     }
     let Some(unit) = units.get(SOCKET) else { return };
-    match look(unit, socket, &workers) {
+    match look(unit, shown) {
         Ok(listening) => {
             findings.extend(not_listening(&listening, unit));
             for unknown in not_looked_for(&listening, unit, findings) {
@@ -177,9 +177,8 @@ pub(crate) fn standing() -> anyhow::Result<Standing> {
     let shown = show().map_err(anyhow::Error::msg)?;
     let of = |name: &str| shown.iter().find(|unit| unit.get("Id") == name).cloned().unwrap_or_default();
     let workers: Vec<&Shown> = shown.iter().filter(|unit| unit.get("Id").starts_with("worker@")).collect();
-    let listening = look(unit, &of(SOCKET), &workers);
     Ok(Standing {
-        listening: listening.context("cannot look at who holds the listener; run it as root")?,
+        listening: look(unit, &shown).context("cannot look at who holds the listener; run it as root")?,
         is_stopped: !of(TARGET).is_running()
             && [SOCKET, SERVICE].iter().all(|name| of(name).is_stopped_or_will_be())
             && workers.iter().all(|worker| worker.is_stopped_or_will_be()),
@@ -187,10 +186,16 @@ pub(crate) fn standing() -> anyhow::Result<Standing> {
     })
 }
 
-fn look(unit: &Unit, socket: &Shown, workers: &[&Shown]) -> io::Result<Listening> {
+fn look(unit: &Unit, shown: &[Shown]) -> io::Result<Listening> {
     let named: Vec<String> = unit.list("Socket", "ListenStream").iter().map(|at| at.value.clone()).collect();
-    let pids = workers.iter().filter_map(|unit| unit.get("MainPID").parse().ok()).filter(|pid| *pid != 0);
-    listener::look(&named, &socket.addresses(), &pids.collect::<Vec<u32>>())
+    let of = |is_it: fn(&str) -> bool| shown.iter().filter(move |unit| is_it(unit.get("Id")));
+    let pid = |unit: &Shown| unit.get("MainPID").parse().ok().filter(|pid| *pid != 0);
+    let holders = Holders {
+        loaded: of(|id| id == SOCKET).flat_map(Shown::addresses).collect(),
+        workers: of(|id| id.starts_with("worker@")).filter_map(pid).collect(),
+        orchestrator: of(|id| id == SERVICE).find_map(pid),
+    };
+    listener::look(&named, &holders)
 }
 
 /// What the unit names and is not looked for, unless systemd has said already that it is no address.

@@ -38,6 +38,7 @@ impl Driver {
             for instance in manager.loaded().await? {
                 self.cluster.workers.entry(instance).or_default();
             }
+            self.accept_queue.set_length(manager.backlog().await?);
         }
         self.know_wanted().await;
         let running = self.cluster.workers.values().filter(|worker| worker.info.main_pid != 0).count();

@@ -93,6 +93,9 @@ impl Driver {
         }
         let told = std::mem::replace(&mut worker.told_ready, worker.info.invocation);
         let is_news = told != worker.info.invocation;
+        if is_news {
+            self.accept_queue.restore();
+        }
         if is_news && is_worth_telling(restarts) && !worker.is_flapping_told {
             let release =
                 self.cluster.workers.get(&instance).and_then(|worker| self.cluster.release_of(worker));
