@@ -32,8 +32,10 @@ pub(crate) struct Listening {
 
 /// The cluster, by what has its listeners open.
 pub(crate) struct Holders {
-    /// The addresses that PID 1 says it has loaded for the unit; it holds the sockets of other units too.
+    /// The addresses that PID 1 says it has loaded for the unit.
     pub(crate) loaded: Vec<Address>,
+    /// Those of other socket units that are active: what PID 1 holds there is not the cluster's.
+    pub(crate) of_others: Vec<Address>,
     /// The main processes of the workers.
     pub(crate) workers: Vec<u32>,
     /// The orchestrator's, if it runs: it has the listeners, and never accepts.
@@ -48,9 +50,13 @@ pub(crate) struct Holders {
 pub(crate) fn look(named: &[String], holders: &Holders) -> io::Result<Listening> {
     let all = kernel::listening()?;
     let of_manager = kernel::sockets_of(1)?;
+    let is_among = |named: &[Address], socket: &Socket| {
+        named.iter().any(|address| address.is_served_by(&socket.address))
+    };
     let is_of_unit = |socket: &&Socket| {
         of_manager.contains(&socket.inode)
-            && holders.loaded.iter().any(|address| address.is_served_by(&socket.address))
+            && is_among(&holders.loaded, socket)
+            && !is_among(&holders.of_others, socket)
     };
     let owners = Owners {
         unit: all.iter().filter(is_of_unit).map(|socket| socket.inode).collect(),

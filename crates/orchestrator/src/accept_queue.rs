@@ -1,56 +1,78 @@
 //! The queue of connections that wait to be accepted, which all workers share.
 //!
 //! listen(2) sets its length for all who share the socket, and for good. Many servers call it on the descriptor that they are
-//! handed, with a number of their own: 100, 128, 1024. A burst of connections that the unit's `Backlog=` has room for would
-//! then be refused by the kernel, of every worker, and also after a rollback. This process is handed the listeners too, for
-//! the socket names it as the service it starts. It never accepts; it sets the length anew.
+//! handed, with a number of their own: 100, 128, 1024. Of a burst that the unit's `Backlog=` has room for, the kernel would
+//! then drop the rest, and clients try again after a second; also after a rollback. This process is handed the listeners too,
+//! for the socket names it as the service it starts. It never accepts; it sets the length anew.
+//!
+//! Not of unix sockets: there listen(2) also makes the caller the one whom clients see (unix(7), SO_PEERCRED).
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::net::{SocketAddr, TcpListener};
 
 /// Our own descriptors of the listeners.
 #[derive(Debug, Default)]
 pub(crate) struct AcceptQueue {
-    listeners: Vec<OwnedFd>,
-    length: i32,
+    listeners: Vec<TcpListener>,
+}
+
+/// What systemd has loaded for the socket unit.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct SocketUnit {
+    /// `Backlog=`. The kernel makes of it what net.core.somaxconn allows.
+    pub(crate) backlog: u32,
+    /// `ListenStream=`, as systemd writes them.
+    pub(crate) addresses: Vec<String>,
 }
 
 impl AcceptQueue {
     /// Of the listeners that systemd has handed to this process (sd_listen_fds(3)), which may be none.
     pub(crate) fn inherited() -> Self {
         let mut inherited = listenfd::ListenFd::from_env();
-        let listeners = (0..inherited.len()).filter_map(|index| {
-            let tcp = inherited.take_tcp_listener(index).ok().flatten().map(OwnedFd::from);
-            // What is of another kind stays where it is, and is closed by being taken as what it is.
-            tcp.or_else(|| inherited.take_unix_listener(index).ok().flatten().map(OwnedFd::from))
+        let mut listeners = Vec::new();
+        for index in 0..inherited.len() {
+            match inherited.take_tcp_listener(index) {
+                Ok(listener) => listeners.extend(listener),
+                // To take it as what it is closes it.
+                Err(_) => drop(inherited.take_unix_listener(index)),
+            }
+        }
+        Self { listeners }
+    }
+
+    /// Gives the queues their length again, which a worker may have changed. A listener that the unit no longer names is
+    /// closed: the last one to have it open would keep its clients waiting.
+    pub(crate) fn tend(&mut self, unit: &SocketUnit) {
+        self.listeners.retain(|listener| {
+            let names = |address: &SocketAddr| unit.addresses.iter().any(|named| may_mean(named, *address));
+            listener.local_addr().as_ref().is_ok_and(names)
         });
-        Self { listeners: listeners.collect(), length: i32::MAX }
-    }
-
-    /// From now on it has to be so long: `Backlog=` of the socket unit (systemd.socket(5)). The kernel makes of it what
-    /// net.core.somaxconn allows.
-    pub(crate) fn set_length(&mut self, backlog: u32) {
-        self.length = i32::try_from(backlog).unwrap_or(i32::MAX);
-        self.restore();
-    }
-
-    /// Gives the queue its length again. A worker that has just become ready may have changed it.
-    pub(crate) fn restore(&self) {
+        let length = i32::try_from(unit.backlog).unwrap_or(i32::MAX);
         for listener in &self.listeners {
-            if let Err(error) = rustix::net::listen(listener.as_fd(), self.length) {
+            if let Err(error) = rustix::net::listen(listener, length) {
                 tracing::warn!("failed to set the length of the shared queue of connections: {error}");
             }
         }
     }
 }
 
+/// An address that cannot be read (one with a network interface) may be any.
+fn may_mean(named: &str, address: SocketAddr) -> bool {
+    !named.starts_with(['/', '@']) && named.parse().is_ok_and(|named: SocketAddr| named == address)
+        || named.contains('%')
+}
+
 #[cfg(test)]
 mod tests {
-    use std::net::{TcpListener, TcpStream};
+    use std::net::TcpStream;
     use std::time::Duration;
 
     use super::*;
 
-    /// Whether the queue takes so many connections that nobody accepts. The kernel takes one more than it says.
+    fn unit(listener: &TcpListener, backlog: u32) -> SocketUnit {
+        SocketUnit { backlog, addresses: vec![listener.local_addr().unwrap().to_string()] }
+    }
+
+    /// Whether the queue takes so many connections that nobody accepts.
     fn takes(listener: &TcpListener, connections: usize) -> bool {
         let address = listener.local_addr().unwrap();
         let connect = |_| TcpStream::connect_timeout(&address, Duration::from_millis(100)).ok();
@@ -64,13 +86,33 @@ mod tests {
     #[test]
     fn a_queue_that_was_shortened_gets_its_length_again() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut queue = AcceptQueue { listeners: vec![listener.try_clone().unwrap().into()], length: 1 };
-        queue.set_length(64);
+        let mut queue = AcceptQueue { listeners: vec![listener.try_clone().unwrap()] };
+        queue.tend(&unit(&listener, 64));
         rustix::net::listen(&listener, 4).unwrap();
         assert!(!takes(&listener, 32));
-        queue.restore();
+        queue.tend(&unit(&listener, u32::MAX));
         assert!(takes(&listener, 32));
-        queue.set_length(u32::MAX);
-        assert_eq!(queue.length, i32::MAX);
+    }
+
+    #[test]
+    fn a_listener_that_the_unit_does_not_name_is_closed() {
+        let [one, other] = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+        let address = other.local_addr().unwrap();
+        let named = unit(&one, 64);
+        let mut queue = AcceptQueue { listeners: vec![one, other] };
+        queue.tend(&named);
+        assert_eq!(queue.listeners.len(), 1);
+        TcpStream::connect(address).unwrap_err();
+    }
+
+    #[test]
+    fn what_systemd_writes_is_compared_as_addresses() {
+        let address = SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 80));
+        for (named, may) in
+            [("[::1]:80", true), ("[0:0::1]:80", true), ("[::1]:81", false), ("/run/a", false), ("@a", false)]
+        {
+            assert_eq!(may_mean(named, address), may, "{named}");
+        }
+        assert!(may_mean("[fe80::1%eth0]:80", address));
     }
 }

@@ -18,12 +18,14 @@ use zbus::names::{BusName, InterfaceName};
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, MatchRule, Message, MessageStream, OwnedObjectPath};
 
+use crate::accept_queue::SocketUnit;
 use crate::names::Names;
 use crate::unit_info::{Properties, UnitInfo};
 
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 const UNIT_INTERFACE: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE_INTERFACE: &str = "org.freedesktop.systemd1.Service";
+const SOCKET_INTERFACE: &str = "org.freedesktop.systemd1.Socket";
 const UNITS: &str = "/org/freedesktop/systemd1/unit/";
 
 #[zbus::proxy(
@@ -176,10 +178,15 @@ impl Manager {
         Ok(ActiveState::parse(&state))
     }
 
-    /// How many connections are to have room in the socket's queue (`Backlog=`).
-    pub(crate) async fn backlog(&self) -> anyhow::Result<u32> {
+    /// What is loaded for the socket unit.
+    pub(crate) async fn socket_unit(&self) -> anyhow::Result<SocketUnit> {
         let path = unit_path(&self.names.socket);
-        self.get(&path, "org.freedesktop.systemd1.Socket", "Backlog").await
+        let listen: Vec<(String, String)> = self.get(&path, SOCKET_INTERFACE, "Listen").await?;
+        let streams = listen.into_iter().filter(|(kind, _)| kind == "Stream");
+        Ok(SocketUnit {
+            backlog: self.get(&path, SOCKET_INTERFACE, "Backlog").await?,
+            addresses: streams.map(|(_, address)| address).collect(),
+        })
     }
 
     /// The kind of job that runs for our own unit, in systemd's word; none if nobody asked for anything.

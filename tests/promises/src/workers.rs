@@ -126,6 +126,15 @@ impl Cluster {
         });
     }
 
+    /// How many connections a process has that were accepted from the shared socket.
+    #[track_caller]
+    #[must_use]
+    pub fn connections_of(&self, pid: u32) -> u64 {
+        let sockets = self.run(["ss", "-Htnp", "state", "established", "sport", "=", ":8080"]);
+        let owner = format!("pid={pid},");
+        sockets.stdout().lines().filter(|line| line.contains(&owner)).count() as u64
+    }
+
     /// Waits until what is said of a worker holds.
     #[track_caller]
     pub fn until_worker(&self, instance: u32, what: &str, holds: impl Fn(&Worker) -> bool) -> Worker {

@@ -53,6 +53,13 @@ fn also_in_a_reload(suite: Suite) {
     assert!(before.iter().all(|(instance, pid)| after[instance] != *pid), "{before:?}, then {after:?}");
     assert!(ipv6 > 100 && unix > 100, "{ipv6} requests to IPv6, {unix} to the unix socket");
     load.loses_nothing();
+
+    // What is taken out again is refused once the workers that had it have ended.
+    cluster.edit("app-cluster.socket", "Socket", "");
+    cluster.app_cluster(["rebind"]).assert_success().assert_says("systemctl reload app-cluster");
+    cluster.reload();
+    let ipv6 = Wire::open_at(&cluster, ([0, 0, 0, 0, 0, 0, 0, 1], 8081).into());
+    assert_eq!(ipv6.expect_err("nothing serves there").kind(), io::ErrorKind::ConnectionRefused);
 }
 
 /// Another port than the cluster's, and the two commands that move it.
@@ -129,6 +136,14 @@ fn a_rebind_that_cannot_end_well_is_refused(suite: Suite) {
     cluster.systemctl(["stop", "squatter.service"]).assert_success();
     squat(&cluster, "127.0.0.2:8080");
     cluster.edit("app-cluster.socket", "Socket", "ListenStream=127.0.0.2:8080");
+    rebind().assert_says("127.0.0.2:8080: another program listens there");
+    // Another socket unit has it: PID 1 holds it, but not for the cluster.
+    cluster.systemctl(["stop", "squatter.service"]).assert_success();
+    let other = "[Socket]\nListenStream=127.0.0.2:8080\n[Unit]\nDescription=Another\n";
+    cluster.write_file("/run/systemd/system/another.socket", other);
+    cluster.write_file("/run/systemd/system/another.service", "[Service]\nExecStart=/bin/true\n");
+    cluster.systemctl(["daemon-reload"]).assert_success();
+    cluster.systemctl(["start", "another.socket"]).assert_success();
     rebind().assert_says("127.0.0.2:8080: another program listens there");
     assert_eq!(cluster.pids(), before);
     ask(&cluster, 8080).expect("the workers that run serve the old address");

@@ -73,7 +73,7 @@ fn and_only_requests_in_flight_on_it_fail(suite: Suite) {
         let mut load = cluster.load(Mode::WithGaps);
         load.until_more(500);
         let before = cluster.worker(instance);
-        let held = connections(&cluster, before.pid);
+        let held = cluster.connections_of(before.pid);
 
         Process::of(&cluster, before.pid).kill();
 
@@ -89,11 +89,4 @@ fn and_only_requests_in_flight_on_it_fail(suite: Suite) {
 /// Who is killed: each of the four in turn.
 fn victims() -> impl Iterator<Item = u32> {
     (1..=4).cycle().take(ci_or_full(8, 20))
-}
-
-/// How many established connections a process holds.
-fn connections(cluster: &Cluster, pid: u32) -> u64 {
-    let sockets = cluster.run(["ss", "-Htnp", "state", "established", "sport", "=", ":8080"]);
-    let owner = format!("pid={pid},");
-    sockets.stdout().lines().filter(|line| line.contains(&owner)).count() as u64
 }

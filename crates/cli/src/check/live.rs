@@ -34,11 +34,13 @@ impl Shown {
         matches!(self.get("ActiveState"), "active" | "activating" | "reloading" | "deactivating")
     }
 
-    /// Nothing of it runs, or what does is being stopped: `systemctl stop` of the target may return before its parts have ended.
-    fn is_stopped_or_will_be(&self) -> bool {
-        !self.is_running()
-            || self.get("ActiveState") == "deactivating"
-            || !matches!(self.get("Job"), "" | "0")
+    fn has_job(&self) -> bool {
+        !matches!(self.get("Job"), "" | "0")
+    }
+
+    /// It does not run, or is about to end. Of a part whose target has been stopped: `systemctl stop` may return before that.
+    fn is_ending(&self) -> bool {
+        !self.is_running() || self.get("ActiveState") == "deactivating" || self.has_job()
     }
 
     /// The units in the output of `systemctl show`: a block of lines each.
@@ -78,17 +80,30 @@ pub(super) fn check(units: &Units, findings: &mut Findings) {
     }
 }
 
+/// The units of the cluster.
 fn show() -> Result<Vec<Shown>, String> {
-    const PROPERTIES: &str = "--property=Id,LoadState,ActiveState,SubState,Result,NeedDaemonReload,DropInPaths,\
-                              MainPID,NRestarts,ExecMainCode,ExecMainStatus,Job,Listen";
-    let units = [SOCKET, SERVICE, TARGET, "app-cluster.slice", "worker@*.service"];
-    let output =
-        Command::new("systemctl").arg("show").arg(PROPERTIES).args(units).env("LC_ALL", "C").output();
+    show_units(
+        "Id,LoadState,ActiveState,SubState,Result,NeedDaemonReload,DropInPaths,MainPID,NRestarts,ExecMainCode,ExecMainStatus,Job,\
+         Listen",
+        &[SOCKET, SERVICE, TARGET, "app-cluster.slice", "worker@*.service"],
+    )
+}
+
+fn show_units(properties: &str, units: &[&str]) -> Result<Vec<Shown>, String> {
+    let property = format!("--property={properties}");
+    let output = Command::new("systemctl").arg("show").arg(property).args(units).env("LC_ALL", "C").output();
     let output = output.map_err(|error| format!("cannot run systemctl: {error}"))?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
     }
     Ok(Shown::parse(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// Where the other socket units listen.
+fn addresses_of_others() -> io::Result<Vec<Address>> {
+    let sockets = show_units("Id,ActiveState,Listen", &["*.socket"]).map_err(io::Error::other)?;
+    let others = sockets.iter().filter(|unit| unit.get("Id") != SOCKET && unit.is_running());
+    Ok(others.flat_map(Shown::addresses).collect())
 }
 
 /// systemd says itself when a file has changed. On 252 it does not see a drop-in whose directory is new, so what it has
@@ -180,8 +195,9 @@ pub(crate) fn standing() -> anyhow::Result<Standing> {
     Ok(Standing {
         listening: look(unit, &shown).context("cannot look at who holds the listener; run it as root")?,
         is_stopped: !of(TARGET).is_running()
-            && [SOCKET, SERVICE].iter().all(|name| of(name).is_stopped_or_will_be())
-            && workers.iter().all(|worker| worker.is_stopped_or_will_be()),
+            && !of(TARGET).has_job()
+            && [SOCKET, SERVICE].iter().all(|name| of(name).is_ending())
+            && workers.iter().all(|worker| worker.is_ending()),
         is_without_orchestrator: !of(SERVICE).is_running(),
     })
 }
@@ -192,6 +208,7 @@ fn look(unit: &Unit, shown: &[Shown]) -> io::Result<Listening> {
     let pid = |unit: &Shown| unit.get("MainPID").parse().ok().filter(|pid| *pid != 0);
     let holders = Holders {
         loaded: of(|id| id == SOCKET).flat_map(Shown::addresses).collect(),
+        of_others: addresses_of_others()?,
         workers: of(|id| id.starts_with("worker@")).filter_map(pid).collect(),
         orchestrator: of(|id| id == SERVICE).find_map(pid),
     };

@@ -36,8 +36,8 @@ impl Address {
     }
 
     /// Whether systemd cannot listen here while another socket is bound to `bound` (bind(2), EADDRINUSE). A path is free: systemd
-    /// removes what is there. The kernel does not list which sockets are IPv6 only (ipv6(7), IPV6_V6ONLY), so that of all
-    /// IPv6 addresses counts as one of all IPv4 addresses too.
+    /// removes what is there. proc(5) does not tell which sockets are IPv6 only (ipv6(7), IPV6_V6ONLY), so that of all IPv6
+    /// addresses counts as one of all IPv4 addresses too.
     pub(crate) fn is_taken_by(&self, bound: &Self) -> bool {
         match (self, bound) {
             (Self::Port(port), Self::Ip(bound)) => bound.port() == *port,

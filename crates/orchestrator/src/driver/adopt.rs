@@ -32,14 +32,14 @@ impl Driver {
         self.adopt().await
     }
 
-    /// The first look: whoever runs goes on running, whoever is missing is started.
+    /// The first look: workers that run go on running, those that are missing are started.
     async fn adopt(&mut self) -> anyhow::Result<()> {
         if let Some((_, manager)) = &self.bus {
             for instance in manager.loaded().await? {
                 self.cluster.workers.entry(instance).or_default();
             }
-            self.accept_queue.set_length(manager.backlog().await?);
         }
+        self.tend_accept_queue().await;
         self.know_wanted().await;
         let running = self.cluster.workers.values().filter(|worker| worker.info.main_pid != 0).count();
         let is_cold = running == 0;
@@ -51,7 +51,7 @@ impl Driver {
         self.choose_release(is_cold);
         match running {
             0 => tracing::info!("starting {} workers{}", self.cluster.desired, self.release_words()),
-            n => tracing::info!("{n} workers run already and are left as they are{}", self.release_words()),
+            n => tracing::info!("{n} workers run already and are not restarted{}", self.release_words()),
         }
         self.correct().await;
         if is_cold {
@@ -194,6 +194,7 @@ impl Driver {
             tracing::warn!("{error:#}; changes are seen late");
         }
         self.jobs.forget_outdated();
+        self.tend_accept_queue().await;
         self.know_wanted().await;
         let known: Vec<_> = self.cluster.workers.keys().copied().collect();
         for instance in known {

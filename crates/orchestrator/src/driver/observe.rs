@@ -26,6 +26,10 @@ impl Driver {
         if restarts > 0 && self.ended(instance, restarts).await {
             self.log_restart(instance);
         }
+        let is_at_rest = matches!(active, ActiveState::Active | ActiveState::Inactive | ActiveState::Failed);
+        if active != active_before && is_at_rest {
+            self.tend_accept_queue().await;
+        }
         match active {
             same if same == active_before => {}
             ActiveState::Inactive => self.became_inactive(instance).await,
@@ -40,6 +44,16 @@ impl Driver {
         }
         if is_other && self.has_part(instance) && !self.is_at_hand(instance) {
             self.look(instance).await;
+        }
+    }
+
+    /// A worker that has just become ready may have made the queue shorter. One that has ended may have been the last to serve
+    /// an address that the unit no longer names.
+    pub(super) async fn tend_accept_queue(&mut self) {
+        let Some((_, manager)) = &self.bus else { return };
+        match manager.socket_unit().await {
+            Ok(unit) => self.accept_queue.tend(&unit),
+            Err(error) => tracing::warn!("{error:#}; the shared queue keeps the length it has"),
         }
     }
 
@@ -93,9 +107,6 @@ impl Driver {
         }
         let told = std::mem::replace(&mut worker.told_ready, worker.info.invocation);
         let is_news = told != worker.info.invocation;
-        if is_news {
-            self.accept_queue.restore();
-        }
         if is_news && is_worth_telling(restarts) && !worker.is_flapping_told {
             let release =
                 self.cluster.workers.get(&instance).and_then(|worker| self.cluster.release_of(worker));

@@ -33,7 +33,7 @@ fn an_orchestrator_that_was_killed_leaves_workers_alone_and_its_successor_adopts
     });
     session.wait_for_status("3 of 3 ready");
     assert_eq!(session.pids([1, 2, 3]), workers);
-    assert!(session.log().contains("3 workers run already and are left as they are"), "{}", session.log());
+    assert!(session.log().contains("3 workers run already and are not restarted"), "{}", session.log());
 }
 
 #[test]
