@@ -32,7 +32,7 @@ pub enum Failure {
     Truncated,
     /// The answer came late or never.
     Timeout,
-    /// The answer has another status than 200.
+    /// The answer has another status than was expected: 200, or 404 of what goes astray.
     Status(u16),
     /// What came is no HTTP/1.1 answer, or its end cannot be told from a cut, or more came than one answer, or it says
     /// both that the connection is closed and that it is kept.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::{Answers, Example, Failure, Latency, Report};
 
 /// More examples would not say more.
-const EXAMPLES: usize = 20;
+const EXAMPLES: usize = 100;
 /// What takes longer is counted as a minute.
 const MINUTE_US: u64 = 60_000_000;
 

@@ -40,7 +40,8 @@ pub(super) async fn run(shared: &Shared, streams: usize) {
                 if is_over {
                     return;
                 }
-                if !goaway.was_said() && !is_lost {
+                // What was lost on it is counted already; else it is the next request that finds it closed.
+                if !goaway.was_said() && !is_lost && shared.take_turn() {
                     note(shared, Failure::ClosedUnannounced, 0).await;
                 }
             }

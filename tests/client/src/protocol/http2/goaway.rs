@@ -1,4 +1,4 @@
-//! Whether a server said GOAWAY. hyper tells only that a connection takes no more requests, not why.
+//! Whether a server said goodbye: GOAWAY without an error. hyper tells only that a connection takes no more requests, not why.
 
 use std::io;
 use std::pin::Pin;
@@ -13,8 +13,10 @@ use tokio::net::TcpStream;
 const GOAWAY: u8 = 7;
 /// A frame begins with its length in three bytes, its type, flags and stream (RFC 9113 §4.1).
 const HEAD: usize = 9;
+/// GOAWAY goes on with the last stream and the error code, four bytes each.
+const HEAD_OF_GOAWAY: usize = HEAD + 8;
 
-/// Tells whether GOAWAY was said.
+/// Tells whether it was said.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Goaway(Arc<AtomicBool>);
 
@@ -54,17 +56,27 @@ impl Frames {
             let skipped = self.payload.min(bytes.len());
             self.payload -= skipped;
             bytes = &bytes[skipped..];
-            let (head, rest) = bytes.split_at(bytes.len().min(HEAD - self.head.len()));
+            let (head, rest) = bytes.split_at(bytes.len().min(self.length_of_head() - self.head.len()));
             self.head.extend_from_slice(head);
             bytes = rest;
-            if let &[high, middle, low, kind, ..] = &self.head[..]
-                && self.head.len() == HEAD
-            {
-                self.payload = u32::from_be_bytes([0, high, middle, low]) as usize;
-                self.goaway.0.fetch_or(kind == GOAWAY, Ordering::Relaxed);
-                self.head.clear();
+            if self.head.len() == self.length_of_head() {
+                self.end_of_head();
             }
         }
+    }
+
+    fn length_of_head(&self) -> usize {
+        if self.head.get(3) == Some(&GOAWAY) { HEAD_OF_GOAWAY } else { HEAD }
+    }
+
+    fn end_of_head(&mut self) {
+        if let &[high, middle, low, ..] = &self.head[..] {
+            let length = u32::from_be_bytes([0, high, middle, low]) as usize;
+            self.payload = length.saturating_sub(self.head.len() - HEAD);
+        }
+        let is_goodbye = self.head.get(HEAD + 4..).is_some_and(|code| code == [0; 4]);
+        self.goaway.0.fetch_or(is_goodbye, Ordering::Relaxed);
+        self.head.clear();
     }
 }
 
@@ -105,15 +117,16 @@ mod tests {
 
     #[test]
     fn it_is_heard_in_whatever_pieces_it_comes() {
-        // A DATA frame whose content looks like a GOAWAY, then SETTINGS without content, then GOAWAY.
+        // A DATA frame whose content looks like a GOAWAY, SETTINGS without content, GOAWAY with an error, then the goodbye.
         let data = [&[0, 0, 9, 0, 0, 0, 0, 0, 1][..], &[0, 0, 8, GOAWAY, 0, 0, 0, 0, 0]].concat();
         let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-        let goaway = [0, 0, 8, GOAWAY, 0, 0, 0, 0, 0];
-        for piece in 1..=27 {
+        let error = [0, 0, 10, GOAWAY, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, b'n', b'o'];
+        let goodbye = [0, 0, 8, GOAWAY, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0];
+        for piece in 1..=46 {
             let mut frames = Frames::default();
-            [&data[..], &settings].concat().chunks(piece).for_each(|bytes| frames.hear(bytes));
+            [&data[..], &settings, &error].concat().chunks(piece).for_each(|bytes| frames.hear(bytes));
             assert!(!frames.goaway.was_said(), "{piece}");
-            goaway.chunks(piece).for_each(|bytes| frames.hear(bytes));
+            goodbye.chunks(piece).for_each(|bytes| frames.hear(bytes));
             assert!(frames.goaway.was_said(), "{piece}");
         }
     }
