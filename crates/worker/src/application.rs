@@ -9,8 +9,8 @@ use axum::extract::Request;
 use tower::Service;
 
 /// What a worker can serve: an [axum] [`Router`], or any other [`tower::Service`] that takes axum's [`Request`], whose error
-/// is [`Infallible`] and whose answer has a body of [`Bytes`]. Both have to be `Clone`, and `Send` and `Sync` as their futures
-/// and bodies are `Send`. Nothing else implements it.
+/// is [`Infallible`] and whose answer has a body of [`Bytes`]. The service has to be `Clone + Send + Sync + 'static`, its future
+/// and the body `Send + 'static`. Nothing else implements it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be served",
     note = "it has to be an `axum::Router` without a missing state, or a `tower::Service` that takes `axum::extract::Request`, has \
