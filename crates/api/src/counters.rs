@@ -23,7 +23,7 @@ pub struct Counters {
     pub accepts: u64,
     /// Connections open now.
     pub connections: u64,
-    /// Connections closed at once because there were too many.
+    /// Connections closed at once, and WebSockets over HTTP/2 refused, because there were too many.
     pub refused: u64,
     /// Requests begun.
     pub requests: u64,

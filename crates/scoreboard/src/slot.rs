@@ -71,7 +71,7 @@ impl Slot {
         Connection::new(self.clone())
     }
 
-    /// A connection was accepted and closed at once, because there were too many.
+    /// A connection was accepted and closed at once, or a WebSocket refused, because there were too many.
     pub fn refused(&self) {
         add(self.word(REFUSED), 1);
     }

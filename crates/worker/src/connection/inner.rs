@@ -69,6 +69,7 @@ impl Connections {
         let answer = match self.open_inner(peer).await {
             Ok(inner) => self.ask_inner(inner, request, outer, carried).await,
             Err(error) => {
+                self.room.slot().refused();
                 tracing::debug!(%error, "a WebSocket over HTTP/2 is refused, it takes two descriptors more");
                 StatusCode::SERVICE_UNAVAILABLE.into_response()
             }

@@ -36,6 +36,7 @@ struct Running {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     forced: JoinHandle<usize>,
+    slot: Slot,
 }
 
 impl Running {
@@ -44,12 +45,12 @@ impl Running {
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let slot = Slot::private(scoreboard::Instance::FIRST, "");
-        let room = Arc::new(Room::new(slot, worker.max_connections));
+        let room = Arc::new(Room::new(slot.clone(), worker.max_connections));
         let acceptors = bound::acceptors(worker.accept, vec![Listener::Tcp(listener)], &room).unwrap();
         let (stop, stopped) = oneshot::channel();
         let stopped = async { stopped.await.unwrap() };
         let forced = tokio::spawn(worker.run(acceptors, room, router, stopped));
-        Self { address, stop, forced }
+        Self { address, stop, forced, slot }
     }
 
     async fn connect(&self) -> Connection {

@@ -135,15 +135,39 @@ async fn without_room_it_is_refused() {
     let mut socket = open(&mut send).await;
     let answer = send.send_request(connect_request("/ws")).await.unwrap();
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(server.slot.counters().refused, 1);
     say(&mut socket, "hello").await;
     socket.close(None).await.unwrap();
     while soon(socket.next()).await.is_some() {}
-    let again = async {
-        while send.send_request(connect_request("/ws")).await.unwrap().status() != StatusCode::OK {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    soon(again).await;
+    soon(until_there_is_room(&mut send)).await;
+}
+
+/// The application has ended, and the client does not follow: of its two descriptors one is still open.
+#[tokio::test]
+async fn a_descriptor_keeps_its_place_as_long_as_it_is_open() {
+    let (ended, mut has_ended) = tokio::sync::mpsc::unbounded_channel();
+    let handler = axum::routing::get(async move |upgrade: axum::extract::WebSocketUpgrade| {
+        upgrade.on_upgrade(async move |socket| {
+            drop(socket);
+            ended.send(()).unwrap();
+        })
+    });
+    let router = Router::new().route("/ws", handler);
+    let server = Running::start(worker(Duration::ZERO).max_connections(3), router).await;
+    let (mut send, _connection) = connect(&server).await;
+    let socket = open(&mut send).await;
+    soon(has_ended.recv()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let answer = send.send_request(connect_request("/ws")).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    drop(socket);
+    soon(until_there_is_room(&mut send)).await;
+}
+
+async fn until_there_is_room(send: &mut Send) {
+    while send.send_request(connect_request("/ws")).await.unwrap().status() != StatusCode::OK {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// The application writes something down after the goodbye.
