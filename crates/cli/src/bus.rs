@@ -87,7 +87,7 @@ fn of_the_bus(error: zbus::Error) -> Failure {
 fn unreachable(what: &str) -> Failure {
     let rest = match said_of_its_start() {
         Some(said) if said.is_empty() => {
-            "systemd is starting it; ask again in a moment, or see `systemctl status app-cluster`".to_owned()
+            "systemd is starting it; ask again in a moment; when it does not come up, `app-cluster check` says why".to_owned()
         }
         Some(said) => said,
         None => "start it with `systemctl start app-cluster`, or see `journalctl -u app-cluster`".to_owned(),

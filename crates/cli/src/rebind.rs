@@ -30,7 +30,7 @@ pub(crate) async fn run() -> anyhow::Result<Exit> {
     if seen.listening.lost.is_empty() {
         return nothing_to_do(&seen.listening);
     }
-    refuse_what_is_taken(&seen.listening)?;
+    refuse_what_cannot_be_had(&seen)?;
     restart(&seen.listening)
 }
 
@@ -116,14 +116,32 @@ fn nothing_to_do(seen: &Listening) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// What another program has is found before anything is stopped. What else keeps systemd from listening may change with
-/// the time, or is no hindrance for it (`FreeBind=`, `Transparent=`).
-fn refuse_what_is_taken(seen: &Listening) -> Result<(), Failure> {
-    let Some(address) = seen.taken.first() else { return Ok(()) };
-    Err(refused(format!(
-        "systemd cannot listen on {address}: another program listens there, and `ss -lxtnp` shows which (change the address with \
-         `systemctl edit {SOCKET}`)"
-    )))
+/// One address that systemd cannot have costs all of them, so that is found before anything is stopped.
+fn refuse_what_cannot_be_had(seen: &Standing) -> Result<(), Failure> {
+    let Standing { listening, binds_freely, .. } = seen;
+    let is_absent = |address: &&Address| !binds_freely && !address.is_of_this_machine();
+    let why = if let Some(address) = listening.taken.first() {
+        format!("{address}: another program listens there, and `ss -lxtnp` shows which (change the address")
+    } else if let Some((one, other)) = conflict(&[&listening.handed[..], &listening.lost].concat()) {
+        format!(
+            "{one} and {other} at once: one includes the other (write an empty `ListenStream=` first, and the addresses below it,"
+        )
+    } else if let Some(address) = listening.lost.iter().find(is_absent) {
+        format!(
+            "{address}: this machine has no such address (change it, or write `FreeBind=yes` if it comes later,"
+        )
+    } else {
+        return Ok(());
+    };
+    Err(refused(format!("systemd cannot listen on {why} with `systemctl edit {SOCKET}`)")))
+}
+
+fn conflict(addresses: &[Address]) -> Option<(&Address, &Address)> {
+    let pairs = addresses
+        .iter()
+        .enumerate()
+        .flat_map(|(at, one)| addresses[at + 1..].iter().map(move |other| (one, other)));
+    pairs.into_iter().find(|(one, other)| one.excludes(other))
 }
 
 fn restart(before: &Listening) -> anyhow::Result<Exit> {
@@ -135,6 +153,8 @@ fn restart(before: &Listening) -> anyhow::Result<Exit> {
     let begun = Instant::now();
     systemctl(&["daemon-reload"])?;
     systemctl(&["restart", TARGET])?;
+    // Workers that failed for want of a listener would stay so: systemd starts them no more, and restarts only what runs.
+    systemctl(&["reset-failed", "worker@*.service"])?;
     let took = begun.elapsed();
     let seen = look(Exit::Failed)?.listening;
     if !seen.lost.is_empty() {

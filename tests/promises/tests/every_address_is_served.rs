@@ -56,6 +56,7 @@ fn also_in_a_reload(suite: Suite) {
 
     // What is taken out again is refused once the workers that had it have ended.
     cluster.edit("app-cluster.socket", "Socket", "");
+    cluster.app_cluster(["check"]).assert_success().assert_says("workers still serve [::1]:8081");
     cluster.app_cluster(["rebind"]).assert_success().assert_says("systemctl reload app-cluster");
     cluster.reload();
     let ipv6 = Wire::open_at(&cluster, ([0, 0, 0, 0, 0, 0, 0, 1], 8081).into());
@@ -79,6 +80,8 @@ fn after_a_rebind(suite: Suite) {
         .assert_says("does not listen on 127.0.0.1:9090")
         .assert_says("app-cluster rebind");
     assert!(ask(&cluster, 8080).is_ok(), "until then the workers that run serve the old address");
+    Process::of(&cluster, cluster.worker(1).pid).kill();
+    cluster.until_worker(1, "to have failed for want of a listener", |worker| worker.active == "failed");
 
     cluster.app_cluster(["rebind"]).assert_success().assert_says("systemd listens on 127.0.0.1:9090");
     cluster.until_whole();
@@ -137,8 +140,16 @@ fn a_rebind_that_cannot_end_well_is_refused(suite: Suite) {
     squat(&cluster, "127.0.0.2:8080");
     cluster.edit("app-cluster.socket", "Socket", "ListenStream=127.0.0.2:8080");
     rebind().assert_says("127.0.0.2:8080: another program listens there");
-    // Another socket unit has it: PID 1 holds it, but not for the cluster.
     cluster.systemctl(["stop", "squatter.service"]).assert_success();
+    for (addresses, why) in [
+        ("ListenStream=0.0.0.0:8080", "127.0.0.1:8080 and 0.0.0.0:8080 at once"),
+        ("ListenStream=192.0.2.7:8080", "192.0.2.7:8080: this machine has no such address"),
+    ] {
+        cluster.edit("app-cluster.socket", "Socket", addresses);
+        rebind().assert_says(why);
+    }
+    cluster.edit("app-cluster.socket", "Socket", "ListenStream=127.0.0.2:8080");
+    // Another socket unit has it: PID 1 holds it, but not for the cluster.
     let other = "[Socket]\nListenStream=127.0.0.2:8080\n[Unit]\nDescription=Another\n";
     cluster.write_file("/run/systemd/system/another.socket", other);
     cluster.write_file("/run/systemd/system/another.service", "[Service]\nExecStart=/bin/true\n");

@@ -151,7 +151,7 @@ fn is_at_least(value: &str, seconds: u64) -> bool {
 }
 
 /// A boolean as `systemd.syntax(7)` has them.
-fn boolean(value: &str) -> Option<bool> {
+pub(super) fn boolean(value: &str) -> Option<bool> {
     match value.to_ascii_lowercase().as_str() {
         "1" | "yes" | "y" | "true" | "t" | "on" => Some(true),
         "0" | "no" | "n" | "false" | "f" | "off" => Some(false),

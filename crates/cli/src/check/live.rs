@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::Context;
 use config::drop_in;
 
+use super::demand;
 use super::problem::{Findings, Problem};
 use super::started;
 use super::unit::Unit;
@@ -161,6 +162,7 @@ fn check_listener(units: &Units, shown: &[Shown], findings: &mut Findings) {
     match look(unit, shown) {
         Ok(listening) => {
             findings.extend(not_listening(&listening, unit));
+            findings.warnings.extend(still_served(&listening));
             for unknown in not_looked_for(&listening, unit, findings) {
                 findings.not_seen(unknown);
             }
@@ -175,6 +177,8 @@ fn check_listener(units: &Units, shown: &[Shown], findings: &mut Findings) {
 pub(crate) struct Standing {
     /// What is listened on of that which the socket unit names.
     pub(crate) listening: Listening,
+    /// systemd may listen where this machine has no address (`FreeBind=`, `Transparent=`).
+    pub(crate) binds_freely: bool,
     /// The cluster is stopped, or about to be.
     pub(crate) is_stopped: bool,
     /// The orchestrator does not run, and systemd is not about to start it.
@@ -194,6 +198,9 @@ pub(crate) fn standing() -> anyhow::Result<Standing> {
     let workers: Vec<&Shown> = shown.iter().filter(|unit| unit.get("Id").starts_with("worker@")).collect();
     Ok(Standing {
         listening: look(unit, &shown).context("cannot look at who holds the listener; run it as root")?,
+        binds_freely: ["FreeBind", "Transparent"]
+            .iter()
+            .any(|key| unit.last("Socket", key).and_then(|at| demand::boolean(&at.value)) == Some(true)),
         is_stopped: !of(TARGET).is_running()
             && !of(TARGET).has_job()
             && [SOCKET, SERVICE].iter().all(|name| of(name).is_ending())
@@ -221,6 +228,17 @@ fn not_looked_for(listening: &Listening, unit: &Unit, findings: &Findings) -> Ve
     let unknown =
         lines.iter().filter(|at| listening.unknown.contains(&at.value) && !findings.has(&at.place()));
     unknown.map(|at| format!("{}: whether systemd listens on {}", at.place(), at.value)).collect()
+}
+
+/// What was taken out of the unit is served by the workers that were started before.
+fn still_served(listening: &Listening) -> Option<String> {
+    let left: Vec<String> = listening.left.iter().map(ToString::to_string).collect();
+    (listening.lost.is_empty() && !left.is_empty()).then(|| {
+        format!(
+            "{SOCKET}: workers still serve {}, which it no longer names; `systemctl reload app-cluster` ends that",
+            left.join(" and ")
+        )
+    })
 }
 
 fn not_listening(listening: &Listening, unit: &Unit) -> Vec<Problem> {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::demand;
 use super::problem::{Findings, Problem};
 use super::unit::Unit;
 use super::unit_file::Assignment;
@@ -91,9 +92,8 @@ fn unescaped(value: &str) -> Option<String> {
 }
 
 fn accounts(root: &Path, unit: &Unit) -> Vec<Problem> {
-    let dynamic = unit
-        .last("Service", "DynamicUser")
-        .is_some_and(|a| matches!(a.value.as_str(), "yes" | "true" | "1" | "on"));
+    let dynamic =
+        unit.last("Service", "DynamicUser").is_some_and(|a| demand::boolean(&a.value) == Some(true));
     // An image without users is one in which systemd-sysusers(8) has still to run.
     if dynamic || !root.join("etc/passwd").exists() {
         return Vec::new();

@@ -1,7 +1,8 @@
 //! An address to listen on, as `ListenStream=` has it (systemd.socket(5)).
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 
 /// An address of a stream socket.
@@ -49,6 +50,18 @@ impl Address {
             (Self::Abstract(wanted), Self::Abstract(bound)) => wanted == bound,
             _ => false,
         }
+    }
+
+    /// Whether systemd cannot listen both here and there.
+    pub(crate) fn excludes(&self, other: &Self) -> bool {
+        self.is_taken_by(other) || other.is_taken_by(self)
+    }
+
+    /// Whether this machine has the address now. It can be bound all the same with `FreeBind=`, and may come later.
+    pub(crate) fn is_of_this_machine(&self) -> bool {
+        let Self::Ip(address) = self else { return true };
+        let bound = UdpSocket::bind((address.ip(), 0));
+        !matches!(bound, Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable)
     }
 
     /// Whether a socket that is bound to `bound` is the one that this address means.
@@ -134,6 +147,34 @@ mod tests {
         ] {
             let [wanted, bound] = [wanted, bound].map(|text| Address::parse(text).unwrap());
             assert_eq!(wanted.is_taken_by(&bound), is_it, "{wanted}, {bound}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_one_unit_may_exclude_each_other() {
+        for (one, other, exclude) in [
+            ("8080", "127.0.0.1:8080", true),
+            ("127.0.0.1:8080", "8080", true),
+            ("0.0.0.0:8080", "127.0.0.1:8080", true),
+            ("127.0.0.1:8080", "[::1]:8080", false),
+            ("127.0.0.1:8080", "127.0.0.1:8081", false),
+        ] {
+            let [one, other] = [one, other].map(|text| Address::parse(text).unwrap());
+            assert_eq!(one.excludes(&other), exclude, "{one}, {other}");
+        }
+    }
+
+    #[test]
+    fn an_address_of_documentation_is_of_no_machine() {
+        // RFC 5737.
+        for (address, is_it) in [
+            ("192.0.2.1:80", false),
+            ("127.0.0.1:80", true),
+            ("0.0.0.0:80", true),
+            ("80", true),
+            ("@a", true),
+        ] {
+            assert_eq!(Address::parse(address).unwrap().is_of_this_machine(), is_it, "{address}");
         }
     }
 
