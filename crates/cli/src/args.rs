@@ -178,10 +178,14 @@ Examples:
 
 systemd opens addresses when the socket unit starts, and cannot start it while the cluster runs. So this \
 restarts app-cluster.target: the workers answer what they have begun, then all of it starts again, and between that \
-connections are refused. It first looks whether a new address can be had (another program has it, another address of the unit includes it, or this machine has no such address), whether `app-cluster check` finds a fault, and \
-whether a rollout is under way; if so, it stops nothing, and ends with status 4 or 78. It does the same where the unit names \
-an address that it cannot look for: one with a specifier or a network interface, or vsock. Where the cluster is stopped, it only \
-has systemd read the unit. Do not leave the unit edited without it: as soon as systemd has \
+connections are refused.
+
+It stops nothing, and ends with status 4 or 78, where that would not end well: another program has a new address, another \
+address of the unit includes it, or this machine has no such address; the unit names an address that cannot be looked for \
+(with a specifier or a network interface, or vsock); `app-cluster check` finds a fault; or a rollout is under way. Where the \
+cluster is stopped, it only has systemd read the unit.
+
+Do not leave the unit edited without it: as soon as systemd has \
 read the file, it gives the old listener to no worker any more, and one that crashes does not come back.")]
     Rebind,
 

@@ -96,7 +96,8 @@ async fn is_under_way(cluster: &api::ClusterProxy<'_>) -> Result<bool, api::Erro
     match rollout::running(cluster).await {
         Err(api::Error::NoRollout(_)) => {
             let history = cluster.history().await?;
-            Ok(history.iter().any(|rollout| !rollout.state.has_ended()))
+            let last = history.iter().max_by_key(|rollout| rollout.begun_usec);
+            Ok(last.is_some_and(|rollout| !rollout.state.has_ended()))
         }
         running => running.map(|_| true),
     }
