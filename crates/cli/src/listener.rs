@@ -104,7 +104,7 @@ fn compare(wanted: &[Address], all: &[Socket], owners: &Owners) -> Listening {
     });
     let (handed, lost) =
         wanted.iter().partition::<Vec<_>, _>(|wanted| held.iter().any(|held| wanted.is_served_by(held)));
-    let is_taken = |lost: &&&Address| foreign.iter().any(|foreign| lost.is_taken_by(foreign));
+    let is_taken = |lost: &&&Address| foreign.iter().any(|foreign| lost.excludes(foreign));
     let taken = lost.iter().filter(is_taken).copied().collect();
     let served = addresses(all, is_of_workers);
     let left = addresses(all, |inode| is_of_workers(inode) && !is_of_unit(inode));

@@ -72,7 +72,7 @@ mod tests {
         SocketUnit { backlog, addresses: vec![listener.local_addr().unwrap().to_string()] }
     }
 
-    /// Whether the queue takes so many connections that nobody accepts.
+    /// Whether the queue takes so many connections before one is accepted.
     fn takes(listener: &TcpListener, connections: usize) -> bool {
         let address = listener.local_addr().unwrap();
         let connect = |_| TcpStream::connect_timeout(&address, Duration::from_millis(100)).ok();

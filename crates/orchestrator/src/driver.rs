@@ -5,6 +5,7 @@
 
 mod adopt;
 mod ask;
+mod bus;
 mod compare;
 mod finish;
 mod flap;
@@ -176,11 +177,8 @@ impl Driver {
     /// Works until somebody stops the orchestrator.
     pub(crate) async fn run(mut self, queue: UnboundedReceiver<Input>) -> anyhow::Result<()> {
         let ended = self.work(queue).await;
-        if ended.is_err()
-            && let Some((connection, _)) = self.bus.take()
-        {
-            // Its name goes with it: as long as that is there, callers are told that the orchestrator is stopping.
-            let _ = connection.close().await;
+        if ended.is_err() {
+            self.leave_bus().await;
         }
         ended
     }
@@ -327,34 +325,6 @@ impl Driver {
         if let Some(running) = &mut self.rolling {
             running.later(ring(self.inputs.clone(), pause, timer));
         }
-    }
-
-    /// Connects to the bus, however long it takes.
-    fn connect(&self) {
-        const FIRST_PAUSE: Duration = Duration::from_millis(50);
-        const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-        let (inputs, names, stage) = (self.inputs.clone(), self.cluster.names.clone(), self.stage.clone());
-        tokio::spawn(async move {
-            let mut pause = FIRST_PAUSE;
-            let attempt = async || {
-                let connection = service::connect(inputs.clone(), stage.clone()).await?;
-                let manager = Manager::new(connection.clone(), names.clone(), inputs.clone()).await?;
-                service::take_name(&connection).await?;
-                anyhow::Ok((connection, manager))
-            };
-            loop {
-                match attempt().await {
-                    Ok((connection, manager)) => {
-                        let _ = inputs.send(Input::Connected(connection, manager));
-                        return;
-                    }
-                    Err(error) if pause == FIRST_PAUSE => tracing::warn!("{error:#}; trying again"),
-                    Err(_) => {}
-                }
-                tokio::time::sleep(pause).await;
-                pause = LONGEST_PAUSE.min(pause * 2);
-            }
-        });
     }
 }
 

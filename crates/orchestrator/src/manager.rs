@@ -1,14 +1,15 @@
-//! systemd over D-Bus: the only file that knows its interfaces (org.freedesktop.systemd1(5)).
+//! systemd over D-Bus: the only module that knows its interfaces (org.freedesktop.systemd1(5)).
 //!
 //! The order of things is what makes it free of races: the match rules are installed and `Subscribe` is called
 //! before anything is asked for; signals are taken from one stream by one task, in the order in which PID 1
 //! sent them; a job is known by its path. Whatever a signal says is a hint to look; what counts is read.
 
+mod signals;
+
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use futures_util::StreamExt as _;
-use rollout::{ActiveState, Instance, JobResult};
+use rollout::{ActiveState, Instance};
 use tokio::sync::mpsc::UnboundedSender;
 use zbus::fdo::{DBusProxy, PropertiesProxy};
 /// A place in the order in which a connection to the bus delivers; the bus keeps the order of each sender.
@@ -16,8 +17,10 @@ pub(crate) use zbus::message::Sequence;
 use zbus::message::Type as MessageType;
 use zbus::names::{BusName, InterfaceName};
 use zbus::proxy::CacheProperties;
-use zbus::{Connection, MatchRule, Message, MessageStream, OwnedObjectPath};
+use zbus::{Connection, MatchRule, MessageStream, OwnedObjectPath};
 
+pub(crate) use self::signals::Signal;
+use self::signals::{manager_signal, owner_changes, pump};
 use crate::accept_queue::SocketUnit;
 use crate::names::Names;
 use crate::unit_info::{Properties, UnitInfo};
@@ -43,19 +46,6 @@ trait Systemd {
 /// One row of `ListUnitsByPatterns`: name, description, load, active and sub state, followed unit, path, job.
 type ListedUnit =
     (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
-
-/// What systemd tells unasked.
-#[derive(Debug)]
-pub(crate) enum Signal {
-    /// A job ended.
-    JobRemoved { job: String, result: JobResult },
-    /// Some of a worker's properties changed.
-    Changed { instance: Instance, properties: Properties, at: Sequence },
-    /// PID 1 executed itself anew and has another name on the bus; signals may have been missed.
-    Reexecuted,
-    /// The bus is gone.
-    Disconnected,
-}
 
 /// What was read of a worker.
 #[derive(Debug)]
@@ -292,79 +282,6 @@ fn is_absence(error_name: &str) -> bool {
             | "org.freedesktop.DBus.Error.ServiceUnknown"
             | "org.freedesktop.DBus.Error.NameHasNoOwner"
     )
-}
-
-fn manager_signal(member: &'static str) -> zbus::Result<MatchRule<'static>> {
-    MatchRule::builder()
-        .msg_type(MessageType::Signal)
-        .sender(SYSTEMD)
-        .interface("org.freedesktop.systemd1.Manager")
-        .member(member)
-        .build()
-}
-
-fn owner_changes() -> zbus::Result<MatchRule<'static>> {
-    MatchRule::builder()
-        .msg_type(MessageType::Signal)
-        .sender("org.freedesktop.DBus")
-        .interface("org.freedesktop.DBus")
-        .member("NameOwnerChanged")
-        .arg(0, SYSTEMD)
-        .build()
-}
-
-/// Takes signals from the bus, in order, and drops what PID 1 did not send: on the system bus anybody may
-/// send us a signal that looks like one of its own.
-async fn pump<T: From<Signal>>(
-    mut stream: MessageStream,
-    names: Names,
-    mut systemd: String,
-    sink: UnboundedSender<T>,
-) {
-    while let Some(Ok(message)) = stream.next().await {
-        let signal = match new_owner(&message) {
-            Some(owner) if owner.is_empty() => None,
-            Some(owner) => {
-                systemd = owner;
-                Some(Signal::Reexecuted)
-            }
-            None => parse(&message, &names, &systemd),
-        };
-        if signal.is_some_and(|signal| sink.send(signal.into()).is_err()) {
-            return;
-        }
-    }
-    // Whoever listened may be gone too.
-    let _ = sink.send(Signal::Disconnected.into());
-}
-
-fn new_owner(message: &Message) -> Option<String> {
-    let header = message.header();
-    let is_ours = message.message_type() == MessageType::Signal
-        && header.sender()? == "org.freedesktop.DBus"
-        && header.member()? == "NameOwnerChanged";
-    let (name, _, owner): (String, String, String) = is_ours.then(|| message.body().deserialize().ok())??;
-    (name == SYSTEMD).then_some(owner)
-}
-
-fn parse(message: &Message, names: &Names, systemd: &str) -> Option<Signal> {
-    let header = message.header();
-    if message.message_type() != MessageType::Signal || header.sender()?.as_str() != systemd {
-        return None;
-    }
-    match header.member()?.as_str() {
-        "JobRemoved" => {
-            let (_, job, _, result): (u32, OwnedObjectPath, String, String) =
-                message.body().deserialize().ok()?;
-            Some(Signal::JobRemoved { job: job.to_string(), result: JobResult::parse(&result) })
-        }
-        "PropertiesChanged" => {
-            let instance = names.instance(&unit_name(header.path()?.as_str())?)?;
-            let (_, properties, _): (String, Properties, Vec<String>) = message.body().deserialize().ok()?;
-            Some(Signal::Changed { instance, properties, at: message.recv_position() })
-        }
-        _ => None,
-    }
 }
 
 /// The object path of a unit: every byte that is not a letter or digit is written as `_` and two hex digits.

@@ -1,4 +1,4 @@
-//! The client in the ways of those that are old, that half-close, or whose bodies nobody wants.
+//! The client as one of HTTP/1.0, as one that half-closes, and as one whose body is answered before its end.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 

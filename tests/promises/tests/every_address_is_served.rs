@@ -103,7 +103,7 @@ fn after_a_rebind(suite: Suite) {
     assert_eq!(cluster.show("app-cluster.target", "ActiveState"), "inactive");
     cluster.systemctl(["start", "app-cluster.target"]).assert_success();
     cluster.until_whole();
-    ask(&cluster, 9191).expect("the address of the file is served, though nobody asked systemd to read it");
+    ask(&cluster, 9191).expect("the address of the file is served, though systemd was not told to read it");
 }
 
 /// Another program has the new address, it is no address or none that can be looked for, or a rollout is under way: nothing is

@@ -36,25 +36,23 @@ impl Address {
         }
     }
 
-    /// Whether systemd cannot listen here while another socket is bound to `bound` (bind(2), EADDRINUSE). A path is free: systemd
-    /// removes what is there. proc(5) does not tell which sockets are IPv6 only (ipv6(7), IPV6_V6ONLY), so that of all IPv6
-    /// addresses counts as one of all IPv4 addresses too.
-    pub(crate) fn is_taken_by(&self, bound: &Self) -> bool {
-        match (self, bound) {
-            (Self::Port(port), Self::Ip(bound)) => bound.port() == *port,
-            (Self::Ip(wanted), Self::Ip(bound)) => {
-                let (one, other) = (plain(wanted.ip()), plain(bound.ip()));
-                wanted.port() == bound.port()
-                    && (one == other || includes(one, other) || includes(other, one))
+    /// Whether a socket cannot be bound here while another one is bound there (bind(2), EADDRINUSE). A path never excludes:
+    /// systemd removes what is there. proc(5) does not tell which sockets are IPv6 only (ipv6(7), IPV6_V6ONLY), so that of all
+    /// IPv6 addresses counts as one of all IPv4 addresses too.
+    pub(crate) fn excludes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Port(one), Self::Port(other)) => one == other,
+            (Self::Port(port), Self::Ip(address)) | (Self::Ip(address), Self::Port(port)) => {
+                address.port() == *port
             }
-            (Self::Abstract(wanted), Self::Abstract(bound)) => wanted == bound,
+            (Self::Ip(one), Self::Ip(other)) => {
+                let (ip, other_ip) = (plain(one.ip()), plain(other.ip()));
+                one.port() == other.port()
+                    && (ip == other_ip || includes(ip, other_ip) || includes(other_ip, ip))
+            }
+            (Self::Abstract(one), Self::Abstract(other)) => one == other,
             _ => false,
         }
-    }
-
-    /// Whether systemd cannot listen both here and there.
-    pub(crate) fn excludes(&self, other: &Self) -> bool {
-        self.is_taken_by(other) || other.is_taken_by(self)
     }
 
     /// Whether this machine has the address now. It can be bound all the same with `FreeBind=`, and may come later.
@@ -126,41 +124,28 @@ mod tests {
     }
 
     #[test]
-    fn two_sockets_want_the_same_address() {
-        for (wanted, bound, is_it) in [
+    fn two_sockets_may_exclude_each_other() {
+        for (one, other, exclude) in [
             ("127.0.0.1:80", "127.0.0.1:80", true),
             ("127.0.0.1:80", "127.0.0.1:81", false),
             ("127.0.0.1:80", "127.0.0.2:80", false),
             ("127.0.0.1:80", "0.0.0.0:80", true),
-            ("0.0.0.0:80", "127.0.0.1:80", true),
             ("127.0.0.1:80", "[::]:80", true),
-            ("[::]:80", "0.0.0.0:80", true),
-            ("[::1]:80", "0.0.0.0:80", false),
-            ("[::1]:80", "127.0.0.1:80", false),
+            ("127.0.0.1:80", "[::1]:80", false),
             ("127.0.0.1:80", "[::ffff:127.0.0.1]:80", true),
+            ("0.0.0.0:80", "[::]:80", true),
+            ("0.0.0.0:80", "[::1]:80", false),
             ("80", "127.0.0.1:80", true),
             ("80", "[::1]:80", true),
             ("80", "[::1]:81", false),
+            ("80", "80", true),
             ("@shop", "@shop", true),
             ("@shop", "@other", false),
             ("/run/shop.sock", "/run/shop.sock", false),
         ] {
-            let [wanted, bound] = [wanted, bound].map(|text| Address::parse(text).unwrap());
-            assert_eq!(wanted.is_taken_by(&bound), is_it, "{wanted}, {bound}");
-        }
-    }
-
-    #[test]
-    fn addresses_of_one_unit_may_exclude_each_other() {
-        for (one, other, exclude) in [
-            ("8080", "127.0.0.1:8080", true),
-            ("127.0.0.1:8080", "8080", true),
-            ("0.0.0.0:8080", "127.0.0.1:8080", true),
-            ("127.0.0.1:8080", "[::1]:8080", false),
-            ("127.0.0.1:8080", "127.0.0.1:8081", false),
-        ] {
             let [one, other] = [one, other].map(|text| Address::parse(text).unwrap());
             assert_eq!(one.excludes(&other), exclude, "{one}, {other}");
+            assert_eq!(other.excludes(&one), exclude, "{other}, {one}");
         }
     }
 

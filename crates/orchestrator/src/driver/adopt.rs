@@ -12,28 +12,11 @@ use crate::cluster::{Worker, monotonic_usec};
 use crate::history::State;
 use crate::jobs::Missing;
 use crate::journal;
-use crate::manager::Manager;
 use crate::releases::ReleaseId;
 
 impl Driver {
-    /// The bus is there: for the first time, or again.
-    pub(super) async fn connected(
-        &mut self,
-        connection: zbus::Connection,
-        manager: Manager,
-    ) -> anyhow::Result<()> {
-        let is_first = self.cluster.workers.is_empty();
-        self.bus = Some((connection, manager));
-        if !is_first {
-            self.cluster.workers.values_mut().for_each(Worker::begin_listening_anew);
-            self.look_again("the bus is back").await;
-            return Ok(());
-        }
-        self.adopt().await
-    }
-
     /// The first look: workers that run go on running, those that are missing are started.
-    async fn adopt(&mut self) -> anyhow::Result<()> {
+    pub(super) async fn adopt(&mut self) -> anyhow::Result<()> {
         if let Some((_, manager)) = &self.bus {
             for instance in manager.loaded().await? {
                 self.cluster.workers.entry(instance).or_default();
@@ -175,14 +158,6 @@ impl Driver {
             tracing::info!("{summary}");
             super::notify(&[NotifyState::Ready]);
             Box::pin(self.go_on()).await;
-        }
-    }
-
-    /// The bus is gone; so is nothing else.
-    pub(super) fn disconnected(&mut self) {
-        if self.bus.take().is_some() {
-            tracing::warn!("the system bus is gone; the workers go on serving, trying to connect again");
-            self.connect();
         }
     }
 

@@ -72,7 +72,7 @@ impl Recovery {
             "**Crashes in turns.** app-cluster and PM2 are started in turns, and of their workers {count} each are killed under \
             each of two loads, both with a connection for each request. At {RATE} requests a second the replacement gives its \
             first answer after {}. While all CPUs are busy, with requests as fast as they are answered: after {}. Without \
-            the directives that restrict a worker, which nobody else here has, it would be {bare_at_rate:.0} and {bare_saturating:.0} ms.",
+            the directives that restrict a worker, which the others do not have, it would be {bare_at_rate:.0} and {bare_saturating:.0} ms.",
             compared(&at_rate.to_pm2)?,
             compared(&saturating.to_pm2)?,
             count = at_rate.to_pm2.count(),

@@ -83,7 +83,7 @@ fn rows(measured: &[Measured]) -> Vec<Vec<String>> {
     let mut rows = Rows { measured, rows: Vec::new() };
     rows.compared("requests/s, kept alive", 0, |of| median(&of.throughput[0]));
     rows.compared("requests/s, a connection for each", 0, |of| median(&of.throughput[1]));
-    rows.plain("lost while nobody is replaced", |of| grouped(of.lost_at_rest));
+    rows.plain("lost at rest", |of| grouped(of.lost_at_rest));
     rows.compared("answer at rest, ms: median", 2, |of| of.at_rest.median(|latency| latency.p50_us));
     rows.compared("at rest, 99 of 100 are faster", 2, |of| of.at_rest.median(|latency| latency.p99_us));
     rows.compared("at rest, 999 of 1,000 are faster", 2, |of| of.at_rest.median(|latency| latency.p999_us));
