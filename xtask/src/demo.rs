@@ -57,7 +57,10 @@ fn kill(machine: &Machine, client: &Path) -> Result<()> {
     let in_flight = report.cut();
     let lost = report.failed() - in_flight;
     println!("kill -9 of worker@1 under load: {} requests, {lost} lost", report.sent);
-    println!("    {in_flight} connections of pid {killed} were cut, which pid {replacement} replaced");
+    println!(
+        "    {in_flight} connections ended with pid {killed}, each with at most the request that it was answering"
+    );
+    println!("    pid {replacement} replaced it");
     let elsewhere = report.examples.iter().find(|example| example.last_pid.is_some_and(|pid| pid != killed));
     ensure!(report.ok > 0 && lost == 0, "the crash lost requests that it had no hand in:\n{report}");
     ensure!(elsewhere.is_none(), "the crash lost a request of another worker:\n{report}");

@@ -177,16 +177,16 @@ Examples:
   sudo app-cluster rebind
 
 systemd opens addresses when the socket unit starts, and cannot start it while the cluster runs. So this \
-restarts app-cluster.target: the workers answer what they have begun, then all of it starts again, and between that \
-connections are refused.
+restarts app-cluster.target: the workers answer what they have begun, and then all of it starts again. In between, connections \
+are refused.
 
 It stops nothing, and ends with status 4 or 78, where that would not end well: another program has a new address, another \
 address of the unit includes it, or this machine has no such address; the unit names an address that cannot be looked for \
 (with a specifier or a network interface, or vsock); `app-cluster check` finds a fault; or a rollout is under way. Where the \
 cluster is stopped, it only has systemd read the unit.
 
-Do not leave the unit edited without it: as soon as systemd has \
-read the file, it gives the old listener to no worker any more, and one that crashes does not come back.")]
+Do not leave the unit edited without it. Once systemd has read the file, it no longer hands the old listener to workers \
+that start: one that crashes does not come back.")]
     Rebind,
 
     /// Check configuration and units, and say what to write where they are wrong

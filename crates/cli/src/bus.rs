@@ -104,7 +104,9 @@ fn said_of_its_start() -> Option<String> {
     let said = value("StatusText").unwrap_or_default().to_owned();
     match value("ActiveState")? {
         "activating" => Some(said),
-        "failed" => Some(said).filter(|said| !said.is_empty()),
+        "failed" if !said.is_empty() => {
+            Some(format!("{said}; when that is corrected, start it with `systemctl start app-cluster`"))
+        }
         _ => None,
     }
 }

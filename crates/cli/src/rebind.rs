@@ -182,7 +182,8 @@ fn refused(message: impl fmt::Display) -> Failure {
     Failure::new(
         Exit::Refused,
         format!(
-            "{message}; nothing was stopped. `systemctl daemon-reload && systemctl restart {TARGET}` restarts the cluster all the same"
+            "{message}; nothing was stopped. `systemctl daemon-reload && systemctl restart {TARGET}` does not ask; if systemd then \
+             cannot listen, nothing is served"
         ),
     )
 }

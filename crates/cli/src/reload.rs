@@ -1,8 +1,8 @@
 //! `app-cluster reload`: begins a rollout to what is installed, and follows it to its end.
 //!
 //! It is what a person types, and what `ExecReload=` of `app-cluster.service` runs. There it blocks as
-//! long as the rollout takes, asks systemd for more time at every sign of progress, and its exit
-//! status is what `systemctl reload` reports.
+//! long as the rollout takes, and asks systemd for more time at every sign of progress. Of its exit status `systemctl reload`
+//! makes 0 or 1; the journal has it whole.
 
 use crate::exit::Exit;
 use crate::rollout::{self, Purpose};

@@ -191,7 +191,10 @@ fn lost() -> Failure {
     let what = "the orchestrator went away in the middle of the rollout; the workers keep serving";
     Failure::new(
         Exit::Unreachable,
-        format!("{what}; see `app-cluster status`, and run `systemctl reload app-cluster` again to finish"),
+        format!(
+            "{what}; its successor goes on with the rollout, and `app-cluster status` shows how it ends; `systemctl start \
+             app-cluster` starts one where systemd does not"
+        ),
     )
 }
 

@@ -28,8 +28,11 @@ pub(super) fn orchestrator(shown: &Shown) -> Option<Problem> {
         Some(status) => (format!("it ended with status {status}"), LOOK_IN_THE_JOURNAL),
         None => (format!("it ended with result `{}`", shown.get("Result")), LOOK_IN_THE_JOURNAL),
     };
-    let then = if waits { "systemd tries again and again" } else { "systemd has given up" };
-    Some(Problem::new(ORCHESTRATOR, SERVICE, format!("{what} ({then}); {advice}")))
+    let (then, last) = match waits {
+        true => ("systemd tries again and again", ""),
+        false => ("systemd has given up", "; when that is corrected, write `systemctl start app-cluster`"),
+    };
+    Some(Problem::new(ORCHESTRATOR, SERVICE, format!("{what} ({then}); {advice}{last}")))
 }
 
 const LOOK_IN_THE_JOURNAL: &str = "`journalctl -u app-cluster -n 20` says why";
