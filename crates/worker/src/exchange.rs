@@ -2,10 +2,11 @@
 
 mod busy;
 mod deadline;
+mod stopwatch;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::busy::{Busy, Carried, Uploading};
 use self::deadline::{Awaited, Leave};
+use self::stopwatch::Stopwatch;
 use crate::Drain;
 use crate::limits::{Limits, Overdue};
 use crate::websocket::Goodbye;
@@ -44,8 +46,6 @@ pub(crate) struct Exchange {
     is_upgraded: AtomicBool,
     /// Of a WebSocket.
     goodbye: OnceLock<Arc<Goodbye>>,
-    /// How many bodies are coming that their handlers do not read.
-    unread: AtomicUsize,
     /// The stream is gone, whoever had it last.
     closed: CancellationToken,
 }
@@ -65,6 +65,8 @@ struct State {
     inner: usize,
     /// The handler waits for the next piece of a body.
     is_uploading: bool,
+    /// Goes while bodies are coming that their handlers do not read.
+    unread: Stopwatch,
     /// Of HTTP/2: the requests of whose answers the client has to take a piece before the next one is asked for, and
     /// since when. It may be that it gives no window for it (RFC 9113 §5.2).
     untaken: BTreeMap<u64, Instant>,
@@ -129,6 +131,7 @@ impl Exchange {
                 is_multiplexed: false,
                 inner: 0,
                 is_uploading: false,
+                unread: Stopwatch::default(),
                 untaken: BTreeMap::new(),
                 taken: Instant::now(),
                 heard: 0,
@@ -143,7 +146,6 @@ impl Exchange {
             is_watched: AtomicBool::new(false),
             is_upgraded: AtomicBool::new(false),
             goodbye: OnceLock::new(),
-            unread: AtomicUsize::new(0),
             closed: CancellationToken::new(),
         }
     }

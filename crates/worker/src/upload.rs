@@ -10,7 +10,7 @@ use axum::body::{Body, Bytes};
 use http::StatusCode;
 use http_body::{Frame, SizeHint};
 use hyper::body::{Body as _, Incoming};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use crate::exchange::Uploading;
 use crate::limits::Limits;
@@ -21,15 +21,32 @@ use crate::limits::Limits;
 /// client's fault.
 pub(crate) struct Upload {
     /// Until it has ended.
-    body: Option<Incoming>,
+    coming: Option<Coming>,
     patience: Duration,
-    waiting: Option<Pin<Box<Sleep>>>,
     left: u64,
     receipt: Receipt,
     /// HTTP/2 has nobody to take it, and would keep the window that it takes up.
     keeps_rest: bool,
-    uploading: Option<Uploading>,
 }
+
+struct Coming {
+    body: Incoming,
+    uploading: Uploading,
+    /// The handler wants a piece, and none is there.
+    waiting: Option<Waiting>,
+}
+
+struct Waiting {
+    until: Pin<Box<Sleep>>,
+    /// For how long the client may have been kept from sending before this time was set.
+    kept: Duration,
+}
+
+/// Nothing, when the body has ended.
+type Piece = Option<hyper::Result<Frame<Bytes>>>;
+
+/// The client has kept the handler waiting for too long.
+struct Overdue;
 
 /// What became of an upload: for those who answer.
 #[derive(Debug, Clone, Default)]
@@ -55,13 +72,11 @@ impl Upload {
     ) -> (Body, Receipt) {
         let receipt = Receipt(Some(Arc::default()));
         let upload = Self {
-            body: Some(body),
+            coming: Some(Coming { body, uploading, waiting: None }),
             patience: limits.body,
-            waiting: None,
             left: limits.max_body.unwrap_or(u64::MAX),
             receipt: receipt.clone(),
             keeps_rest,
-            uploading: Some(uploading),
         };
         (Body::new(upload), receipt)
     }
@@ -75,19 +90,42 @@ impl Upload {
             _ => io::Error::new(io::ErrorKind::FileTooLarge, "the body of the request is too large"),
         }
     }
+}
 
-    fn end(&mut self) {
-        self.body = None;
-        self.uploading = None;
+impl Coming {
+    /// The next piece; with an error, if the client could have sent it for so long.
+    fn poll_frame(&mut self, context: &mut Context<'_>, patience: Duration) -> Poll<Result<Piece, Overdue>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            self.waiting = None;
+            self.uploading.note(false);
+            return Poll::Ready(Ok(frame));
+        }
+        self.uploading.note(true);
+        let waiting = self.waiting.get_or_insert_with(|| Waiting {
+            until: Box::pin(tokio::time::sleep(patience)),
+            kept: self.uploading.kept_from_coming(),
+        });
+        loop {
+            ready!(waiting.until.as_mut().poll(context));
+            let before = std::mem::replace(&mut waiting.kept, self.uploading.kept_from_coming());
+            let kept = waiting.kept - before;
+            if kept.is_zero() {
+                return Poll::Ready(Err(Overdue));
+            }
+            waiting.until.as_mut().reset(Instant::now() + kept.max(Self::LOOK));
+        }
     }
+
+    /// While the client is kept from sending, the worker looks no more often than this.
+    const LOOK: Duration = Duration::from_millis(100);
 }
 
 impl Drop for Upload {
     fn drop(&mut self) {
         if self.keeps_rest
-            && let Some(body) = self.body.take()
+            && let Some(coming) = self.coming.take()
         {
-            self.receipt.note(|received| received.rest = Some(body));
+            self.receipt.note(|received| received.rest = Some(coming.body));
         }
     }
 }
@@ -133,30 +171,15 @@ impl http_body::Body for Upload {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
         let this = &mut *self;
-        let Some(body) = &mut this.body else { return Poll::Ready(None) };
+        let Some(coming) = &mut this.coming else { return Poll::Ready(None) };
         if this.receipt.cut().is_some() {
             return Poll::Ready(None);
         }
-        let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) else {
-            let patience = this.patience;
-            let waiting = this.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
-            if let Some(uploading) = &mut this.uploading {
-                uploading.note(true);
-            }
-            ready!(waiting.as_mut().poll(context));
-            if this.uploading.as_ref().is_some_and(Uploading::may_be_kept_from_coming) {
-                this.waiting = None;
-                context.waker().wake_by_ref();
-                return Poll::Pending;
-            }
+        let Ok(frame) = ready!(coming.poll_frame(context, this.patience)) else {
             return Poll::Ready(Some(Err(this.cut(StatusCode::REQUEST_TIMEOUT).into())));
         };
-        this.waiting = None;
-        if let Some(uploading) = &mut this.uploading {
-            uploading.note(false);
-        }
-        if body.is_end_stream() || !matches!(frame, Some(Ok(_))) {
-            this.end();
+        if coming.body.is_end_stream() || !matches!(frame, Some(Ok(_))) {
+            this.coming = None;
         }
         let Some(frame) = frame else { return Poll::Ready(None) };
         let frame = frame.inspect_err(|_| this.receipt.note(|received| received.is_broken = true))?;
@@ -169,11 +192,11 @@ impl http_body::Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Incoming::is_end_stream)
+        self.coming.as_ref().is_none_or(|coming| coming.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
+        self.coming.as_ref().map_or_else(|| SizeHint::with_exact(0), |coming| coming.body.size_hint())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use http::Uri;
 use scoreboard::Slot;
@@ -57,7 +57,7 @@ impl Busy {
 
     /// Its body is coming, until what is returned is dropped.
     pub(crate) fn uploading(&self) -> Uploading {
-        self.exchange.unread.fetch_add(1, Ordering::Relaxed);
+        self.exchange.state().unread.start();
         Uploading { exchange: Arc::clone(&self.exchange), is_awaited: false }
     }
 
@@ -108,26 +108,28 @@ impl Uploading {
             return;
         }
         self.is_awaited = is_awaited;
+        let mut state = self.exchange.state();
+        state.is_uploading = is_awaited;
         match is_awaited {
-            true => self.exchange.unread.fetch_sub(1, Ordering::Relaxed),
-            false => self.exchange.unread.fetch_add(1, Ordering::Relaxed),
-        };
-        self.exchange.state().is_uploading = is_awaited;
+            true => state.unread.stop(),
+            false => state.unread.start(),
+        }
     }
 
-    /// Whether a handler does not read another body on this connection. What it leaves unread takes up the window that all
-    /// share, so that the client cannot send on.
-    pub(crate) fn may_be_kept_from_coming(&self) -> bool {
-        self.exchange.unread.load(Ordering::Relaxed) > usize::from(!self.is_awaited)
+    /// How long, of all time until now, the client may have been kept from sending a body that a handler waits for: while another
+    /// handler does not read its own. What it leaves unread takes up the window that all share.
+    pub(crate) fn kept_from_coming(&self) -> Duration {
+        self.exchange.state().unread.elapsed()
     }
 }
 
 impl Drop for Uploading {
     fn drop(&mut self) {
+        let mut state = self.exchange.state();
+        state.is_uploading = false;
         if !self.is_awaited {
-            self.exchange.unread.fetch_sub(1, Ordering::Relaxed);
+            state.unread.stop();
         }
-        self.exchange.state().is_uploading = false;
     }
 }
 

@@ -13,6 +13,7 @@ const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const WINDOW_UPDATE: u8 = 8;
+const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const END_STREAM_AND_HEADERS: u8 = 5;
@@ -186,11 +187,10 @@ async fn an_upload_that_others_keep_from_coming_is_waited_for() {
     });
     let echo = axum::routing::post(async |body: Bytes| body);
     let router = hello().route("/deaf", deaf).route("/echo", echo);
-    const PATIENCE: Duration = Duration::from_secs(2);
+    const PATIENCE: Duration = Duration::from_secs(3);
     let server = Running::start(worker(Duration::ZERO).body_timeout(PATIENCE), router).await;
     let mut client = connect(&server, &[]).await;
     until(&mut client, WINDOW_UPDATE).await;
-    const ACK: u8 = 1;
     client.write_all(&frame(SETTINGS, ACK, 0, &[])).await.unwrap();
     for stream in [1, 3, 5, 7] {
         client.write_all(&post(stream, "/deaf")).await.unwrap();
@@ -199,10 +199,26 @@ async fn an_upload_that_others_keep_from_coming_is_waited_for() {
         }
     }
     client.write_all(&post(9, "/echo")).await.unwrap();
-    let told = tokio::time::timeout(2 * PATIENCE, until(&mut client, HEADERS)).await;
+    let told = tokio::time::timeout(PATIENCE.mul_f64(2.75), until(&mut client, HEADERS)).await;
     assert!(told.is_err(), "it cannot send, and is told that it did not: {told:?}");
     open.send(true).unwrap();
     until(&mut client, WINDOW_UPDATE).await;
+    // From now on it has as long as any other client.
+    tokio::time::sleep(PATIENCE / 2).await;
     client.write_all(&frame(DATA, END_STREAM, 9, b"hello")).await.unwrap();
+    assert_eq!(status_of(&mut client, 9).await, OK);
     while until(&mut client, DATA).await.1 != 9 {}
+}
+
+/// `:status: 200`, as it stands in the static table (RFC 7541 appendix A).
+const OK: u8 = 0x88;
+
+/// The first byte of the head of the answer to this stream.
+async fn status_of(client: &mut TcpStream, stream: u32) -> u8 {
+    loop {
+        let (_, number, head) = until(client, HEADERS).await;
+        if number == stream {
+            return head[0];
+        }
+    }
 }
