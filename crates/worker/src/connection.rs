@@ -18,7 +18,7 @@ use self::opening::Opening;
 use crate::Drain;
 use crate::accept::Room;
 use crate::exchange::Exchange;
-use crate::half_closed::{self, HalfClosed};
+use crate::half_closed::HalfClosed;
 use crate::limits::{Limits, Overdue};
 use crate::socket::Accepted;
 use crate::stream::Stream;
@@ -102,13 +102,8 @@ impl Connections {
         let ended = if exchange.has_lingered() { Ended::Idle } else { Ended::Finished };
         // Everything has been answered: to end this is no loss.
         if let Some(closed) = closed {
-            let drained = async {
-                self.drain.begun().await;
-                tokio::time::sleep(half_closed::LIMIT).await;
-            };
             tokio::select! {
-                () = closed.linger() => {}
-                () = drained => {}
+                () = closed.linger(&self.drain) => {}
                 () = self.cut.cancelled() => {}
             }
         }

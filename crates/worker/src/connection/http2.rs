@@ -13,9 +13,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Connections, inner};
+use crate::Drain;
 use crate::answer::Answer;
 use crate::exchange::Exchange;
-use crate::half_closed::HalfClosed;
 use crate::limits::{Limits, Overdue};
 use crate::service::Answering;
 use crate::stream::Stream;
@@ -61,7 +61,8 @@ impl Connections {
             let finish = move |answer, busy| Answer::new(answer, &drain, busy);
             Either::Left(Answering::new(&self.router, &self.limits, busy, request, finish))
         });
-        let mut http = self.http2.serve_connection(TokioIo::new(Gentle::Open(stream)), answer);
+        let mut http =
+            self.http2.serve_connection(TokioIo::new(Gentle::new(stream, self.drain.clone())), answer);
         let leave = pin!(self.time_to_leave());
         let mut leave = Woken::new(leave);
         let mut is_asked = false;
@@ -92,17 +93,20 @@ impl Connections {
 }
 
 /// A stream whose end waits until the peer has read the last answer.
-#[derive(Debug)]
 enum Gentle {
-    Open(Stream),
-    Closing(HalfClosed),
+    Open(Stream, Drain),
+    Closing(Pin<Box<dyn Future<Output = ()> + Send>>),
     Closed,
 }
 
 impl Gentle {
+    fn new(stream: Stream, drain: Drain) -> Self {
+        Self::Open(stream, drain)
+    }
+
     fn open(&mut self) -> io::Result<Pin<&mut Stream>> {
         match self {
-            Self::Open(stream) => Ok(Pin::new(stream)),
+            Self::Open(stream, _) => Ok(Pin::new(stream)),
             _ => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -144,13 +148,15 @@ impl AsyncWrite for Gentle {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Self::Open(_) = *self
-            && let Self::Open(stream) = std::mem::replace(&mut *self, Self::Closed)
-        {
-            *self = Self::Closing(stream.abandon());
-        }
+        *self = match std::mem::replace(&mut *self, Self::Closed) {
+            Self::Open(stream, drain) => {
+                let closing = stream.abandon();
+                Self::Closing(Box::pin(async move { closing.linger(&drain).await }))
+            }
+            other => other,
+        };
         match &mut *self {
-            Self::Closing(closing) => closing.poll_linger(context).map(Ok),
+            Self::Closing(lingering) => lingering.as_mut().poll(context).map(Ok),
             _ => Poll::Ready(Ok(())),
         }
     }

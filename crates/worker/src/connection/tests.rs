@@ -19,6 +19,8 @@ mod table;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 const LINGER: Duration = Duration::from_secs(2);
+/// A client that does not close when it is told to is left after so much silence.
+const SILENCE: Duration = Duration::from_secs(5);
 const MANNERS: Manners = Manners { linger: LINGER, goodbye: LINGER };
 
 fn connections(router: Router, drain: &Drain) -> Arc<Connections> {
@@ -173,7 +175,7 @@ async fn half_a_head_behind_a_request_ends_with_its_timers() {
     assert!(!bench.answer().await.closes());
     // It looked idle until it was found out.
     let limits = Limits::default();
-    assert_eq!(bench.rest().await, limits.idle + limits.head + Duration::from_secs(1));
+    assert_eq!(bench.rest().await, limits.idle + limits.head + SILENCE);
 }
 
 #[tokio::test(start_paused = true)]
@@ -181,11 +183,11 @@ async fn an_empty_line_is_no_request() {
     let mut bench = Bench::new().await;
     bench.client.send(&[GET, b"\r\n"].concat()).await.unwrap();
     assert!(!bench.answer().await.closes());
-    assert_eq!(bench.rest().await, Limits::default().idle + Duration::from_secs(1));
+    assert_eq!(bench.rest().await, Limits::default().idle + SILENCE);
     let mut bench = Bench::new().await;
     bench.client.send(b"\r\n").await.unwrap();
     bench.step().await;
-    assert!(bench.rest().await <= Limits::default().first_byte + Duration::from_secs(1));
+    assert!(bench.rest().await <= Limits::default().first_byte + SILENCE);
 }
 
 #[tokio::test(start_paused = true)]

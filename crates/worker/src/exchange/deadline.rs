@@ -12,7 +12,7 @@
 //! | has ended its half and waits for the answer | that the worker begins, or goes on | `write_timeout` | the same |
 //! | does not take any of its answers | room in the kernel's buffer, or in the window of HTTP/2 | `write_timeout` | [`STALL`], but at least the linger time and [`FAREWELL`] |
 //! | of HTTP/2 was told to go, and has no request | that the client takes what is left, and goes | [`STALL`] | the same as before |
-//! | has its last answer | the client's end ([`HalfClosed`]) | a second of silence, ten of what it still sends | a second |
+//! | has its last answer | the client's end ([`HalfClosed`]) | 5 s of silence, 30 s of what it still sends | a second |
 //! | is a WebSocket | the application | – | what [`Goodbye`] takes |
 //! | of HTTP/2 carries WebSockets | their applications; to take a piece of theirs a client has `write_timeout` | – | what [`Goodbye`] takes, and a second |
 //! | is another protocol's | the application | – | the drain deadline |

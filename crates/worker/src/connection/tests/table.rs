@@ -75,10 +75,14 @@ const PIECE: f64 = 30.0;
 const KEPT: f64 = 75.0;
 /// How long an answer may stand still in a drain.
 const STALL: f64 = 4.0;
-/// A client that does not close when it is told to is left after so much silence.
-const SILENCE: f64 = 1.0;
+/// A client that does not close when it is told to is left after so much silence ([`super::SILENCE`]).
+const SILENCE: f64 = 5.0;
 /// Or after so long, if it still sends.
-const LEAVE: f64 = 10.0;
+const LEAVE: f64 = 30.0;
+/// In a drain, after so long.
+const PARTING: f64 = 1.0;
+/// How long the last piece of a body may take whose client has ended its half.
+const GRACE: f64 = 1.0;
 /// What the handler of `/slow` takes.
 const SLOW: f64 = 20.0;
 /// The pauses of the clients that talk.
@@ -106,37 +110,37 @@ fn expected(state: State, client: Client) -> (Lasts, Lasts) {
     match (state, client) {
         // As long as nothing is sent, it looks like one that has ended its half.
         (HasAsked, HalfCloses | IsGone) => (s(SLOW), s(SLOW)),
-        (Uploads, HalfCloses | IsGone) => (s(SILENCE), s(SILENCE)),
+        (Uploads, HalfCloses | IsGone) => (s(GRACE), s(GRACE)),
         (_, IsGone) => (AT_ONCE, AT_ONCE),
 
-        (New, IsSilent) => (s(HEAD + SILENCE), and(LINGERS, SILENCE)),
-        (New | Idle, IsSlow) => (s(SLOWLY + HEAD + SILENCE), and(LINGERS, SILENCE)),
-        (New | Idle, TalksOn) => (s(OFTEN + HEAD + LEAVE), and(LINGERS, FAREWELL + SILENCE)),
+        (New, IsSilent) => (s(HEAD + SILENCE), and(LINGERS, PARTING)),
+        (New | Idle, IsSlow) => (s(SLOWLY + HEAD + LEAVE), and(LINGERS, PARTING)),
+        (New | Idle, TalksOn) => (s(OFTEN + HEAD + LEAVE), and(LINGERS, FAREWELL + PARTING)),
         // Of nothing there is nothing to answer.
         (New | Idle | HasBegunAHead, HalfCloses) => (AT_ONCE, AT_ONCE),
         (New | Idle | HasBegunAHead, Pipelines) => (s(KEPT), AT_ONCE),
         (New, SendsTooMuch) => (s(HEAD), LINGERS),
 
-        (Idle, IsSilent) => (s(KEPT + SILENCE), and(LINGERS, SILENCE)),
+        (Idle, IsSilent) => (s(KEPT + SILENCE), and(LINGERS, PARTING)),
         // An empty line is no request.
         (Idle, SendsTooMuch) => (s(KEPT), LINGERS),
 
-        (HasBegunAHead, IsSilent | IsSlow) => (s(HEAD + SILENCE), and(LINGERS, FAREWELL + SILENCE)),
-        (HasBegunAHead, TalksOn) => (s(HEAD + LEAVE), and(LINGERS, FAREWELL + SILENCE)),
+        (HasBegunAHead, IsSilent) => (s(HEAD + SILENCE), and(LINGERS, FAREWELL + PARTING)),
+        (HasBegunAHead, IsSlow | TalksOn) => (s(HEAD + LEAVE), and(LINGERS, FAREWELL + PARTING)),
         (HasBegunAHead, SendsTooMuch) => (s(HEAD), and(LINGERS, FAREWELL)),
 
-        (HasAsked, IsSilent) => (s(SLOW + KEPT + SILENCE), s(SLOW + SILENCE)),
-        (HasAsked, IsSlow) => (s(SLOW + HEAD + SILENCE), s(SLOW + SILENCE)),
-        (HasAsked, TalksOn) => (s(SLOW + HEAD + LEAVE), s(SLOW + SILENCE)),
+        (HasAsked, IsSilent) => (s(SLOW + KEPT + SILENCE), s(SLOW + PARTING)),
+        (HasAsked, IsSlow) => (s(SLOW + HEAD + LEAVE), s(SLOW + PARTING)),
+        (HasAsked, TalksOn) => (s(SLOW + HEAD + LEAVE), s(SLOW + PARTING)),
         (HasAsked, Pipelines | SendsTooMuch) => (s(SLOW + KEPT), s(SLOW)),
 
-        (Uploads, IsSilent) => (s(PIECE + SILENCE), s(PIECE + SILENCE)),
+        (Uploads, IsSilent) => (s(PIECE + SILENCE), s(PIECE + PARTING)),
         (Uploads, IsSlow | TalksOn) => (ON, ON),
         // It is the body that goes on.
         (Uploads, Pipelines | SendsTooMuch) => (s(PIECE), s(PIECE)),
 
-        (WasAnsweredEarly | HasItsLastAnswer, IsSilent | IsSlow) => (s(SILENCE), s(SILENCE)),
-        (WasAnsweredEarly | HasItsLastAnswer, TalksOn) => (s(LEAVE), s(SILENCE)),
+        (WasAnsweredEarly | HasItsLastAnswer, IsSilent) => (s(SILENCE), s(PARTING)),
+        (WasAnsweredEarly | HasItsLastAnswer, IsSlow | TalksOn) => (s(LEAVE), s(PARTING)),
         (WasAnsweredEarly | HasItsLastAnswer, _) => (AT_ONCE, AT_ONCE),
 
         (DoesNotTakeTheAnswer, IsSilent | IsSlow | TalksOn) => (s(PIECE), s(STALL)),

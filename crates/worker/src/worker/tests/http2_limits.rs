@@ -12,6 +12,7 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const WINDOW_UPDATE: u8 = 8;
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
@@ -172,6 +173,30 @@ async fn who_gives_little_window_does_not_hold_a_drain() {
         assert_eq!(soon(server.stop()).await.unwrap(), 0, "window {window}");
         assert!(begin.elapsed() < Duration::from_secs(7), "window {window}: {:?}", begin.elapsed());
     }
+}
+
+#[tokio::test]
+async fn who_goes_on_after_the_goodbye_does_not_hold_a_drain() {
+    let server = Running::start(worker(Duration::ZERO), hello()).await;
+    let mut stream = connect(&server, &[]).await;
+    stream.write_all(&get(1, "/")).await.unwrap();
+    until(&mut stream, HEADERS).await;
+    let begin = std::time::Instant::now();
+    let talk = async {
+        // The worker asks so whether its goodbye has come (RFC 9113 §6.8).
+        let (_, _, asked) = until(&mut stream, PING).await;
+        stream.write_all(&frame(PING, ACK, 0, &asked)).await.unwrap();
+        while stream.write_all(&frame(PING, 0, 0, &[0; 8])).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        forced = soon(server.stop()) => assert_eq!(forced.unwrap(), 0),
+        () = talk => {}
+    }
+    let took = begin.elapsed();
+    assert!(took > Duration::from_millis(900) && took < Duration::from_secs(3), "{took:?}");
 }
 
 /// All streams share the window of the connection. What handlers leave unread of some bodies keeps the others from coming.
