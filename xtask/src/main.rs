@@ -38,7 +38,7 @@ enum Task {
     ///
     /// On a terminal it stays until Ctrl-C. Without one it shows a reload and a kill -9 under load, and
     /// succeeds only if nothing was lost.
-    Up,
+    Up(up::Options),
     /// Run a command in the machine of `cargo xtask up`, as root
     Enter {
         /// The command and its arguments
@@ -74,7 +74,7 @@ fn carry_out(workspace: &Workspace, task: Task) -> Result<()> {
     let _claim = checkout::claim(workspace)?;
     match task {
         Task::Deb(options) => deb::run(workspace, &options),
-        Task::Up => up::run(workspace),
+        Task::Up(options) => up::run(workspace, &options),
         Task::Enter { command } => enter::run(workspace, &command),
         Task::Test(options) => test::run(workspace, &options),
         Task::Simulate(options) => simulate::run(&options),

@@ -19,7 +19,19 @@ use crate::{deb, demo, enter::leader_file, host, workspace::Workspace};
 /// Where app-cluster.socket listens unless somebody changes it.
 pub(crate) const PORT: u16 = 8080;
 
-pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The release of Debian: bookworm has systemd 252, trixie has 257
+    #[arg(long, default_value = Suite::Bookworm.name(), value_parser = suite, value_name = "NAME")]
+    suite: Suite,
+}
+
+fn suite(name: &str) -> Result<Suite> {
+    let found = Suite::ALL.into_iter().find(|suite| suite.name() == name);
+    found.with_context(|| format!("there is {}", Suite::ALL.map(Suite::name).join(" and ")))
+}
+
+pub(crate) fn run(workspace: &Workspace, &Options { suite }: &Options) -> Result<()> {
     host::install(&workspace.shell, host::TO_BUILD)?;
     host::install(&workspace.shell, host::TO_BOOT)?;
     ensure_port_is_free(&workspace.shell)?;
@@ -28,14 +40,14 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let client = if attended { None } else { Some(demo::client(workspace)?) };
 
     host::ensure_root()?;
-    eprintln!("xtask: booting Debian 12");
-    let machine = Boot::new(Suite::Bookworm).network(Network::Host).start()?;
+    eprintln!("xtask: booting Debian {suite}");
+    let machine = Boot::new(suite).network(Network::Host).start()?;
     eprintln!("xtask: installing {}", package.display());
     machine.install(&package).into_success()?;
     fs::write(leader_file(workspace), machine.leader().to_string())?;
 
     let shown = serves(&machine).and_then(|()| {
-        print_introduction()?;
+        print_introduction(suite)?;
         match client {
             None => stay(&machine),
             Some(client) => demo::run(&machine, &client),
@@ -66,13 +78,13 @@ fn serves(machine: &Machine) -> Result<()> {
     Ok(())
 }
 
-fn print_introduction() -> Result<()> {
+fn print_introduction(suite: Suite) -> Result<()> {
     writeln!(
         io::stdout(),
         "\n\
         The cluster serves on http://localhost:{PORT}\n\
         \n\
-        Its machine is a Debian 12 of its own; run commands in it, from another terminal:\n\
+        Its machine is a Debian of its own ({suite}); run commands in it, from another terminal:\n\
         \x20   cargo xtask enter -- app-cluster status\n\
         \x20   cargo xtask enter -- systemctl reload app-cluster\n\
         \x20   cargo xtask enter -- systemctl status app-cluster 'worker@*'\n\
