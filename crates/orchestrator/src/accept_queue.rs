@@ -12,6 +12,8 @@ use std::net::{SocketAddr, TcpListener};
 /// Our own descriptors of the listeners.
 #[derive(Debug, Default)]
 pub(crate) struct AcceptQueue {
+    /// Of any kind.
+    handed: usize,
     listeners: Vec<TcpListener>,
 }
 
@@ -28,15 +30,21 @@ impl AcceptQueue {
     /// Of the listeners that systemd has handed to this process (sd_listen_fds(3)), which may be none.
     pub(crate) fn inherited() -> Self {
         let mut inherited = listenfd::ListenFd::from_env();
+        let handed = inherited.len();
         let mut listeners = Vec::new();
-        for index in 0..inherited.len() {
+        for index in 0..handed {
             match inherited.take_tcp_listener(index) {
                 Ok(listener) => listeners.extend(listener),
                 // To take it as what it is closes it.
                 Err(_) => drop(inherited.take_unix_listener(index)),
             }
         }
-        Self { listeners }
+        Self { handed, listeners }
+    }
+
+    /// Whether systemd had a listener for us, which it then has for workers, too.
+    pub(crate) fn was_handed_any(&self) -> bool {
+        self.handed > 0
     }
 
     /// Gives the queues their length again, which a worker may have changed. A listener that the unit no longer names is
@@ -86,7 +94,7 @@ mod tests {
     #[test]
     fn a_queue_that_was_shortened_gets_its_length_again() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut queue = AcceptQueue { listeners: vec![listener.try_clone().unwrap()] };
+        let mut queue = AcceptQueue { handed: 1, listeners: vec![listener.try_clone().unwrap()] };
         queue.tend(&unit(&listener, 64));
         rustix::net::listen(&listener, 4).unwrap();
         assert!(!takes(&listener, 32));
@@ -99,7 +107,7 @@ mod tests {
         let [one, other] = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
         let address = other.local_addr().unwrap();
         let named = unit(&one, 64);
-        let mut queue = AcceptQueue { listeners: vec![one, other] };
+        let mut queue = AcceptQueue { handed: 2, listeners: vec![one, other] };
         queue.tend(&named);
         assert_eq!(queue.listeners.len(), 1);
         TcpStream::connect(address).unwrap_err();

@@ -161,6 +161,26 @@ impl Manager {
         job.map(|path| path.to_string()).map_err(EnqueueError::from)
     }
 
+    /// Enqueues a restart of everything: socket, workers and this process.
+    pub(crate) async fn restart_target(&self) -> anyhow::Result<()> {
+        let target = &self.names.target;
+        let job = self.systemd.restart_unit(target, "replace").await;
+        job.map(drop).with_context(|| format!("failed to have systemd restart {target}"))
+    }
+
+    /// Whether systemd has started this process anew by itself (`Restart=`), after another that had failed.
+    pub(crate) async fn was_restarted_by_systemd(&self) -> anyhow::Result<bool> {
+        let restarts: u32 = self.get(&unit_path(&self.names.service), SERVICE_INTERFACE, "NRestarts").await?;
+        Ok(restarts > 0)
+    }
+
+    /// Whether the socket starts this service, and hands its listeners to it.
+    pub(crate) async fn is_started_by_socket(&self) -> anyhow::Result<bool> {
+        let path = unit_path(&self.names.socket);
+        let started: Vec<String> = self.get(&path, UNIT_INTERFACE, "Triggers").await?;
+        Ok(started.contains(&self.names.service))
+    }
+
     /// The state of the shared socket.
     pub(crate) async fn socket(&self) -> anyhow::Result<ActiveState> {
         let path = unit_path(&self.names.socket);

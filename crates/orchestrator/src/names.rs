@@ -11,6 +11,8 @@ pub(crate) struct Names {
     pub(crate) cluster: String,
     /// The orchestrator's unit.
     pub(crate) service: String,
+    /// The unit that socket, orchestrator and workers are part of.
+    pub(crate) target: String,
     /// The unit of the shared socket.
     pub(crate) socket: String,
     /// The template of the workers, without `@`.
@@ -32,6 +34,7 @@ impl Names {
         Self {
             cluster: cluster.to_owned(),
             service: format!("{cluster}.service"),
+            target: format!("{cluster}.target"),
             socket: format!("{cluster}.socket"),
             template: "worker".to_owned(),
             state_dir: directory("STATE_DIRECTORY", "/var/lib", cluster),

@@ -12,6 +12,7 @@ use promises::{Cluster, DEADLINE, Mode, Process, Suite, Wire, wait_for};
 promises::in_every_suite!(
     also_in_a_reload,
     after_a_rebind,
+    after_a_stop_and_a_start,
     a_rebind_that_cannot_end_well_is_refused,
     an_address_that_is_taken_is_named_and_heals,
 );
@@ -104,6 +105,24 @@ fn after_a_rebind(suite: Suite) {
     cluster.systemctl(["start", "app-cluster.target"]).assert_success();
     cluster.until_whole();
     ask(&cluster, 9191).expect("the address of the file is served, though systemd was not told to read it");
+}
+
+/// A stop of the target returns before its parts have stopped. The start then has systemd keep the socket that was to be stopped,
+/// which has no listener any more, for its address is another one.
+fn after_a_stop_and_a_start(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    for port in [9090, 9191, 9090, 9191, 9090] {
+        cluster.edit(
+            "app-cluster.socket",
+            "Socket",
+            &format!("ListenStream=\nListenStream=127.0.0.1:{port}"),
+        );
+        let typed = "systemctl stop app-cluster.target && systemctl start app-cluster.target";
+        cluster.run(["sh", "-c", typed]).assert_success();
+        wait_for("the new address to be served", DEADLINE, || ask(&cluster, port));
+        cluster.until_whole();
+        cluster.app_cluster(["check"]).assert_success();
+    }
 }
 
 /// Another program has the new address, it is no address or none that can be looked for, or a rollout is under way: nothing is

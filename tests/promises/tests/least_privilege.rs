@@ -30,6 +30,9 @@ fn the_orchestrator_may_restart_workers_and_nothing_else(suite: Suite) {
             refused(&ask(method, &["ss", unit, "replace"]));
         }
     }
+    for method in ["StartUnit", "StopUnit", "ReloadUnit"] {
+        refused(&ask(method, &["ss", "app-cluster.target", "replace"]));
+    }
     refused(&ask("KillUnit", &["ssi", "worker@1.service", "main", "9"]));
     refused(&ask("SetUnitProperties", &["sba(sv)", "worker@1.service", "true", "0"]));
     refused(&ask("Reload", &[]));

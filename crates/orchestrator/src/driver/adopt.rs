@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use rollout::plan::Candidate;
 use rollout::{ActiveState, Event, Instance};
 use sd_notify::NotifyState;
@@ -12,6 +12,8 @@ use crate::cluster::{Worker, monotonic_usec};
 use crate::history::State;
 use crate::jobs::Missing;
 use crate::journal;
+use crate::manager::Manager;
+use crate::names::Names;
 use crate::releases::ReleaseId;
 
 impl Driver {
@@ -26,8 +28,10 @@ impl Driver {
         self.know_wanted().await;
         let running = self.cluster.workers.values().filter(|worker| worker.info.main_pid != 0).count();
         let is_cold = running == 0;
-        if is_cold {
+        if !self.cluster.workers.values().any(|worker| worker.info.unit().is_up()) {
             self.check_listener().await?;
+        }
+        if is_cold {
             self.forget_held();
         }
         self.find_unfinished(is_cold);
@@ -49,17 +53,34 @@ impl Driver {
     async fn check_listener(&self) -> anyhow::Result<()> {
         const RECENTLY: Duration = Duration::from_secs(60);
         let Some((_, manager)) = &self.bus else { return Ok(()) };
+        let socket = &self.cluster.names.socket;
         let state = manager.socket().await?;
         if state == ActiveState::Active {
-            return Ok(());
+            if self.accept_queue.was_handed_any() || !manager.is_started_by_socket().await? {
+                return Ok(());
+            }
+            return self.have_it_listen_anew(manager).await;
         }
-        let socket = &self.cluster.names.socket;
         let why = journal::failure_of(socket, SystemTime::now() - RECENTLY).await;
         bail!(
             "{socket} does not listen, and no worker runs: {}; it is tried again every few seconds, free the address or \
              change it with `systemctl edit {socket}`",
             why.unwrap_or_else(|| format!("it is {state}"))
         )
+    }
+
+    /// The socket is active, no worker runs, and systemd has lost the listener: it does so when it reads a unit with another
+    /// address while the socket is active, and a start that comes before the end of a stop leaves it so
+    /// (docs/decisions/0029). Only a stop of the socket helps, and only our second start looks after that: the first is
+    /// what somebody waits for.
+    async fn have_it_listen_anew(&self, manager: &Manager) -> anyhow::Result<()> {
+        let Names { socket, target, .. } = &self.cluster.names;
+        let why = format!("{socket} is active, but systemd has no listener for it, and no worker runs");
+        if !manager.was_restarted_by_systemd().await? {
+            bail!("{why}: {target} is restarted in a few seconds, and then listens where the unit says");
+        }
+        manager.restart_target().await.with_context(|| why.clone())?;
+        bail!("{why}: {target} is being restarted, to listen where the unit says")
     }
 
     /// The release that is current now. Only when no worker runs may the packaged one become it without a rollout, and
