@@ -23,11 +23,11 @@ use rollout::keep::Correction;
 use rollout::{Attempt, Instance, JobResult};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use crate::accept_queue::AcceptQueue;
 use crate::cluster::Cluster;
 use crate::history::{self, History};
 use crate::jobs::{Ended, Jobs};
 use crate::ledger::Ledger;
+use crate::listeners::Listeners;
 use crate::manager::{EnqueueError, Manager, Signal};
 use crate::names::Names;
 use crate::orders::Queue;
@@ -112,7 +112,9 @@ pub(crate) struct Driver {
     stage: Stage,
     history: History,
     bus: Option<(zbus::Connection, Manager)>,
-    accept_queue: AcceptQueue,
+    listeners: Listeners,
+    /// The addresses that the socket unit names and systemd does not listen on.
+    unlistened: Vec<String>,
     jobs: Jobs,
     rolling: Option<Running>,
     /// What a predecessor had begun and we go on with, once all workers that should run do.
@@ -136,7 +138,7 @@ impl Driver {
     pub(crate) fn new(
         names: Names,
         settings: config::Settings,
-        accept_queue: AcceptQueue,
+        listeners: Listeners,
         inputs: UnboundedSender<Input>,
     ) -> Self {
         let cluster = Cluster {
@@ -157,7 +159,8 @@ impl Driver {
             releases,
             history,
             bus: None,
-            accept_queue,
+            listeners,
+            unlistened: Vec::new(),
             jobs: Jobs::default(),
             rolling: None,
             unfinished: None,
@@ -204,6 +207,7 @@ impl Driver {
             }
             Input::Signal(Signal::JobRemoved { job, result }) => self.job_removed(&job, result).await,
             Input::Signal(Signal::Reexecuted) => self.look_again("systemd was executed anew").await,
+            Input::Signal(Signal::Reloaded) => self.look_at_socket().await,
             Input::Signal(Signal::Disconnected) => self.disconnected(),
             Input::Connected(connection, manager) => self.connected(connection, manager).await?,
             Input::Timer(Timer::Settled { rollout, instance }) => self.settled(rollout, instance).await,
@@ -243,7 +247,13 @@ impl Driver {
 
     /// The one sentence that `systemctl status`, the log and `app-cluster status` show.
     fn summary(&self) -> String {
-        let state = self.cluster.summary();
+        let mut state = self.cluster.summary();
+        if !self.unlistened.is_empty() {
+            let (socket, missing) = (&self.cluster.names.socket, self.unlistened.join(" and "));
+            state += &format!(
+                "; {socket} names {missing}, where systemd does not listen: `app-cluster rebind` applies the change"
+            );
+        }
         match (&self.phase, &self.rolling, &self.last_rollout) {
             (Phase::Stopping | Phase::Ended, ..) => format!("stopping the workers: {state}"),
             (Phase::Starting, ..) => format!("starting: {state}"),

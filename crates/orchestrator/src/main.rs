@@ -3,7 +3,6 @@
 //! It is on no path that matters. The workers and their socket belong to systemd; when this process dies they
 //! go on serving, and the next one learns everything it needs from systemd and two small files.
 
-mod accept_queue;
 mod board;
 mod breach;
 mod cluster;
@@ -14,6 +13,7 @@ mod history;
 mod jobs;
 mod journal;
 mod ledger;
+mod listeners;
 mod log;
 mod manager;
 mod names;
@@ -71,13 +71,13 @@ async fn main() -> ExitCode {
 }
 
 async fn run(settings: config::Settings) -> anyhow::Result<()> {
-    let accept_queue = accept_queue::AcceptQueue::inherited();
+    let listeners = listeners::Listeners::inherited();
     let (inputs, queue) = unbounded_channel();
     tokio::spawn(forward(signal(SignalKind::terminate())?, inputs.clone(), || Input::StopRequested));
     for kind in [SignalKind::hangup(), SignalKind::user_defined2()] {
         tokio::spawn(forward(signal(kind)?, inputs.clone(), || Input::RollRequested));
     }
-    Driver::new(names::Names::packaged(), settings, accept_queue, inputs).run(queue).await
+    Driver::new(names::Names::packaged(), settings, listeners, inputs).run(queue).await
 }
 
 async fn forward(mut signal: Signal, inputs: UnboundedSender<Input>, input: fn() -> Input) {

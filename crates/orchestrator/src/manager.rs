@@ -21,7 +21,7 @@ use zbus::{Connection, MatchRule, MessageStream, OwnedObjectPath};
 
 pub(crate) use self::signals::Signal;
 use self::signals::{manager_signal, owner_changes, pump};
-use crate::accept_queue::SocketUnit;
+use crate::listeners::SocketUnit;
 use crate::names::Names;
 use crate::unit_info::{Properties, UnitInfo};
 
@@ -88,7 +88,9 @@ impl Manager {
             SystemdProxy::builder(&connection).cache_properties(CacheProperties::No).build().await?;
         let manager = Self { connection, systemd, dbus, names };
         let stream = MessageStream::from(&manager.connection);
-        manager.add_match(manager_signal("JobRemoved")?).await?;
+        for signal in ["JobRemoved", "Reloading"] {
+            manager.add_match(manager_signal(signal)?).await?;
+        }
         manager.add_match(owner_changes()?).await?;
         let owner = manager.dbus.get_name_owner(BusName::try_from(SYSTEMD)?).await?.to_string();
         tokio::spawn(pump(stream, manager.names.clone(), owner, sink));
@@ -174,28 +176,18 @@ impl Manager {
         Ok(restarts > 0)
     }
 
-    /// Whether the socket starts this service, and hands its listeners to it.
-    pub(crate) async fn is_started_by_socket(&self) -> anyhow::Result<bool> {
-        let path = unit_path(&self.names.socket);
-        let started: Vec<String> = self.get(&path, UNIT_INTERFACE, "Triggers").await?;
-        Ok(started.contains(&self.names.service))
-    }
-
-    /// The state of the shared socket.
-    pub(crate) async fn socket(&self) -> anyhow::Result<ActiveState> {
-        let path = unit_path(&self.names.socket);
-        let state: String = self.get(&path, UNIT_INTERFACE, "ActiveState").await?;
-        Ok(ActiveState::parse(&state))
-    }
-
-    /// What is loaded for the socket unit.
+    /// How the shared socket is, and what is loaded for it.
     pub(crate) async fn socket_unit(&self) -> anyhow::Result<SocketUnit> {
         let path = unit_path(&self.names.socket);
+        let state: String = self.get(&path, UNIT_INTERFACE, "ActiveState").await?;
+        let started: Vec<String> = self.get(&path, UNIT_INTERFACE, "Triggers").await?;
         let listen: Vec<(String, String)> = self.get(&path, SOCKET_INTERFACE, "Listen").await?;
         let streams = listen.into_iter().filter(|(kind, _)| kind == "Stream");
         Ok(SocketUnit {
+            state: ActiveState::parse(&state),
             backlog: self.get(&path, SOCKET_INTERFACE, "Backlog").await?,
             addresses: streams.map(|(_, address)| address).collect(),
+            starts_us: started.contains(&self.names.service),
         })
     }
 

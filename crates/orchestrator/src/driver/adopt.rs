@@ -24,7 +24,7 @@ impl Driver {
                 self.cluster.workers.entry(instance).or_default();
             }
         }
-        self.tend_accept_queue().await;
+        self.look_at_socket().await;
         self.know_wanted().await;
         let running = self.cluster.workers.values().filter(|worker| worker.info.main_pid != 0).count();
         let is_cold = running == 0;
@@ -54,18 +54,18 @@ impl Driver {
         const RECENTLY: Duration = Duration::from_secs(60);
         let Some((_, manager)) = &self.bus else { return Ok(()) };
         let socket = &self.cluster.names.socket;
-        let state = manager.socket().await?;
-        if state == ActiveState::Active {
-            if self.accept_queue.was_handed_any() || !manager.is_started_by_socket().await? {
-                return Ok(());
-            }
-            return self.have_it_listen_anew(manager).await;
+        let unit = manager.socket_unit().await?;
+        if unit.state == ActiveState::Active {
+            return match self.listeners.has_any_of(&unit) {
+                true => Ok(()),
+                false => self.have_it_listen_anew(manager).await,
+            };
         }
         let why = journal::failure_of(socket, SystemTime::now() - RECENTLY).await;
         bail!(
             "{socket} does not listen, and no worker runs: {}; it is tried again every few seconds, free the address or \
              change it with `systemctl edit {socket}`",
-            why.unwrap_or_else(|| format!("it is {state}"))
+            why.unwrap_or_else(|| format!("it is {}", unit.state))
         )
     }
 
@@ -190,7 +190,7 @@ impl Driver {
             tracing::warn!("{error:#}; changes are seen late");
         }
         self.jobs.forget_outdated();
-        self.tend_accept_queue().await;
+        self.look_at_socket().await;
         self.know_wanted().await;
         let known: Vec<_> = self.cluster.workers.keys().copied().collect();
         for instance in known {

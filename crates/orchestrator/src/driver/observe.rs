@@ -28,7 +28,7 @@ impl Driver {
         }
         let is_at_rest = matches!(active, ActiveState::Active | ActiveState::Inactive | ActiveState::Failed);
         if active != active_before && is_at_rest {
-            self.tend_accept_queue().await;
+            self.look_at_socket().await;
         }
         match active {
             same if same == active_before => {}
@@ -48,11 +48,15 @@ impl Driver {
     }
 
     /// A worker that has just become ready may have made the queue shorter. One that has ended may have been the last to serve
-    /// an address that the unit no longer names.
-    pub(super) async fn tend_accept_queue(&mut self) {
+    /// an address that the unit no longer names. systemd may have read another unit.
+    pub(super) async fn look_at_socket(&mut self) {
         let Some((_, manager)) = &self.bus else { return };
         match manager.socket_unit().await {
-            Ok(unit) => self.accept_queue.tend(&unit),
+            Ok(unit) => {
+                self.listeners.tend(&unit);
+                let missing = self.listeners.missing(&unit);
+                self.unlistened = missing.into_iter().map(ToOwned::to_owned).collect();
+            }
             Err(error) => tracing::warn!("{error:#}; the shared queue keeps the length it has"),
         }
     }

@@ -101,12 +101,20 @@ impl Driver {
         let (_, manager) = self.bus.as_ref().context("the system bus is gone; try again")?;
         let names = &self.cluster.names;
         let socket = &names.socket;
-        let state = manager.socket().await?;
-        if state != ActiveState::Active {
+        let unit = manager.socket_unit().await?;
+        if unit.state != ActiveState::Active {
             bail!(
-                "{socket} is {state}: a worker started now would get no listener; \
+                "{socket} is {}: a worker started now would get no listener; \
                  `systemctl stop {service} && systemctl reset-failed {socket} && systemctl start {service}` repairs it",
+                unit.state,
                 service = names.service,
+            );
+        }
+        if !self.listeners.has_any_of(&unit) {
+            bail!(
+                "{socket} names {}, where systemd does not listen: a worker started now would get no listener; \
+                 `app-cluster rebind` applies the change",
+                unit.addresses.join(" and ")
             );
         }
         let mut changed = None;

@@ -17,6 +17,8 @@ pub(crate) enum Signal {
     JobRemoved { job: String, result: JobResult },
     /// Some of a worker's properties changed.
     Changed { instance: Instance, properties: Properties, at: Sequence },
+    /// PID 1 has read the unit files anew.
+    Reloaded,
     /// PID 1 executed itself anew and has another name on the bus; signals may have been missed.
     Reexecuted,
     /// The bus is gone.
@@ -86,6 +88,10 @@ fn parse(message: &Message, names: &Names, systemd: &str) -> Option<Signal> {
             let (_, job, _, result): (u32, OwnedObjectPath, String, String) =
                 message.body().deserialize().ok()?;
             Some(Signal::JobRemoved { job: job.to_string(), result: JobResult::parse(&result) })
+        }
+        "Reloading" => {
+            let is_begin: bool = message.body().deserialize().ok()?;
+            (!is_begin).then_some(Signal::Reloaded)
         }
         "PropertiesChanged" => {
             let instance = names.instance(&unit_name(header.path()?.as_str())?)?;
