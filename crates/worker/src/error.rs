@@ -14,7 +14,7 @@ use std::process::ExitCode;
 pub enum Error {
     /// `LISTEN_FDS` is not set, or meant for another process (`LISTEN_PID`).
     #[error(
-        "no socket was passed by systemd: start this worker as a unit that has Sockets= set, where it never opens a port by itself; without systemd, for development only, start it with --listen 127.0.0.1:3000"
+        "no socket was passed by systemd: for a worker of a cluster `app-cluster check` says why, any other unit needs Sockets=; without systemd, for development only, start it with --listen 127.0.0.1:3000"
     )]
     NoSocket,
     /// Sockets were passed, but none of them has the wanted name in `LISTEN_FDNAMES`.
