@@ -131,6 +131,10 @@ fn refuse_what_cannot_be_had(seen: &Standing) -> Result<(), Failure> {
         format!(
             "{address}: this machine has no such address (change it, or write `FreeBind=yes` if it comes later,"
         )
+    } else if let Some(address) = listening.lost.iter().find(|address| address.is_at_a_file()) {
+        format!(
+            "{address}: what lies there is no socket, and systemd would remove it (move it, or change the address"
+        )
     } else {
         return Ok(());
     };

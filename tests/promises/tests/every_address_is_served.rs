@@ -80,6 +80,14 @@ fn after_a_rebind(suite: Suite) {
         .assert_exit_code(78)
         .assert_says("does not listen on 127.0.0.1:9090")
         .assert_says("app-cluster rebind");
+    until_status_says(&cluster, "names 127.0.0.1:9090, where systemd does not listen");
+    let before = cluster.pids();
+    cluster.app_cluster(["reload"]).assert_exit_code(4).assert_says("app-cluster rebind");
+    // What was there is named again, but systemd has let go of it.
+    cluster.edit("app-cluster.socket", "Socket", "ListenStream=\nListenStream=127.0.0.1:8080");
+    until_status_says(&cluster, "names 127.0.0.1:8080, where systemd does not listen");
+    cluster.edit("app-cluster.socket", "Socket", MOVED);
+    assert_eq!(cluster.pids(), before);
     assert!(ask(&cluster, 8080).is_ok(), "until then the workers that run serve the old address");
     Process::of(&cluster, cluster.worker(1).pid).kill();
     cluster.until_worker(1, "to have failed for want of a listener", |worker| worker.active == "failed");
@@ -90,6 +98,7 @@ fn after_a_rebind(suite: Suite) {
     ask(&cluster, 8080).expect_err("the old one is not");
     cluster.reload();
     cluster.app_cluster(["check"]).assert_success();
+    assert!(!cluster.app_cluster(["status"]).text().contains("does not listen"));
 
     // The port is taken, but by the cluster itself.
     cluster.edit("app-cluster.socket", "Socket", "ListenStream=\nListenStream=0.0.0.0:9090");
@@ -137,9 +146,9 @@ fn a_rebind_that_cannot_end_well_is_refused(suite: Suite) {
     let rebind =
         || cluster.app_cluster(["rebind"]).assert_exit_code(4).assert_says("nothing was stopped").clone();
     // Not read yet: to read it would drop the listener that is there, and open none.
-    let unseen = "[Socket]\nListenStream=\nListenStream=%t/shop.sock\n";
+    let unseen = "[Socket]\nListenStream=\nListenStream=/run/%H.sock\n";
     cluster.write_file(DROP_IN, unseen);
-    rebind().assert_says("%t/shop.sock cannot be seen");
+    rebind().assert_says("/run/%H.sock cannot be seen");
     let killed = cluster.worker(1).pid;
     Process::of(&cluster, killed).kill();
     cluster.until_worker(1, "to be replaced", |worker| worker.is_ready() && worker.pid != killed);
@@ -151,6 +160,8 @@ fn a_rebind_that_cannot_end_well_is_refused(suite: Suite) {
         .assert_exit_code(78)
         .assert_says("99999")
         .assert_says("nothing was stopped");
+    cluster.edit("app-cluster.socket", "Socket", "ListenStream=%t/app-cluster/boot");
+    rebind().assert_says("what lies there is no socket");
     squat(&cluster, "127.0.0.1:9090");
     cluster.edit("app-cluster.socket", "Socket", MOVED);
     rebind().assert_says("127.0.0.1:9090: another program listens there");
@@ -201,6 +212,15 @@ fn an_address_that_is_taken_is_named_and_heals(suite: Suite) {
     cluster.systemctl(["stop", "squatter.service"]).assert_success();
     cluster.until_whole();
     ask(&cluster, 8080).expect("it serves as soon as it can");
+}
+
+/// So do `systemctl status` and `app-cluster status`, soon after systemd has read the unit.
+fn until_status_says(cluster: &Cluster, words: &str) {
+    wait_for(words, DEADLINE, || {
+        let status = cluster.show("app-cluster.service", "StatusText");
+        if status.contains(words) { Ok(()) } else { Err(status) }
+    });
+    cluster.app_cluster(["status"]).assert_success().assert_says(words);
 }
 
 /// Has another program listen there.

@@ -1,9 +1,9 @@
 //! An address to listen on, as `ListenStream=` has it (systemd.socket(5)).
 
-use std::fmt;
-use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::PathBuf;
+use std::{fmt, fs, io};
 
 /// An address of a stream socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +19,10 @@ pub(crate) enum Address {
 }
 
 impl Address {
-    /// None for what is no address, or one that is not looked for: vsock, a network interface, a specifier.
+    /// None for what is no address, or one that is not looked for: vsock, a network interface, a specifier other than that of
+    /// the runtime directory (systemd.unit(5)).
     pub(crate) fn parse(text: &str) -> Option<Self> {
+        let text = &text.replace("%t", "/run");
         if text.contains('%') {
             return None;
         }
@@ -60,6 +62,12 @@ impl Address {
         let Self::Ip(address) = self else { return true };
         let bound = UdpSocket::bind((address.ip(), 0));
         !matches!(bound, Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable)
+    }
+
+    /// Whether it is a path at which something else than a socket lies. systemd removes it, whatever it is.
+    pub(crate) fn is_at_a_file(&self) -> bool {
+        let Self::Path(path) = self else { return false };
+        fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket())
     }
 
     /// Whether a socket that is bound to `bound` is the one that this address means.
@@ -107,6 +115,7 @@ mod tests {
         assert_eq!(Address::parse("127.0.0.1:80"), Some(Address::Ip(([127, 0, 0, 1], 80).into())));
         assert_eq!(Address::parse("[::1]:80"), Some(Address::Ip(([0, 0, 0, 0, 0, 0, 0, 1], 80).into())));
         assert_eq!(Address::parse("/run/a.sock"), Some(Address::Path("/run/a.sock".into())));
+        assert_eq!(Address::parse("%t/a.sock"), Some(Address::Path("/run/a.sock".into())));
         assert_eq!(Address::parse("@a"), Some(Address::Abstract("a".to_owned())));
         for other in ["", "0", "localhost:80", "vsock:2:1234", "/run/%i.sock", ":99999"] {
             assert_eq!(Address::parse(other), None, "{other}");
