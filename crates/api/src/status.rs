@@ -6,7 +6,7 @@ use zbus::Type;
 use crate::Kind;
 
 /// One snapshot of the cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Type)]
 pub struct Status {
     /// The cluster's name, `app-cluster`.
     pub cluster: String,

@@ -14,6 +14,7 @@ mod prepare;
 mod recycle;
 mod resume;
 mod roll;
+mod show;
 mod stop;
 mod tell;
 
@@ -22,6 +23,7 @@ use std::time::Duration;
 use rollout::keep::Correction;
 use rollout::{Attempt, Instance, JobResult};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::watch;
 
 use crate::cluster::Cluster;
 use crate::history::{self, History};
@@ -34,6 +36,7 @@ use crate::orders::Queue;
 use crate::releases::Releases;
 use crate::running::Running;
 use crate::service::{self, Request};
+use crate::snapshot::Snapshot;
 use crate::stage::Stage;
 
 /// Something that happened.
@@ -131,6 +134,7 @@ pub(crate) struct Driver {
     is_looking_at_all: bool,
     last_id: u64,
     told: service::Properties,
+    snapshots: watch::Sender<Snapshot>,
     inputs: UnboundedSender<Input>,
 }
 
@@ -173,6 +177,7 @@ impl Driver {
             is_looking_at_all: false,
             last_id: 0,
             told: service::Properties::default(),
+            snapshots: watch::Sender::default(),
             inputs,
         }
     }
@@ -187,6 +192,7 @@ impl Driver {
     }
 
     async fn work(&mut self, mut queue: UnboundedReceiver<Input>) -> anyhow::Result<()> {
+        self.update_snapshot();
         self.connect();
         while let Some(input) = queue.recv().await {
             self.handle(input).await?;
@@ -229,43 +235,6 @@ impl Driver {
             Input::StopRequested => self.stop_requested().await,
         }
         Ok(())
-    }
-
-    fn status(&self) -> api::Status {
-        let rollout = self.rolling.as_ref().map(|running| &running.record).or(self.last_rollout.as_ref());
-        api::Status {
-            cluster: self.cluster.names.cluster.clone(),
-            version: self.version.clone(),
-            summary: self.summary(),
-            release: self.cluster.release.as_ref().map(ToString::to_string).unwrap_or_default(),
-            desired: self.cluster.desired,
-            ready: self.cluster.ready(),
-            workers: self.cluster.worker_status(),
-            rollout: rollout.cloned().into_iter().collect(),
-        }
-    }
-
-    /// The one sentence that `systemctl status`, the log and `app-cluster status` show.
-    fn summary(&self) -> String {
-        let mut state = self.cluster.summary();
-        if !self.unlistened.is_empty() {
-            let (socket, missing) = (&self.cluster.names.socket, self.unlistened.join(" and "));
-            state += &format!(
-                "; {socket} names {missing}, where systemd does not listen: `app-cluster rebind` applies the change"
-            );
-        }
-        match (&self.phase, &self.rolling, &self.last_rollout) {
-            (Phase::Stopping | Phase::Ended, ..) => format!("stopping the workers: {state}"),
-            (Phase::Starting, ..) => format!("starting: {state}"),
-            (Phase::Running, Some(running), _) => running.record.message.clone(),
-            (Phase::Running, None, last) => match (&self.refused, last) {
-                (Some(refused), _) => format!("{state}; the last rollout was refused: {refused}"),
-                (None, Some(last)) if has_failed(last) => {
-                    format!("{state}; the last rollout failed: {}", last.message)
-                }
-                _ => state,
-            },
-        }
     }
 
     /// Starts and stops what the wanted number of workers asks for. What a rollout is about is its own business.
@@ -353,10 +322,6 @@ fn version(releases: &Releases) -> String {
         },
         |version| version.to_string(),
     )
-}
-
-fn has_failed(rollout: &api::Rollout) -> bool {
-    matches!(rollout.state, api::RolloutState::Restored | api::RolloutState::Failed)
 }
 
 /// Reads a valid configuration; an invalid one changes nothing.

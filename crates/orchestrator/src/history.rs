@@ -14,6 +14,7 @@ mod tests;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub(crate) use api::{EntryState as State, Kind};
 use serde::{Deserialize, Serialize};
@@ -54,7 +55,8 @@ pub(crate) struct Entry {
 #[derive(Debug)]
 pub(crate) struct History {
     path: PathBuf,
-    entries: Vec<Entry>,
+    /// Shared with those who read.
+    entries: Arc<Vec<Entry>>,
 }
 
 /// Older rollouts are forgotten.
@@ -63,7 +65,7 @@ const ENTRIES_KEPT: usize = 100;
 impl History {
     /// Reads the file. What cannot be understood is left out, told, and kept in a file beside it (`….damaged`).
     pub(crate) fn open(path: PathBuf) -> Self {
-        let mut history = Self { path, entries: Vec::new() };
+        let mut history = Self { path, entries: Arc::default() };
         match fs::read(&history.path) {
             Ok(content) => history.parse(&content),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -84,13 +86,18 @@ impl History {
         &self.entries
     }
 
+    /// The same, as they are now.
+    pub(crate) fn shared(&self) -> Arc<Vec<Entry>> {
+        Arc::clone(&self.entries)
+    }
+
     /// Writes down that a rollout is about to begin. After an error nothing has changed, and it must not.
     pub(crate) fn begin(&mut self, entry: Entry) -> io::Result<()> {
-        let mut entries = self.entries.clone();
+        let mut entries = Vec::clone(&self.entries);
         entries.push(entry);
         entries.drain(..entries.len().saturating_sub(ENTRIES_KEPT));
         self.save(&entries)?;
-        self.entries = entries;
+        self.entries = Arc::new(entries);
         Ok(())
     }
 
@@ -115,7 +122,8 @@ impl History {
     /// Writes down whatever has changed about a rollout, with the same promise.
     pub(crate) fn amend(&mut self, id: u64, change: impl FnOnce(&mut Entry)) -> io::Result<()> {
         let unknown = || io::Error::new(io::ErrorKind::NotFound, format!("no rollout {id} in the history"));
-        change(self.entries.iter_mut().rev().find(|entry| entry.id == id).ok_or_else(unknown)?);
+        let entries = Arc::make_mut(&mut self.entries);
+        change(entries.iter_mut().rev().find(|entry| entry.id == id).ok_or_else(unknown)?);
         self.save(&self.entries)
     }
 
@@ -145,7 +153,7 @@ impl History {
         let mut damaged = 0;
         for line in content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             match serde_json::from_slice(line) {
-                Ok(entry) => self.entries.push(entry),
+                Ok(entry) => Arc::make_mut(&mut self.entries).push(entry),
                 Err(error) => {
                     damaged += 1;
                     tracing::warn!("{}: {error} in a line; this rollout is not known", self.path.display());

@@ -1,4 +1,4 @@
-//! The object `org.appcluster1` on the bus: hands every call to the driver and returns its answer.
+//! The object `org.appcluster1` on the bus. Calls that only read are answered at once, those that act by the driver.
 //!
 //! Who may call what is the bus's own policy (`/usr/share/dbus-1/system.d/org.appcluster1.conf`).
 
@@ -17,18 +17,15 @@ use zbus::object_server::SignalEmitter;
 use crate::driver::Input;
 use crate::orders::{Order, Wish};
 use crate::releases::{ReleaseId, Staged, taken};
+use crate::snapshot::Reader;
 use crate::stage::{Program, Stage};
 
 /// What a call waits for.
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, api::Error>>;
 
-/// A call and where its answer goes.
+/// A call that acts, and where its answer goes.
 #[derive(Debug)]
 pub(crate) enum Request {
-    Status(oneshot::Sender<api::Status>),
-    Counters(oneshot::Sender<Vec<api::Counters>>),
-    Releases(Answer<Vec<api::Release>>),
-    History(oneshot::Sender<Vec<api::Entry>>),
     Roll(Order, Answer<u64>),
     IsInPlace(ReleaseId, oneshot::Sender<bool>),
     Pause(Answer<()>),
@@ -42,6 +39,7 @@ pub(crate) enum Request {
 pub(crate) struct Service {
     inputs: UnboundedSender<Input>,
     stage: Stage,
+    reader: Reader,
 }
 
 impl Service {
@@ -50,10 +48,6 @@ impl Service {
         let gone = || api::Error::ShuttingDown("the orchestrator is stopping".to_owned());
         self.inputs.send(Input::Request(request(reply))).map_err(|_| gone())?;
         answer.await.map_err(|_| gone())
-    }
-
-    async fn look(&self) -> fdo::Result<api::Status> {
-        self.ask(Request::Status).await.map_err(|error| fdo::Error::Failed(error.message()))
     }
 
     async fn deploy_program(
@@ -100,20 +94,20 @@ fn release_id(id: &str) -> Result<Option<ReleaseId>, api::Error> {
 
 #[zbus::interface(name = "org.appcluster1")]
 impl Service {
-    async fn status(&self) -> Result<(api::Status,), api::Error> {
-        Ok((self.ask(Request::Status).await?,))
+    async fn status(&self) -> (api::Status,) {
+        (self.reader.status(),)
     }
 
-    async fn counters(&self) -> Result<Vec<api::Counters>, api::Error> {
-        self.ask(Request::Counters).await
+    async fn counters(&self) -> Vec<api::Counters> {
+        self.reader.counters().await
     }
 
     async fn releases(&self) -> Result<Vec<api::Release>, api::Error> {
-        self.ask(Request::Releases).await?
+        self.reader.releases().await
     }
 
-    async fn history(&self) -> Result<Vec<api::Entry>, api::Error> {
-        self.ask(Request::History).await
+    async fn history(&self) -> Vec<api::Entry> {
+        self.reader.history()
     }
 
     async fn reload(&self, by: String) -> Result<u64, api::Error> {
@@ -164,28 +158,28 @@ impl Service {
     }
 
     #[zbus(property(emits_changed_signal = "const"))]
-    async fn version(&self) -> fdo::Result<String> {
-        Ok(self.look().await?.version)
+    async fn version(&self) -> String {
+        self.reader.status().version
     }
 
     #[zbus(property)]
-    async fn summary(&self) -> fdo::Result<String> {
-        Ok(self.look().await?.summary)
+    async fn summary(&self) -> String {
+        self.reader.status().summary
     }
 
     #[zbus(property)]
-    async fn release(&self) -> fdo::Result<String> {
-        Ok(self.look().await?.release)
+    async fn release(&self) -> String {
+        self.reader.status().release
     }
 
     #[zbus(property)]
-    async fn desired(&self) -> fdo::Result<u32> {
-        Ok(self.look().await?.desired)
+    async fn desired(&self) -> u32 {
+        self.reader.status().desired
     }
 
     #[zbus(property)]
-    async fn ready(&self) -> fdo::Result<u32> {
-        Ok(self.look().await?.ready)
+    async fn ready(&self) -> u32 {
+        self.reader.status().ready
     }
 
     #[zbus(signal)]
@@ -196,10 +190,14 @@ impl Service {
 const METHOD_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Connects to the system bus and serves the object, under no name yet.
-pub(crate) async fn connect(inputs: UnboundedSender<Input>, stage: Stage) -> anyhow::Result<Connection> {
+pub(crate) async fn connect(
+    inputs: UnboundedSender<Input>,
+    stage: Stage,
+    reader: Reader,
+) -> anyhow::Result<Connection> {
     zbus::connection::Builder::system()
         .method_timeout(METHOD_TIMEOUT)
-        .serve_at(api::PATH, Service { inputs, stage })
+        .serve_at(api::PATH, Service { inputs, stage, reader })
         .build()
         .await
         .context("failed to connect to the system bus")

@@ -3,9 +3,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rollout::Event;
+use tokio::sync::oneshot;
 
 use super::{Driver, Phase};
-use crate::board;
 use crate::history::State;
 use crate::orders::{Order, Wish};
 use crate::releases::ReleaseId;
@@ -15,45 +15,37 @@ impl Driver {
     /// Answers a call. Whoever asked may have gone meanwhile.
     pub(super) async fn request(&mut self, request: Request) {
         match request {
-            Request::Status(reply) => {
-                let _ = reply.send(self.status());
-            }
-            Request::Counters(reply) => {
-                let _ = reply.send(self.counters());
-            }
-            Request::Releases(reply) => {
-                let _ = reply.send(self.list_releases());
-            }
-            Request::History(reply) => {
-                let _ = reply.send(self.history.entries().iter().rev().map(Into::into).collect());
-            }
             Request::Roll(order, reply) => {
-                let _ = reply.send(self.request_rollout(order).await);
+                let answer = self.request_rollout(order).await;
+                self.answer(reply, answer);
             }
             Request::IsInPlace(release, reply) => {
-                let _ = reply.send(self.is_in_place(&release));
+                let answer = self.is_in_place(&release);
+                self.answer(reply, answer);
             }
             Request::Pause(reply) => {
-                let _ = reply.send(self.pause().await);
+                let answer = self.pause().await;
+                self.answer(reply, answer);
             }
             Request::Resume(reply) => {
-                let _ = reply.send(self.resume().await);
+                let answer = self.resume().await;
+                self.answer(reply, answer);
             }
             Request::Abort(rollout, reply) => {
-                let _ = reply.send(self.abort(rollout).await);
+                let answer = self.abort(rollout).await;
+                self.answer(reply, answer);
             }
             Request::Reconfigure(reply) => {
-                let _ = reply.send(self.reconfigure().await);
+                let answer = self.reconfigure().await;
+                self.answer(reply, answer);
             }
         }
     }
 
-    /// What the workers have counted, read now.
-    fn counters(&self) -> Vec<api::Counters> {
-        let processes =
-            self.cluster.workers.iter().map(|(instance, worker)| (*instance, worker.info.main_pid));
-        let processes: Vec<_> = processes.filter(|(_, pid)| *pid != 0).collect();
-        board::counters(&self.cluster.names.scoreboard, &processes)
+    /// What the caller reads next is as it was just told.
+    fn answer<T>(&self, reply: oneshot::Sender<T>, answer: T) {
+        self.update_snapshot();
+        let _ = reply.send(answer);
     }
 
     /// A reload that a signal asks for.
@@ -181,21 +173,6 @@ impl Driver {
             ))),
             Err(error) => Err(api::Error::Refused(format!("failed to list the releases: {error}"))),
         }
-    }
-
-    fn list_releases(&self) -> Result<Vec<api::Release>, api::Error> {
-        let refused = |error| api::Error::Refused(format!("failed to list the releases: {error}"));
-        let running: Vec<_> =
-            self.cluster.workers.values().filter_map(|worker| self.cluster.release_of(worker)).collect();
-        let describe = |release: crate::releases::Release| api::Release {
-            workers: running.iter().filter(|id| ***id == release.id).count().try_into().unwrap_or(u32::MAX),
-            is_current: self.cluster.release.as_ref() == Some(&release.id),
-            is_rejected: self.releases.is_rejected(&release.id),
-            added_usec: crate::running::epoch_usec(release.added),
-            directory: release.directory().map(|dir| dir.display().to_string()).unwrap_or_default(),
-            id: release.id.to_string(),
-        };
-        Ok(self.releases.list().map_err(refused)?.into_iter().rev().map(describe).collect())
     }
 
     /// Reads the configuration again and goes by it, without a rollout.

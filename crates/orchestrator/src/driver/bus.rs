@@ -13,10 +13,11 @@ impl Driver {
         const FIRST_PAUSE: Duration = Duration::from_millis(50);
         const LONGEST_PAUSE: Duration = Duration::from_secs(5);
         let (inputs, names, stage) = (self.inputs.clone(), self.cluster.names.clone(), self.stage.clone());
+        let reader = self.reader();
         tokio::spawn(async move {
             let mut pause = FIRST_PAUSE;
             let attempt = async || {
-                let connection = service::connect(inputs.clone(), stage.clone()).await?;
+                let connection = service::connect(inputs.clone(), stage.clone(), reader.clone()).await?;
                 let manager = Manager::new(connection.clone(), names.clone(), inputs.clone()).await?;
                 service::take_name(&connection).await?;
                 anyhow::Ok((connection, manager))

@@ -22,6 +22,7 @@ impl Driver {
     }
 
     pub(super) async fn announce(&self, record: api::Rollout) {
+        self.update_snapshot();
         let Some((connection, _)) = &self.bus else { return };
         if let Err(error) = service::announce(connection, record).await {
             tracing::warn!("failed to tell clients about the rollout: {error}; they ask again by themselves");
@@ -30,6 +31,7 @@ impl Driver {
 
     /// Tells systemd and the bus how things stand, if that changed.
     pub(super) async fn tell(&mut self) {
+        self.update_snapshot();
         let now = service::Properties {
             summary: self.summary(),
             release: self.cluster.release.as_ref().map(ToString::to_string).unwrap_or_default(),

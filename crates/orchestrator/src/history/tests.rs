@@ -40,7 +40,7 @@ impl Place {
     }
 
     fn write(&self, entries: &[Entry]) {
-        History { path: self.path(), entries: Vec::new() }.save(entries).unwrap();
+        History { path: self.path(), entries: Arc::default() }.save(entries).unwrap();
     }
 }
 
