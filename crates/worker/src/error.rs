@@ -12,11 +12,20 @@ use std::process::ExitCode;
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// `LISTEN_FDS` is not set, or meant for another process (`LISTEN_PID`).
+    /// `LISTEN_FDS` is not set.
     #[error(
         "no socket was passed by systemd: for a worker of a cluster `app-cluster check` says why, any other unit needs Sockets=; without systemd, for development only, start it with --listen 127.0.0.1:3000"
     )]
     NoSocket,
+    /// `LISTEN_PID` names another process: usually the shell that has started this one.
+    #[error(
+        "systemd has passed its sockets to process {pid}, and this one is {}: a script has to start this program with `exec`, see app-cluster-worker(7)",
+        std::process::id()
+    )]
+    PassedToAnother {
+        /// The process that they are for.
+        pid: u32,
+    },
     /// Sockets were passed, but none of them has the wanted name in `LISTEN_FDNAMES`.
     #[error(
         "no socket named \"{wanted}\" was passed by systemd, only \"{passed}\": set FileDescriptorName={wanted} in the socket unit"

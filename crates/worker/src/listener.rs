@@ -52,7 +52,7 @@ pub(crate) fn take(name: &str, address: Option<SocketAddr>) -> Result<Vec<Listen
     if passed.len() == 0 {
         return match address {
             Some(address) if !is_supervised() => Ok(vec![bind(address)?]),
-            _ => Err(Error::NoSocket),
+            _ => Err(nothing_passed()),
         };
     }
     if let Some(address) = address {
@@ -70,6 +70,14 @@ pub(crate) fn take(name: &str, address: Option<SocketAddr>) -> Result<Vec<Listen
     match listeners.is_empty() {
         true => Err(Error::NoSuchName { wanted: name.to_owned(), passed: names }),
         false => Ok(listeners),
+    }
+}
+
+fn nothing_passed() -> Error {
+    let pid = env::var("LISTEN_PID").ok().filter(|pid| !is_mine(pid));
+    match pid.and_then(|pid| pid.parse().ok()) {
+        Some(pid) => Error::PassedToAnother { pid },
+        None => Error::NoSocket,
     }
 }
 

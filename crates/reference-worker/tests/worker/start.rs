@@ -61,6 +61,9 @@ async fn the_routes_answer() {
 #[tokio::test]
 async fn without_a_socket_it_does_not_start() {
     expect_configuration_error(Worker::start(None, &[]), "no socket was passed by systemd").await;
+    let without_exec = [("NOTIFY_SOCKET", "/run/none"), ("LISTEN_FDS", "1"), ("LISTEN_PID", "1")];
+    let told = "systemd has passed its sockets to process 1, and this one is ";
+    expect_configuration_error(Worker::start(None, &without_exec), told).await;
     let socket = Socket::listen();
     let other_name = socket.start(&[("LISTEN_FDNAMES", "console:metrics")]);
     expect_configuration_error(other_name, "no socket named \"http\" was passed").await;
