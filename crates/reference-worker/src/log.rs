@@ -44,8 +44,10 @@ fn with_fields(journal: tracing_journald::Layer, identity: &Identity) -> tracing
         ("APP_CLUSTER_VERSION", identity.version.to_owned()),
     ];
     fields.extend(identity.instance.map(|instance| ("APP_CLUSTER_INSTANCE", instance.to_string())));
+    // As the unit has it for programs that write to their standard error (`SyslogIdentifier=`).
+    let name = identity.instance.map(|instance| format!("worker@{instance}"));
     journal
-        .with_syslog_identifier("app-cluster-worker".to_owned())
+        .with_syslog_identifier(name.unwrap_or_else(|| "app-cluster-worker".to_owned()))
         .with_field_prefix(Some("APP_CLUSTER".to_owned()))
         .with_priority_mappings(PriorityMappings { info: Priority::Informational, ..PriorityMappings::new() })
         .with_custom_fields(fields)
