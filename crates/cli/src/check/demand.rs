@@ -18,6 +18,8 @@ pub(super) enum Demand {
     OneOf { words: &'static [&'static str], default: &'static str },
     /// The list has to contain this unit.
     Contains(&'static str),
+    /// The list, since it was last emptied, has to contain this word.
+    Names(&'static str),
     /// The list must not contain a unit that begins like this.
     Lacks(&'static str),
     /// No value may be there twice.
@@ -83,6 +85,16 @@ impl Demand {
                 let found = all.iter().any(|a| a.value.split_whitespace().any(|word| word == unit));
                 let what = || format!("does not name {unit}");
                 if found { Vec::new() } else { vec![unmet(last, what(), Remedy::Write(unit.to_owned()))] }
+            }
+            Self::Names(word) => {
+                let list = since_reset(&all);
+                let found = list.iter().any(|a| a.value.split_whitespace().any(|named| named == word));
+                let what = || format!("does not name {word}");
+                if found {
+                    Vec::new()
+                } else {
+                    vec![unmet(all.last().copied(), what(), Remedy::Write(word.to_owned()))]
+                }
             }
             Self::Lacks(prefix) => all.iter().filter_map(|assignment| named(assignment, prefix)).collect(),
             Self::NoneTwice => twice(&since_reset(&all)),

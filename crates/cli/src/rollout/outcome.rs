@@ -129,7 +129,7 @@ fn advice(rollout: &Rollout) -> String {
             // EX_CONFIG: what is wrong is not its own.
             let is_of_the_unit = |failure: &api::Failure| failure.reason.contains("exited with status 78");
             let fix = match rollout.failure.iter().any(is_of_the_unit) {
-                true => "`app-cluster check` says what is wrong with the unit or its socket",
+                true => "look at the unit and its socket with `app-cluster check`",
                 false => "fix the release",
             };
             format!("see {journal}, {fix}, then {again}")

@@ -30,6 +30,8 @@ const MISTAKES: &[Mistake] = &[
     mistake(WORKER, "[Service]\nMemoryMx=512M", 2, &["[Service] MemoryMx:", "write MemoryMax=512M"]),
     mistake(WORKER, "[Unit]\nMemoryMax=512M", 2, &["[Unit] MemoryMax:", "write it under [Service]"]),
     mistake(WORKER, "[Service]\nWatchdogSec=10x", 2, &["[Service] WatchdogSec:", "write WatchdogSec=10s"]),
+    mistake(WORKER, "[Service]\nLimitNOFILE=64k", 2, &["LimitNOFILE:", "write LimitNOFILE=65536"]),
+    mistake(WORKER, "[Service]\nLimitAS=much", 2, &["LimitAS:", "write LimitAS=512M"]),
     mistake(WORKER, "[Service]\nNonBlocking=yes\nSendSIGHUP=maybe", 3, &["SendSIGHUP:", "write SendSIGHUP=yes or"]),
     mistake(WORKER, "[Service]\nExecStart=/usr/bin/node", 2,
         &["[Service] ExecStart:", "more than one ExecStart=", "write an empty ExecStart= on the line above"]),

@@ -10,6 +10,9 @@ use crate::check::unit_file::Assignment;
 /// The sections that the units of the cluster have.
 const SECTIONS: [&str; 4] = ["Unit", "Service", "Socket", "Slice"];
 
+/// Limits that are no sizes: systemd takes no K, M or G for them (systemd.exec(5)).
+const COUNTS: [&str; 5] = ["LimitNOFILE", "LimitNPROC", "LimitLOCKS", "LimitSIGPENDING", "LimitNICE"];
+
 /// Advice on a line; `at` is the assignment there.
 pub(super) fn of_line(keys: &Keys, message: &str, at: Option<&Assignment>) -> String {
     if let Some(section) = quoted(message, "Unknown section '") {
@@ -50,6 +53,9 @@ fn of_value(keys: &Keys, at: &Assignment) -> String {
     match keys.kind(&at.section, key).map(|kind| kind.split(' ').next().unwrap_or(kind)) {
         Some("SECONDS") => format!("write {key}=10s, or another number of ms, s, min or h"),
         Some("BOOLEAN") => format!("write {key}=yes or {key}=no"),
+        Some("LIMIT") if COUNTS.contains(&key.as_str()) => {
+            format!("write {key}=65536, or another number, or infinity")
+        }
         Some("LIMIT") => format!("write {key}=512M, or another number of K, M or G, or infinity"),
         Some("SOCKET") => format!(
             "write {key}=127.0.0.1:8080 or {key}=[::1]:8080, an address in figures and a port from 1 to 65535, or \
