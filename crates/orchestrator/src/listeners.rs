@@ -29,6 +29,7 @@ pub(crate) struct Listeners {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SocketUnit {
     pub(crate) state: ActiveState,
+    pub(crate) is_masked: bool,
     /// `Backlog=`. The kernel makes of it what net.core.somaxconn allows.
     pub(crate) backlog: u32,
     /// `ListenStream=`, as systemd writes them.
@@ -127,7 +128,7 @@ mod tests {
 
     fn unit(listener: &TcpListener, backlog: u32) -> SocketUnit {
         let addresses = vec![listener.local_addr().unwrap().to_string()];
-        SocketUnit { state: ActiveState::Active, backlog, addresses, starts_us: true }
+        SocketUnit { state: ActiveState::Active, is_masked: false, backlog, addresses, starts_us: true }
     }
 
     fn handed(listeners: impl IntoIterator<Item = TcpListener>) -> Listeners {

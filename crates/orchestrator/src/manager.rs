@@ -180,11 +180,13 @@ impl Manager {
     pub(crate) async fn socket_unit(&self) -> anyhow::Result<SocketUnit> {
         let path = unit_path(&self.names.socket);
         let state: String = self.get(&path, UNIT_INTERFACE, "ActiveState").await?;
+        let loaded: String = self.get(&path, UNIT_INTERFACE, "LoadState").await?;
         let started: Vec<String> = self.get(&path, UNIT_INTERFACE, "Triggers").await?;
         let listen: Vec<(String, String)> = self.get(&path, SOCKET_INTERFACE, "Listen").await?;
         let streams = listen.into_iter().filter(|(kind, _)| kind == "Stream");
         Ok(SocketUnit {
             state: ActiveState::parse(&state),
+            is_masked: loaded == "masked",
             backlog: self.get(&path, SOCKET_INTERFACE, "Backlog").await?,
             addresses: streams.map(|(_, address)| address).collect(),
             starts_us: started.contains(&self.names.service),

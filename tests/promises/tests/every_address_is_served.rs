@@ -120,6 +120,14 @@ fn after_a_rebind(suite: Suite) {
 /// which has no listener any more, for its address is another one.
 fn after_a_stop_and_a_start(suite: Suite) {
     let cluster = Cluster::installed(suite);
+    cluster.edit("app-cluster.socket", "Socket", "ListenStream=\nListenStream=127.0.0.1:9292");
+    cluster.systemctl(["stop", "app-cluster"]).assert_success();
+    let told =
+        "all workers are stopped; app-cluster.socket names 127.0.0.1:9292, where systemd does not listen";
+    wait_for("the stop to be told", DEADLINE, || {
+        let journal = cluster.run(["journalctl", "--no-pager", "-o", "cat", "-u", "app-cluster"]);
+        if journal.text().contains(told) { Ok(()) } else { Err(journal) }
+    });
     for port in [9090, 9191, 9090, 9191, 9090] {
         cluster.edit(
             "app-cluster.socket",

@@ -8,6 +8,7 @@ promises::in_every_suite!(
     a_drop_in_that_systemd_rejects,
     socket_unit_stopped,
     socket_unit_failed,
+    socket_unit_masked,
     systemctl_stop_mid_roll,
 );
 
@@ -73,6 +74,20 @@ fn socket_unit_failed(suite: Suite) {
         while cluster.systemctl(["restart", "worker@4.service"]).status().success() {}
         cluster.revert("worker@4.service");
     });
+}
+
+fn socket_unit_masked(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    cluster.systemctl(["stop", "app-cluster.target", "app-cluster.service"]).assert_success();
+    cluster.systemctl(["mask", "app-cluster.socket"]).assert_success();
+    cluster.systemctl(["start", "--no-block", "app-cluster.service"]).assert_success();
+    let told = "app-cluster.socket does not listen, and no worker runs: it is masked";
+    wait_for("the status to name the mask", DEADLINE, || {
+        let status = cluster.app_cluster(["status"]);
+        if status.text().contains(told) { Ok(()) } else { Err(status) }
+    });
+    cluster.systemctl(["unmask", "app-cluster.socket"]).assert_success();
+    cluster.until_whole();
 }
 
 #[track_caller]

@@ -1,9 +1,11 @@
 //! The bus or polkit is gone, or polkit says no: a rollout is refused before the first worker is touched, and the
 //! message says what to fix. What happens to the bus during a rollout is another promise, `bus_and_manager_come_back`.
 
-use promises::{Cluster, DEADLINE, Mode, Suite, wait_for};
+use std::time::{Duration, Instant};
 
-promises::in_every_suite!(polkit_is_gone, polkit_refuses, the_bus_is_gone);
+use promises::{Cluster, DEADLINE, Mode, Process, Suite, wait_for};
+
+promises::in_every_suite!(polkit_is_gone, polkit_refuses, polkit_does_not_answer, the_bus_is_gone);
 
 /// The exit status when nobody can be asked.
 const UNREACHABLE: i32 = 75;
@@ -39,6 +41,32 @@ fn polkit_refuses(suite: Suite) {
     cluster.systemctl(["restart", "polkit.service"]).assert_success();
     cluster.reloads_all();
     load.loses_nothing();
+}
+
+/// The orchestrator waits for it in the middle of a rollout. Who only reads does not wait.
+fn polkit_does_not_answer(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    cluster.systemctl(["reload", "--no-block", "app-cluster"]).assert_success();
+    wait_for("the rollout to take a worker", DEADLINE, || {
+        let status = cluster.status();
+        let is_taken = |step: &api::Step| step.state != api::StepState::Waiting;
+        let is_under_way = status.rollout.iter().any(|rollout| rollout.steps.iter().any(is_taken));
+        if is_under_way { Ok(()) } else { Err(status.summary) }
+    });
+    let polkit =
+        Process::of(&cluster, cluster.show("polkit.service", "MainPID").parse().expect("polkit runs"));
+    polkit.pause();
+    let begun = Instant::now();
+    // Longer than a worker settles, so that the next one is asked for.
+    while begun.elapsed() < Duration::from_secs(4) {
+        for command in ["status", "releases"] {
+            let asked = Instant::now();
+            cluster.app_cluster([command]).assert_success();
+            assert!(asked.elapsed() < Duration::from_secs(1), "{command} took {:?}", asked.elapsed());
+        }
+    }
+    polkit.resume();
+    cluster.until_whole();
 }
 
 fn the_bus_is_gone(suite: Suite) {

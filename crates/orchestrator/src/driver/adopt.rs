@@ -61,11 +61,19 @@ impl Driver {
                 false => self.have_it_listen_anew(manager).await,
             };
         }
-        let why = journal::failure_of(socket, SystemTime::now() - RECENTLY).await;
+        let (why, todo) = match unit.state {
+            _ if unit.is_masked => {
+                ("it is masked".to_owned(), format!("take that back with `systemctl unmask {socket}`"))
+            }
+            ActiveState::Failed => {
+                let said = journal::failure_of(socket, SystemTime::now() - RECENTLY).await;
+                let todo = format!("free the address or change it with `systemctl edit {socket}`");
+                (said.unwrap_or_else(|| "it has failed".to_owned()), todo)
+            }
+            state => (format!("it is {state}"), format!("`journalctl -u {socket}` may say why")),
+        };
         bail!(
-            "{socket} does not listen, and no worker runs: {}; it is tried again every few seconds, free the address or \
-             change it with `systemctl edit {socket}`",
-            why.unwrap_or_else(|| format!("it is {}", unit.state))
+            "{socket} does not listen, and no worker runs: {why}; it is tried again every few seconds, {todo}"
         )
     }
 

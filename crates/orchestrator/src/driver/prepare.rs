@@ -29,6 +29,7 @@ impl Driver {
         let settings = if only.is_some() { self.settings.clone() } else { super::load_settings()? };
         let refused = |error: anyhow::Error| api::Error::Refused(format!("{error:#}"));
         check_canary(&settings, order.canary).map_err(refused)?;
+        self.look_at_socket().await;
         self.check_systemd(&settings).await.map_err(refused)?;
         let (kind, target) = self.target(&order.wish)?;
         let current = self.releases.current();
@@ -111,11 +112,8 @@ impl Driver {
             );
         }
         if !self.listeners.has_any_of(&unit) {
-            bail!(
-                "{socket} names {}, where systemd does not listen: a worker started now would get no listener; \
-                 `app-cluster rebind` applies the change",
-                unit.addresses.join(" and ")
-            );
+            let words = self.missing_words().unwrap_or_default();
+            bail!("a worker started now would get no listener: {words}");
         }
         let mut changed = None;
         for &instance in self.cluster.workers.keys() {

@@ -18,6 +18,17 @@ impl Driver {
         });
     }
 
+    /// What is said of addresses on which systemd does not listen.
+    pub(super) fn missing_words(&self) -> Option<String> {
+        let (socket, missing) = (&self.cluster.names.socket, self.unlistened.join(" and "));
+        let words = || {
+            format!(
+                "{socket} names {missing}, where systemd does not listen: `app-cluster rebind` applies the change"
+            )
+        };
+        (!missing.is_empty()).then(words)
+    }
+
     /// For those who read.
     pub(super) fn reader(&self) -> Reader {
         Reader {
@@ -44,11 +55,10 @@ impl Driver {
     /// The one sentence that `systemctl status`, the log and `app-cluster status` show.
     pub(super) fn summary(&self) -> String {
         let mut state = self.cluster.summary();
-        if !self.unlistened.is_empty() {
-            let (socket, missing) = (&self.cluster.names.socket, self.unlistened.join(" and "));
-            state += &format!(
-                "; {socket} names {missing}, where systemd does not listen: `app-cluster rebind` applies the change"
-            );
+        if let Some(missing) = self.missing_words()
+            && !self.refused.as_ref().is_some_and(|refused| refused.contains(&missing))
+        {
+            state += &format!("; {missing}");
         }
         match (&self.phase, &self.rolling, &self.last_rollout) {
             (Phase::Stopping | Phase::Ended, ..) => format!("stopping the workers: {state}"),

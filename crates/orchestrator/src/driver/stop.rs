@@ -66,9 +66,10 @@ impl Driver {
     /// Ends once the last worker has stopped. Next time all of them are started again.
     pub(super) fn maybe_stopped(&mut self) {
         if self.phase == Phase::Stopping && self.jobs.is_empty() {
-            tracing::info!(
-                "all workers are stopped; the socket keeps listening, a connection starts the cluster again"
-            );
+            let rest = self.missing_words().unwrap_or_else(|| {
+                "the socket keeps listening, a connection starts the cluster again".to_owned()
+            });
+            tracing::info!("all workers are stopped; {rest}");
             self.phase = Phase::Ended;
         }
     }
