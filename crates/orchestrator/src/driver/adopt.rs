@@ -31,6 +31,8 @@ impl Driver {
         if !self.cluster.workers.values().any(|worker| worker.info.unit().is_up()) {
             self.check_listener().await?;
         }
+        // One that cannot start is not found.
+        self.take_name().await?;
         if is_cold {
             self.forget_held();
         }

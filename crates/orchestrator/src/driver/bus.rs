@@ -19,7 +19,6 @@ impl Driver {
             let attempt = async || {
                 let connection = service::connect(inputs.clone(), stage.clone(), reader.clone()).await?;
                 let manager = Manager::new(connection.clone(), names.clone(), inputs.clone()).await?;
-                service::take_name(&connection).await?;
                 anyhow::Ok((connection, manager))
             };
             loop {
@@ -48,9 +47,27 @@ impl Driver {
         if !is_first {
             self.cluster.workers.values_mut().for_each(Worker::begin_listening_anew);
             self.look_again("the bus is back").await;
+            if let Err(error) = self.take_name().await {
+                tracing::warn!("{error:#}; connecting again");
+                self.hang_up().await;
+            }
             return Ok(());
         }
         self.adopt().await
+    }
+
+    /// From now on callers find us.
+    pub(super) async fn take_name(&self) -> anyhow::Result<()> {
+        let Some((connection, _)) = &self.bus else { return Ok(()) };
+        self.update_snapshot();
+        service::take_name(connection).await
+    }
+
+    /// The end of the connection is heard as any other.
+    async fn hang_up(&self) {
+        if let Some((connection, _)) = &self.bus {
+            let _ = connection.clone().close().await;
+        }
     }
 
     /// The bus is gone; so is nothing else.
