@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(crate) use api::{EntryState as State, Kind};
+use rollout::lineage::{Lineage, Past};
 use serde::{Deserialize, Serialize};
 
 use crate::disk;
@@ -132,21 +133,9 @@ impl History {
         self.entries.last().filter(|entry| !entry.state.has_ended())
     }
 
-    /// The release to go back to from the current one: the newest other one that a rollout brought to every worker,
-    /// or that ran before the current one did.
-    ///
-    /// `is_usable` says whether a release can be gone back to: it may be removed, or known as bad.
-    pub(crate) fn last_good_before(
-        &self,
-        current: &ReleaseId,
-        is_usable: impl Fn(&ReleaseId) -> bool,
-    ) -> Option<&ReleaseId> {
-        let good = self.entries.iter().rev().filter_map(|entry| match &entry.to {
-            Some(to) if to == current => entry.from.as_ref(),
-            to if entry.state == State::Done => to.as_ref(),
-            _ => None,
-        });
-        good.filter(|id| *id != current).find(|id| is_usable(id))
+    /// What the rollouts say about releases.
+    pub(crate) fn lineage(&self) -> Lineage<'_, ReleaseId> {
+        self.entries.iter().map(Entry::past).collect()
     }
 
     fn parse(&mut self, content: &[u8]) {
@@ -183,6 +172,17 @@ impl History {
 
     fn damaged(&self) -> PathBuf {
         self.path.with_extension("damaged")
+    }
+}
+
+impl Entry {
+    fn past(&self) -> Past<'_, ReleaseId> {
+        Past {
+            from: self.from.as_ref(),
+            to: self.to.as_ref(),
+            is_done: self.state == State::Done,
+            is_way_back: matches!(self.kind, Kind::Rollback | Kind::Undo),
+        }
     }
 }
 

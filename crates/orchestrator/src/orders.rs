@@ -60,6 +60,14 @@ impl Queue {
         self.orders.is_empty()
     }
 
+    /// The releases that rollouts wait for.
+    pub(crate) fn releases(&self) -> impl Iterator<Item = &ReleaseId> {
+        self.orders.iter().filter_map(|(_, order)| match &order.wish {
+            Wish::Deploy(id) | Wish::Undo(id) | Wish::Rollback(Some(id)) => Some(id),
+            Wish::Reload | Wish::Rollback(None) | Wish::Recycle(_) => None,
+        })
+    }
+
     /// Whoever is next.
     pub(crate) fn next(&mut self) -> Option<(u64, Order)> {
         self.orders.pop_front()

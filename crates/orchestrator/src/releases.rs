@@ -108,6 +108,11 @@ impl Releases {
             .with_context(|| format!("failed to make release {id} current in {}", self.state_dir.display()))
     }
 
+    /// Whether there is a release of this name that somebody deployed.
+    pub(crate) fn is_deployed(&self, id: &ReleaseId) -> bool {
+        self.release(id).is_some_and(|release| release.origin != Origin::Package)
+    }
+
     /// Whether workers could execute this release now: a directory may have been removed or closed since it was
     /// deployed.
     pub(crate) fn check_runnable(&self, id: &ReleaseId) -> anyhow::Result<()> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 use zbus::Connection;
 use zbus::fdo;
 use zbus::names::InterfaceName;
@@ -28,6 +28,8 @@ pub(crate) type Answer<T> = oneshot::Sender<Result<T, api::Error>>;
 pub(crate) enum Request {
     Roll(Order, Answer<u64>),
     IsInPlace(ReleaseId, oneshot::Sender<bool>),
+    /// Removes the release of this name if it is of no use to anybody.
+    MakeRoom(ReleaseId, oneshot::Sender<()>),
     Pause(Answer<()>),
     Resume(Answer<()>),
     Abort(u64, Answer<()>),
@@ -40,6 +42,8 @@ pub(crate) struct Service {
     inputs: UnboundedSender<Input>,
     stage: Stage,
     reader: Reader,
+    /// One after another: between the making of a release and the rollout to it nobody else's takes its name.
+    deploying: Mutex<()>,
 }
 
 impl Service {
@@ -57,7 +61,12 @@ impl Service {
         canary: u32,
         by: String,
     ) -> Result<u64, api::Error> {
-        let release = match self.stage.add(program, release_id(id)?).await? {
+        let id = release_id(id)?;
+        let _turn = self.deploying.lock().await;
+        if let Some(id) = id.clone() {
+            self.ask(|reply| Request::MakeRoom(id, reply)).await?;
+        }
+        let release = match self.stage.add(program, id).await? {
             Staged::New(release) => release,
             Staged::There(release) => {
                 let is_in_place = self.ask(|reply| Request::IsInPlace(release.clone(), reply)).await?;
@@ -197,13 +206,13 @@ pub(crate) async fn connect(
 ) -> anyhow::Result<Connection> {
     zbus::connection::Builder::system()
         .method_timeout(METHOD_TIMEOUT)
-        .serve_at(api::PATH, Service { inputs, stage, reader })
+        .serve_at(api::PATH, Service { inputs, stage, reader, deploying: Mutex::default() })
         .build()
         .await
         .context("failed to connect to the system bus")
 }
 
-/// Takes the name by which clients find us. The last thing to do: whoever finds us is answered.
+/// Takes the name by which clients find us.
 pub(crate) async fn take_name(connection: &Connection) -> anyhow::Result<()> {
     connection
         .request_name(api::BUS_NAME)

@@ -9,12 +9,14 @@
 //! - [`machine`]: one rollout, step by step, with its state diagram; [`event`] is what goes in and comes out.
 //! - [`numbers`]: whether a new worker answers as the old ones do.
 //! - [`keep`]: what to start and stop while nothing is rolled.
+//! - [`lineage`]: which release is the way back, and which may be removed.
 //! - [`recycle`]: when workers that ask for it are replaced.
 //! - [`backoff`]: how long to wait before a worker that keeps ending is started again.
 
 pub mod backoff;
 pub mod event;
 pub mod keep;
+pub mod lineage;
 pub mod machine;
 pub mod numbers;
 pub mod plan;

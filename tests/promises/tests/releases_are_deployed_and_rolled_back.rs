@@ -6,6 +6,7 @@ use promises::{Cluster, DEADLINE, GOOD, Mode, Package, Suite, pass, wait_for};
 
 promises::in_every_suite!(
     from_files_directories_and_packages,
+    after_many_that_fail,
     with_a_canary_pauses_and_a_queue,
     and_what_cannot_run_is_refused,
 );
@@ -66,6 +67,36 @@ fn from_files_directories_and_packages(suite: Suite) {
     cluster.app_cluster(["rollback"]).assert_success();
     assert_runs(&cluster, "shop-2");
     load.loses_nothing();
+}
+
+/// However many deploys fail, the way back stays; to go back twice is to go back further; and what failed is deployed again
+/// under its name.
+fn after_many_that_fail(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    let packaged = cluster.status().release;
+    cluster.configure("workers = 4\n[rollout]\nsettle = \"200ms\"\n[releases]\nkeep = 3\n");
+    cluster.write_file("/root/bad", "#!/bin/sh\nexit 1\n");
+    cluster.run(["chmod", "+x", "/root/bad"]).assert_success();
+    for good in ["good-1", "good-2"] {
+        cluster.deploy(GOOD, good).assert_success();
+    }
+    for bad in ["bad-1", "bad-2", "bad-3", "bad-4"] {
+        cluster.deploy("/root/bad", bad).assert_exit_code(2);
+    }
+    for before in ["good-1", &packaged] {
+        cluster.app_cluster(["rollback"]).assert_success();
+        assert_runs(&cluster, before);
+    }
+    cluster.app_cluster(["rollback"]).assert_exit_code(4).assert_says("no release to go back to");
+    // The package's release is what runs, and not what a rollback left.
+    cluster.reload();
+    assert_runs(&cluster, &packaged);
+
+    cluster.deploy("/root/bad", "shop").assert_exit_code(2);
+    cluster.deploy("/root/bad", "shop").assert_exit_code(2);
+    cluster.deploy(GOOD, "shop").assert_success();
+    assert_runs(&cluster, "shop");
+    cluster.deploy("/root/bad", "shop").assert_exit_code(4).assert_says("release shop exists already");
 }
 
 #[track_caller]

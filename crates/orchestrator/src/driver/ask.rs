@@ -23,6 +23,10 @@ impl Driver {
                 let answer = self.is_in_place(&release);
                 self.answer(reply, answer);
             }
+            Request::MakeRoom(release, reply) => {
+                self.make_room(&release);
+                self.answer(reply, ());
+            }
             Request::Pause(reply) => {
                 let answer = self.pause().await;
                 self.answer(reply, answer);
@@ -90,6 +94,33 @@ impl Driver {
     fn is_in_place(&self, release: &ReleaseId) -> bool {
         let is_quiet = self.phase == Phase::Running && self.rolling.is_none() && self.queue.is_empty();
         is_quiet && self.cluster.release.as_ref() == Some(release) && self.cluster.stragglers().is_empty()
+    }
+
+    /// A release that was given up, or that no rollout brought to every worker, may be deployed anew under its name.
+    fn make_room(&self, id: &ReleaseId) {
+        let is_of_no_use = self.releases.is_rejected(id) || self.history.lineage().last_served(id).is_none();
+        let is_in_use = self.cluster.release.as_ref() == Some(id) || self.in_use().contains(&id);
+        if !is_of_no_use || is_in_use || !self.releases.is_deployed(id) {
+            return;
+        }
+        match self.stage.with_none_under_way(|releases| releases.remove(id)) {
+            Some(Ok(())) => {
+                tracing::info!("release {id} did not come into use, and makes room for a new one")
+            }
+            Some(Err(error)) => tracing::warn!("failed to remove release {id}: {error}"),
+            // Then its name is taken, which is told.
+            None => {}
+        }
+    }
+
+    /// The releases that workers run, or that a rollout is about or waits for.
+    pub(super) fn in_use(&self) -> Vec<&ReleaseId> {
+        let by_workers = self.cluster.workers.values().filter_map(|worker| self.cluster.release_of(worker));
+        let by_rollout = self.rolling.as_ref().map(|running| [&running.prepared.to, &running.prepared.from]);
+        let by_rollout = by_rollout.into_iter().flatten().flatten();
+        let unfinished = self.unfinished.as_ref().map(|entry| [&entry.to, &entry.from]);
+        let unfinished = unfinished.into_iter().flatten().flatten();
+        by_workers.chain(by_rollout).chain(unfinished).chain(self.queue.releases()).collect()
     }
 
     fn enqueue(&mut self, order: Order) -> Result<u64, api::Error> {

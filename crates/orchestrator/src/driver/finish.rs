@@ -81,11 +81,12 @@ impl Driver {
             return;
         };
         let keep = self.settings.releases.keep as usize;
+        let in_use = [self.in_use(), vec![to, from]].concat();
         let tidied = self.stage.with_none_under_way(|releases| {
             if *outcome == Outcome::Done {
                 releases.accept(to)?;
             }
-            releases.prune(keep, &[to, from])
+            releases.prune(keep, &self.history.lineage(), &in_use)
         });
         match tidied {
             Some(Ok(removed)) if !removed.is_empty() => {

@@ -66,16 +66,7 @@ impl Driver {
     /// What the package brings, if that is neither current nor what somebody has left on purpose.
     pub(super) fn packaged(&self) -> anyhow::Result<Option<ReleaseId>> {
         let staged = self.releases.stage_packaged()?;
-        let last = self
-            .history
-            .entries()
-            .iter()
-            .rev()
-            .find(|entry| entry.state == State::Done && entry.from.is_some());
-        let left = last.filter(|entry| matches!(entry.kind, Kind::Rollback | Kind::Undo));
-        let left = left.and_then(|entry| entry.from.as_ref());
-        if staged.is_some() && staged.as_ref() == left {
-            let id = staged.as_ref().map(ToString::to_string).unwrap_or_default();
+        if let Some(id) = staged.as_ref().filter(|id| self.history.lineage().was_left(id)) {
             tracing::info!(
                 "the package's release {id} was left by a rollback and stays so; `app-cluster rollback {id}` goes to it"
             );
@@ -87,14 +78,13 @@ impl Driver {
     /// The release that `rollback` without a name goes to.
     fn previous(&self) -> Result<ReleaseId, api::Error> {
         let none = || {
-            let message =
-                "there is no release to go back to; `app-cluster releases` lists those that are there";
+            let message = "there is no release to go back to; `app-cluster rollback ID` goes to one that `app-cluster releases` lists";
             api::Error::NoSuchRelease(message.to_owned())
         };
         let current = self.releases.current().ok_or_else(none)?;
         let is_usable =
             |id: &ReleaseId| self.releases.check_runnable(id).is_ok() && !self.releases.is_rejected(id);
-        self.history.last_good_before(&current, is_usable).cloned().ok_or_else(none)
+        self.history.lineage().before(&current).find(|id| is_usable(id)).cloned().ok_or_else(none)
     }
 
     /// Whether systemd would do what it will be asked for.

@@ -214,50 +214,6 @@ fn the_history_is_durable_before_it_gets_its_name() {
 }
 
 /// What `rollback` goes to when it is not told.
-fn previous(entries: &[Entry], current: &str) -> Option<String> {
-    let place = Place::new();
-    place.write(entries);
-    place.open().last_good_before(&id(current), |_| true).map(ToString::to_string)
-}
-
-#[test]
-fn a_rollback_goes_to_the_release_before() {
-    use State::{Aborted, Done, Failed, Restored, Running};
-    let first = entry(1, None, "a", Done);
-    let second = entry(2, Some("a"), "b", Done);
-    let reload = entry(3, None, "b", Done);
-    assert_eq!(previous(&[], "a"), None);
-    assert_eq!(previous(std::slice::from_ref(&first), "a"), None);
-    assert_eq!(previous(&[first.clone(), second.clone(), reload.clone()], "b").as_deref(), Some("a"));
-    assert_eq!(
-        previous(std::slice::from_ref(&second), "b").as_deref(),
-        Some("a"),
-        "known as where b came from"
-    );
-    for state in [Aborted, Failed, Restored, Running] {
-        let tried = entry(4, Some("b"), "c", state);
-        let entries = [first.clone(), second.clone(), tried];
-        assert_eq!(previous(&entries, "b").as_deref(), Some("a"), "c did not go through");
-        assert_eq!(previous(&entries, "c").as_deref(), Some("b"), "c is current nevertheless");
-    }
-    let back = entry(5, Some("b"), "a", Done);
-    assert_eq!(previous(&[first, second, back], "a").as_deref(), Some("b"), "and forth");
-}
-
-#[test]
-fn a_rollback_passes_over_what_cannot_be_used() {
-    let place = Place::new();
-    place.write(&[
-        entry(1, None, "a", State::Done),
-        entry(2, Some("a"), "b", State::Done),
-        entry(3, Some("b"), "c", State::Done),
-    ]);
-    let history = place.open();
-    let good = history.last_good_before(&id("c"), |release| *release != id("b"));
-    assert_eq!(good, Some(&id("a")));
-    assert_eq!(history.last_good_before(&id("c"), |_| false), None);
-}
-
 fn lines() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let garbage = prop_oneof![
         proptest::collection::vec(any::<u8>().prop_filter("one line", |byte| *byte != b'\n'), 0..60),

@@ -3,6 +3,8 @@
 use std::fs;
 use std::io;
 
+use rollout::lineage::{Lineage, OnDisk};
+
 use super::stage::STAGING;
 use super::{Release, ReleaseId, Releases};
 use crate::disk;
@@ -19,25 +21,33 @@ impl Releases {
         Ok(releases)
     }
 
-    /// Removes the oldest releases until `keep` are left, but neither the current one nor those that are protected,
-    /// and what an interrupted change has left; returns the releases removed.
+    /// Removes releases until `keep` are left, in the order of [`Lineage::surplus`], and what an interrupted change has left;
+    /// returns the releases removed. The current one is in use, whatever is said.
     ///
     /// Of a deployed directory only our link to it goes.
-    pub(crate) fn prune(&self, keep: usize, protect: &[&ReleaseId]) -> io::Result<Vec<ReleaseId>> {
+    pub(crate) fn prune(
+        &self,
+        keep: usize,
+        lineage: &Lineage<'_, ReleaseId>,
+        in_use: &[&ReleaseId],
+    ) -> io::Result<Vec<ReleaseId>> {
         self.remove_leftovers()?;
         let Some(current) = self.current() else {
             // Nobody knows then which of them is in use.
             return Ok(Vec::new());
         };
         let releases = self.list()?;
-        let excess = releases.len().saturating_sub(keep);
-        let may_go = |id: &ReleaseId| *id != current && !protect.contains(&id);
-        let removed: Vec<_> =
-            releases.into_iter().map(|release| release.id).filter(may_go).take(excess).collect();
-        for id in &removed {
+        let on_disk = |id| OnDisk {
+            id,
+            is_rejected: self.is_rejected(id),
+            is_in_use: *id == current || in_use.contains(&id),
+        };
+        let on_disk: Vec<_> = releases.iter().map(|release| on_disk(&release.id)).collect();
+        let surplus = lineage.surplus(&on_disk, &current, keep);
+        for id in &surplus {
             self.remove(id)?;
         }
-        Ok(removed)
+        Ok(surplus.into_iter().cloned().collect())
     }
 
     /// Removes a release that is not in use. Of a deployed directory only our link to it goes.

@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use rollout::lineage::Lineage;
+
 use super::*;
 
 /// A script that can be told from another by `name`.
@@ -204,6 +206,11 @@ fn the_list_tells_where_releases_come_from() {
     assert_eq!(listed[0].added, SystemTime::UNIX_EPOCH + Duration::from_secs(1));
 }
 
+/// No rollout is known.
+fn no_past() -> Lineage<'static, ReleaseId> {
+    std::iter::empty().collect()
+}
+
 #[test]
 fn the_oldest_go_first_and_only_as_many_as_have_to() {
     let disk = Disk::new();
@@ -212,14 +219,14 @@ fn the_oldest_go_first_and_only_as_many_as_have_to() {
         disk.stage();
         disk.came_at(version, second as u64);
     }
-    assert_eq!(disk.releases.prune(1, &[]).unwrap(), [], "none is current: any may be in use");
+    assert_eq!(disk.releases.prune(1, &no_past(), &[]).unwrap(), [], "none is current: any may be in use");
     disk.releases.make_current(&id("1.4.0")).unwrap();
     disk.releases.reject(&id("1.2.0")).unwrap();
     disk.releases.reject(&id("1.1.0")).unwrap();
-    assert_eq!(disk.releases.prune(5, &[]).unwrap(), []);
-    assert_eq!(disk.releases.prune(3, &[&id("1.3.0")]).unwrap(), [id("1.2.0"), id("1.1.0")]);
+    assert_eq!(disk.releases.prune(5, &no_past(), &[]).unwrap(), []);
+    assert_eq!(disk.releases.prune(3, &no_past(), &[&id("1.3.0")]).unwrap(), [id("1.2.0"), id("1.1.0")]);
     assert_eq!(disk.names(), ["1.0.0", "1.3.0", "1.4.0"]);
-    assert_eq!(disk.releases.prune(0, &[&id("1.3.0")]).unwrap(), [id("1.0.0")]);
+    assert_eq!(disk.releases.prune(0, &no_past(), &[&id("1.3.0")]).unwrap(), [id("1.0.0")]);
     assert_eq!(disk.names(), ["1.3.0", "1.4.0"], "the current one and the protected one stay");
 }
 
@@ -228,7 +235,7 @@ fn pruning_leaves_a_deployed_directory_alone() {
     let disk = Disk::with_current("1.0.0");
     let dir = disk.directory("srv/blog");
     disk.releases.stage_directory(&dir, None).unwrap();
-    assert_eq!(disk.releases.prune(1, &[]).unwrap(), [id("blog")]);
+    assert_eq!(disk.releases.prune(1, &no_past(), &[]).unwrap(), [id("blog")]);
     assert_eq!(disk.names(), ["1.0.0"]);
     assert!(dir.join(PROGRAM).exists());
 }
@@ -242,6 +249,6 @@ fn pruning_removes_what_an_interruption_left() {
     }
     fs::write(disk.path("lib/releases/.gone.rejected"), "").unwrap();
     disk.releases.reject(&id("1.0.0")).unwrap();
-    assert_eq!(disk.releases.prune(9, &[]).unwrap(), []);
+    assert_eq!(disk.releases.prune(9, &no_past(), &[]).unwrap(), []);
     assert_eq!(disk.names(), [".1.0.0.rejected", "1.0.0"]);
 }

@@ -189,9 +189,9 @@ fn making_a_release_current() {
 #[test]
 fn pruning() {
     survives(
-        |disk| Ok(disk.releases.prune(1, &[])?),
+        |disk| Ok(disk.releases.prune(1, &no_past(), &[])?),
         |disk| {
-            disk.releases.prune(1, &[])?;
+            disk.releases.prune(1, &no_past(), &[])?;
             assert_eq!(disk.names(), ["1.2.0"]);
             Ok(())
         },
@@ -225,7 +225,7 @@ fn what_gets_a_name_is_durable_before() {
         ["link .current.next", "rename current", "sync lib"]
     );
     assert_eq!(
-        steps_of(|| disk.releases.prune(1, &[])),
+        steps_of(|| disk.releases.prune(1, &no_past(), &[])),
         ["rename .removed", "sync releases", "remove .removed", "sync releases"]
     );
 }

@@ -1,0 +1,206 @@
+//! Which release is the way back, and which releases may be removed: by the rollouts of the past.
+
+/// A rollout of the past, as far as it says something about releases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Past<'a, Id> {
+    /// The release that the workers ran before; none if there was none, or if it stayed.
+    pub from: Option<&'a Id>,
+    /// The release that the workers were brought to.
+    pub to: Option<&'a Id>,
+    /// Every worker was replaced.
+    pub is_done: bool,
+    /// A rollback by a person, or an undo by the orchestrator.
+    pub is_way_back: bool,
+}
+
+/// The rollouts of the past, the oldest first.
+#[derive(Debug, Clone)]
+pub struct Lineage<'a, Id>(Vec<Past<'a, Id>>);
+
+/// A release on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnDisk<'a, Id> {
+    /// Its name.
+    pub id: &'a Id,
+    /// The last rollout to it was given up.
+    pub is_rejected: bool,
+    /// It is current, a worker runs it, or a rollout to it runs or waits.
+    pub is_in_use: bool,
+}
+
+impl<'a, Id: Eq> FromIterator<Past<'a, Id>> for Lineage<'a, Id> {
+    fn from_iter<T: IntoIterator<Item = Past<'a, Id>>>(past: T) -> Self {
+        Self(past.into_iter().collect())
+    }
+}
+
+impl<'a, Id: Eq> Lineage<'a, Id> {
+    /// The releases to go back to from the current one, the best first: those that a rollout brought to every worker, or that
+    /// ran before the current one did. Not one that was left by going back: to go back twice is to go back further.
+    pub fn before(&self, current: &Id) -> impl Iterator<Item = &'a Id> {
+        let good = self.0.iter().rev().filter_map(move |past| match past.to {
+            Some(to) if to == current => past.from,
+            to if past.is_done => to,
+            _ => None,
+        });
+        good.filter(move |id| *id != current && !self.was_left(id))
+    }
+
+    /// When every worker ran this release last, as the number of a rollout; none if it never was so.
+    pub fn last_served(&self, id: &Id) -> Option<usize> {
+        self.0.iter().rposition(|past| past.from == Some(id) || (past.is_done && past.to == Some(id)))
+    }
+
+    /// The releases that are removed so that `keep` are left, of those on disk, the oldest first. What is in use stays, and so does
+    /// the way back from the current release. Those go first that were given up, then those that never served, then those
+    /// that have not served for longest.
+    pub fn surplus(&self, on_disk: &[OnDisk<'a, Id>], current: &Id, keep: usize) -> Vec<&'a Id> {
+        let is_usable = |id: &&Id| on_disk.iter().any(|release| release.id == *id && !release.is_rejected);
+        let way_back = self.before(current).find(is_usable);
+        let may_go = |release: &&OnDisk<'a, Id>| !release.is_in_use && Some(release.id) != way_back;
+        let mut surplus: Vec<_> = on_disk.iter().filter(may_go).collect();
+        surplus.sort_by_key(|release| (!release.is_rejected, self.last_served(release.id)));
+        surplus.into_iter().map(|release| release.id).take(on_disk.len().saturating_sub(keep)).collect()
+    }
+
+    /// Whether the last that is known of it is that a rollout went back from it. Such a release does not come back by itself.
+    pub fn was_left(&self, id: &Id) -> bool {
+        let left = |past: &Past<'_, Id>| past.is_way_back && past.from == Some(id) && self.goes_back(past);
+        let decisive = self.0.iter().rev().filter(|past| past.is_done).find_map(|past| match past.to {
+            Some(to) if to == id => Some(false),
+            _ => left(past).then_some(true),
+        });
+        decisive.unwrap_or(false)
+    }
+
+    /// A rollback to a release by its name may go forward, too.
+    fn goes_back(&self, past: &Past<'_, Id>) -> bool {
+        let first = |id| self.0.iter().position(|past| past.from == id || past.to == id);
+        match (first(past.to), first(past.from)) {
+            (Some(to), Some(from)) if to != from => to < from,
+            // One rollout replaced one by the other.
+            (Some(at), _) => self.0[at].from == past.to,
+            (None, _) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Rollout = (Option<&'static str>, &'static str, bool, bool);
+
+    const FIRST: Rollout = (None, "a", true, false);
+    const SECOND: Rollout = (Some("a"), "b", true, false);
+    const RELOAD: Rollout = (None, "b", true, false);
+
+    struct Rollouts(Vec<Rollout>);
+
+    fn past(rollouts: &[Rollout]) -> Rollouts {
+        Rollouts(rollouts.to_vec())
+    }
+
+    impl Rollouts {
+        fn lineage(&self) -> Lineage<'_, &'static str> {
+            let past = self.0.iter().map(|(from, to, is_done, is_way_back)| Past {
+                from: from.as_ref(),
+                to: Some(to),
+                is_done: *is_done,
+                is_way_back: *is_way_back,
+            });
+            past.collect()
+        }
+
+        fn before(&self, current: &'static str) -> Vec<&'static str> {
+            let mut seen = Vec::new();
+            for id in self.lineage().before(&current) {
+                if !seen.contains(id) {
+                    seen.push(*id);
+                }
+            }
+            seen
+        }
+
+        /// Of these on disk, the oldest first; `!` stands before one that was given up, `*` before one in use.
+        fn surplus(&self, on_disk: &[&'static str], current: &'static str, keep: usize) -> Vec<&'static str> {
+            let names: Vec<&str> = on_disk.iter().map(|name| name.trim_start_matches(['!', '*'])).collect();
+            let on_disk: Vec<_> = on_disk
+                .iter()
+                .zip(&names)
+                .map(|(marked, id)| OnDisk {
+                    id,
+                    is_rejected: marked.starts_with('!'),
+                    is_in_use: marked.contains('*') || *id == current,
+                })
+                .collect();
+            self.lineage().surplus(&on_disk, &current, keep).into_iter().copied().collect()
+        }
+    }
+
+    #[test]
+    fn the_way_back_is_the_release_before() {
+        assert_eq!(past(&[]).before("a"), [""; 0]);
+        assert_eq!(past(&[FIRST]).before("a"), [""; 0]);
+        assert_eq!(past(&[FIRST, SECOND, RELOAD]).before("b"), ["a"]);
+        assert_eq!(past(&[SECOND]).before("b"), ["a"], "known as where b came from");
+    }
+
+    #[test]
+    fn a_release_that_was_given_up_is_no_way_back() {
+        let tried = past(&[FIRST, SECOND, (Some("b"), "c", false, false)]);
+        assert_eq!(tried.before("b"), ["a"]);
+        assert_eq!(tried.before("c"), ["b", "a"], "c is current nevertheless");
+    }
+
+    #[test]
+    fn to_go_back_twice_is_to_go_back_further() {
+        let third = (Some("b"), "c", true, false);
+        let back = past(&[FIRST, SECOND, third, (Some("c"), "b", true, true)]);
+        assert_eq!(back.before("b"), ["a"]);
+        let further =
+            past(&[FIRST, SECOND, third, (Some("c"), "b", true, true), (Some("b"), "a", true, true)]);
+        assert_eq!(further.before("a"), [""; 0], "both were left");
+    }
+
+    #[test]
+    fn what_was_left_is_good_again_when_it_is_brought_back() {
+        let left = [FIRST, SECOND, (Some("b"), "a", true, true)];
+        assert_eq!(past(&left).before("a"), [""; 0]);
+        let forward = [&left[..], &[(Some("a"), "b", true, true)]].concat();
+        assert_eq!(past(&forward).before("b"), ["a"], "a rollback by name went forward");
+        let deployed = [&left[..], &[(Some("a"), "b", true, false), (Some("b"), "c", true, false)]].concat();
+        assert_eq!(past(&deployed).before("c"), ["b", "a"]);
+    }
+
+    #[test]
+    fn a_way_back_that_failed_leaves_nothing() {
+        let failed = past(&[FIRST, SECOND, (Some("b"), "a", false, true)]);
+        assert_eq!(failed.before("b"), ["a"]);
+    }
+
+    #[test]
+    fn releases_that_were_given_up_go_before_good_ones() {
+        let rollouts = past(&[FIRST, SECOND]);
+        assert_eq!(rollouts.surplus(&["a", "b", "!c", "!d", "!e"], "b", 3), ["c", "d"]);
+        assert_eq!(
+            rollouts.surplus(&["a", "b", "!c", "!d", "!e"], "b", 1),
+            ["c", "d", "e"],
+            "a is the way back"
+        );
+    }
+
+    #[test]
+    fn the_release_that_has_not_served_for_longest_goes_first() {
+        let rollouts = past(&[FIRST, SECOND, (Some("b"), "a", true, true), (Some("a"), "c", true, false)]);
+        assert_eq!(rollouts.surplus(&["a", "x", "b", "c"], "c", 3), ["x"], "it was never rolled out");
+        assert_eq!(rollouts.surplus(&["a", "x", "b", "c"], "c", 2), ["x", "b"], "a has served since");
+    }
+
+    #[test]
+    fn what_is_in_use_stays() {
+        let rollouts = past(&[FIRST, SECOND]);
+        assert_eq!(rollouts.surplus(&["*x", "!*y", "a", "b"], "b", 0), [""; 0]);
+        assert_eq!(rollouts.surplus(&["x", "a", "b"], "b", 3), [""; 0]);
+    }
+}
