@@ -77,16 +77,13 @@ impl Driver {
 
     /// A release that rolled out is good; what is older than those that are kept is not needed.
     fn tidy_up(&self, running: &Running, outcome: &Outcome) {
-        let (Some(to), Some(from)) = (&running.prepared.to, &running.prepared.from) else {
-            return;
-        };
+        let (Some(to), Some(_)) = (&running.prepared.to, &running.prepared.from) else { return };
         let keep = self.settings.releases.keep as usize;
-        let in_use = [self.in_use(), vec![to, from]].concat();
         let tidied = self.stage.with_none_under_way(|releases| {
             if *outcome == Outcome::Done {
                 releases.accept(to)?;
             }
-            releases.prune(keep, &self.history.lineage(), &in_use)
+            releases.prune(keep, &self.history.lineage(), &self.in_use())
         });
         match tidied {
             Some(Ok(removed)) if !removed.is_empty() => {
