@@ -6,6 +6,7 @@
 //! `/dev/null` thereby *masks* its namesakes below.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,8 @@ pub fn first(directories: &[PathBuf], name: &str) -> Option<PathBuf> {
     directories.iter().map(|dir| dir.join(name)).find(|path| fs::symlink_metadata(path).is_ok())
 }
 
-/// The drop-ins in `directories` whose names end in `.extension`, in the order in which they are read.
+/// The drop-ins in `directories` whose names end in `.extension`, in the order in which they are read. Hidden files are none: editors
+/// keep their own there while somebody writes (`.#50.toml`).
 ///
 /// Directories that exist and cannot be listed are reported as problems beside what was found.
 pub fn list(directories: &[PathBuf], extension: &str) -> (Vec<PathBuf>, Vec<Problem>) {
@@ -27,9 +29,11 @@ pub fn list(directories: &[PathBuf], extension: &str) -> (Vec<PathBuf>, Vec<Prob
     for directory in directories {
         match names(directory) {
             Ok(names) => {
-                for name in
-                    names.into_iter().filter(|n| Path::new(n).extension().is_some_and(|e| e == extension))
-                {
+                let is_drop_in = |name: &OsString| {
+                    let is_hidden = name.as_encoded_bytes().starts_with(b".");
+                    !is_hidden && Path::new(name).extension().is_some_and(|its| its == extension)
+                };
+                for name in names.into_iter().filter(is_drop_in) {
                     by_name.entry(name.clone()).or_insert_with(|| directory.join(name));
                 }
             }
@@ -42,7 +46,7 @@ pub fn list(directories: &[PathBuf], extension: &str) -> (Vec<PathBuf>, Vec<Prob
     (by_name.into_values().collect(), problems)
 }
 
-fn names(directory: &Path) -> io::Result<Vec<std::ffi::OsString>> {
+fn names(directory: &Path) -> io::Result<Vec<OsString>> {
     fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect()
 }
 
@@ -105,6 +109,15 @@ mod tests {
             fs::write(directories[directory].join(name), "").unwrap();
         }
         assert_eq!(listed(&directories), ["usr/10-a.toml", "etc/20-b.toml", "usr/30-c.toml"]);
+    }
+
+    #[test]
+    fn hidden_files_are_no_drop_ins() {
+        let (_root, directories) = two();
+        symlink("me@host.4711:1764400000", directories[0].join(".#50-mine.toml")).unwrap();
+        fs::write(directories[0].join(".50-mine.toml"), "nonsense").unwrap();
+        fs::write(directories[0].join("50-mine.toml"), "").unwrap();
+        assert_eq!(listed(&directories), ["etc/50-mine.toml"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::fragment::Fragment;
 use crate::keys::{KEYS, Key};
 use crate::problem::{Position, Problem};
-use crate::settings::{Count, Origin, Settings, Workers};
+use crate::settings::{Count, Deadline, Origin, Settings, Workers};
 use crate::timespan;
 
 #[derive(Debug, Default)]
@@ -31,6 +31,8 @@ impl Inputs {
             no_replacement(&settings),
             no_room_for_the_surge(&settings),
             no_time_to_compare(&settings),
+            no_time_to_settle(&settings, "rollout.worker_deadline", settings.rollout.worker_deadline),
+            no_time_to_settle(&settings, "rollout.deadline", settings.rollout.deadline),
             shrinking_pauses(&settings),
         ];
         let problems: Vec<_> =
@@ -96,6 +98,15 @@ fn no_time_to_compare(settings: &Settings) -> Option<Conflict> {
         key,
         message: format!("nothing can be compared with {}", value(settings, "rollout.settle")),
         help: "write settle = \"10s\", or \"off\" here".to_owned(),
+    })
+}
+
+fn no_time_to_settle(settings: &Settings, key: &'static str, deadline: Deadline) -> Option<Conflict> {
+    let Deadline::After(limit) = deadline else { return None };
+    (limit <= settings.rollout.settle).then(|| Conflict {
+        key,
+        message: format!("no worker could settle in that time with {}", value(settings, "rollout.settle")),
+        help: "write \"auto\", or more than the settle time".to_owned(),
     })
 }
 

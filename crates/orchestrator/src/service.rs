@@ -95,7 +95,7 @@ fn release_id(id: &str) -> Result<Option<ReleaseId>, api::Error> {
     }
     let refused = || {
         api::Error::Refused(format!(
-            "`{id}` cannot name a release: letters, digits and `.+~_-`, at most 100, not beginning with a dot"
+            "`{id}` cannot name a release: letters, digits and `.+~_-`, at most 100, not beginning with a dot or a dash"
         ))
     };
     ReleaseId::new(id).map(Some).ok_or_else(refused)

@@ -292,6 +292,7 @@ fn and_what_cannot_run_is_refused(suite: Suite) {
         (&["deploy", "/var/lib/app-cluster/current"], "belongs to app-cluster"),
         (&["deploy", GOOD, "--id", "../up"], "cannot name a release"),
         (&["deploy", GOOD, "--id", ".hidden"], "cannot name a release"),
+        (&["deploy", GOOD, "--id=-x"], "cannot name a release"),
         (&["deploy", GOOD, "--id", &long], "cannot name a release"),
         (&["deploy", GOOD, "--id", &version], "exists already"),
         (&["deploy", GOOD, "--id", "much", "--canary", "4"], "canary"),

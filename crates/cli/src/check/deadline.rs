@@ -4,32 +4,24 @@ use std::time::Duration;
 
 use config::{Deadline, Settings, timespan};
 
-use super::problem::{Findings, Problem};
+use super::problem::Findings;
 use super::unit::Unit;
 use super::units::{Units, WORKER};
 
 /// `DefaultTimeoutStartSec=` and `DefaultTimeoutStopSec=` of systemd-system.conf(5).
 const SYSTEMDS_DEFAULT: Duration = Duration::from_secs(90);
 
-/// Checks the deadline, if one is set, against the settle time and the worker's unit.
+/// Checks the deadline, if one is set, against the worker's unit.
 pub(super) fn check(units: &Units, settings: &Settings, findings: &mut Findings) {
     let Deadline::After(deadline) = settings.rollout.worker_deadline else { return };
-    let place = place(settings);
-    let (settle, written) = (settings.rollout.settle, timespan::format(deadline));
-    if deadline <= settle {
-        let text = format!(
-            "is {written}, rollout.settle is {} (no worker could settle in time, every rollout would \
-             fail); write worker_deadline = \"auto\"",
-            timespan::format(settle)
-        );
-        return findings.add(Problem::new("deadline", place, text));
-    }
     let Some(longest) = units.get(WORKER).and_then(longest_replacement) else { return };
     if deadline < longest {
         findings.warnings.push(format!(
-            "{place}: warning: is {written}, TimeoutStopSec= and TimeoutStartSec= of {WORKER} are {} together (a \
+            "{}: warning: is {}, TimeoutStopSec= and TimeoutStartSec= of {WORKER} are {} together (a \
              worker that drains and starts for as long as its unit lets it would fail the rollout); write \
              worker_deadline = \"auto\"",
+            place(settings),
+            timespan::format(deadline),
             timespan::format(longest)
         ));
     }

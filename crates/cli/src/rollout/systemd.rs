@@ -6,9 +6,10 @@ use sd_notify::NotifyState;
 
 use crate::output;
 
-/// Whether systemd waits for this process and limits its time.
+/// Whether systemd waits for this process and limits its time: it tells the command behind `ExecReload=` which the main process
+/// of the service is (systemd.exec(5), `$MAINPID`). `NOTIFY_SOCKET` alone is inherited from any service, such as an agent of CI.
 pub(crate) fn is_caller() -> bool {
-    std::env::var_os("NOTIFY_SOCKET").is_some()
+    ["NOTIFY_SOCKET", "MAINPID"].iter().all(|name| std::env::var_os(name).is_some())
 }
 
 /// Asks systemd for the time of one more step, `sd_notify(3)`; without systemd it does nothing.

@@ -22,7 +22,7 @@ impl Reload {
         let socket = UnixDatagram::bind(&path).unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
         let mut reload = command(bus, &["reload"]);
-        reload.env("NOTIFY_SOCKET", &path);
+        reload.env("NOTIFY_SOCKET", &path).env("MAINPID", "1");
         Self { running: start(reload), socket }
     }
 
@@ -36,6 +36,17 @@ impl Reload {
 
 fn asked_by_systemd(orchestrator: &Orchestrator) {
     assert_eq!(orchestrator.calls(), ["Reload by systemctl reload"]);
+}
+
+/// An agent of CI that is a service of `Type=notify`, and `systemd-run --pipe -p NotifyAccess=all`.
+#[test]
+fn whose_service_it_is_not_is_told_everything() {
+    let story = [rollout(State::Running, &[Step::Restarting]), rollout(State::Done, &[Step::Done])];
+    let (bus, _orchestrator) = scripted(Script { story: story.to_vec(), ..Script::default() });
+    let mut reload = command(&bus, &["reload"]);
+    reload.env("NOTIFY_SOCKET", bus.dir.path().join("none")).env_remove("MAINPID");
+    let ended = start(reload).ends();
+    assert_eq!((ended.exit, ended.lines.is_empty()), (0, false), "{}", ended.errors);
 }
 
 #[test]

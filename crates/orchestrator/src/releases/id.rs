@@ -14,12 +14,12 @@ pub(crate) struct ReleaseId(String);
 const MAX_LEN: usize = 100;
 
 impl ReleaseId {
-    /// A name that can stand as one component of a path: letters, digits and `.+~_-`, not beginning with a dot,
-    /// 100 at most.
+    /// A name that can stand as one component of a path: letters, digits and `.+~_-`, 100 at most, not
+    /// beginning with a dot, nor with a dash, as options do.
     pub(crate) fn new(name: &str) -> Option<Self> {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || ".+~_-".contains(c);
-        let fits =
-            (1..=MAX_LEN).contains(&name.len()) && !name.starts_with('.') && name.chars().all(is_plain);
+        let begins_well = !name.starts_with(['.', '-']);
+        let fits = (1..=MAX_LEN).contains(&name.len()) && begins_well && name.chars().all(is_plain);
         fits.then(|| Self(name.to_owned()))
     }
 
