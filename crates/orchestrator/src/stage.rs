@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use tokio::sync::Mutex;
 
 use crate::releases::{ReleaseId, Releases, Staged};
@@ -30,16 +31,25 @@ impl Stage {
 
     /// Makes a release of this program, unless it is there already.
     pub(crate) async fn add(&self, program: Program, id: Option<ReleaseId>) -> Result<Staged, api::Error> {
-        let releases = Arc::clone(&self.releases).lock_owned().await;
-        let staged = tokio::task::spawn_blocking(move || match program {
+        let staged = self.beside(move |releases| match program {
             Program::File(file) => releases.stage_file(&file, id),
             Program::Directory(path) => releases.stage_directory(&path, id).map(Staged::New),
         });
-        match staged.await {
-            Ok(Ok(staged)) => Ok(staged),
-            Ok(Err(error)) => Err(api::Error::Refused(format!("{error:#}"))),
-            Err(error) => Err(api::Error::Refused(format!("failed to make a release: {error}"))),
-        }
+        staged.await.map_err(|error| api::Error::Refused(format!("{error:#}")))
+    }
+
+    /// Makes what the package brings a release ([`Releases::stage_packaged`]): its program may be large, and is compared.
+    pub(crate) async fn packaged(&self) -> anyhow::Result<Option<ReleaseId>> {
+        self.beside(Releases::stage_packaged).await
+    }
+
+    /// Runs it in a thread of its own, after those before.
+    async fn beside<T: Send + 'static>(
+        &self,
+        make: impl FnOnce(&Releases) -> anyhow::Result<T> + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let releases = Arc::clone(&self.releases).lock_owned().await;
+        tokio::task::spawn_blocking(move || make(&releases)).await.context("failed to make a release")?
     }
 
     /// Takes a release back to which no rollout began.

@@ -37,7 +37,7 @@ impl Driver {
             self.forget_held();
         }
         self.find_unfinished(is_cold);
-        self.choose_release(is_cold);
+        self.choose_release(is_cold).await;
         match running {
             0 => tracing::info!("starting {} workers{}", self.cluster.desired, self.release_words()),
             n => tracing::info!("{n} workers run already and are not restarted{}", self.release_words()),
@@ -95,9 +95,9 @@ impl Driver {
 
     /// The release that is current now. Only when no worker runs may the packaged one become it without a rollout, and
     /// never one that a rollout has given up, that somebody has left, or on whose way the cluster was cut off.
-    fn choose_release(&mut self, is_cold: bool) {
+    async fn choose_release(&mut self, is_cold: bool) {
         let current = self.releases.current();
-        let packaged = match self.packaged() {
+        let packaged = match self.packaged().await {
             Ok(packaged) if is_cold || current.is_none() => packaged,
             Ok(_) => None,
             Err(error) => {

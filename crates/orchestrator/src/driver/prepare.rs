@@ -31,7 +31,7 @@ impl Driver {
         check_canary(&settings, order.canary).map_err(refused)?;
         self.look_at_socket().await;
         self.check_systemd(&settings).await.map_err(refused)?;
-        let (kind, target) = self.target(&order.wish)?;
+        let (kind, target) = self.target(&order.wish).await?;
         let current = self.releases.current();
         let from = current.clone().filter(|current| target.as_ref().is_some_and(|to| to != current));
         let to = target.or(current);
@@ -45,10 +45,10 @@ impl Driver {
     }
 
     /// The release to bring; none if workers are to be restarted on the one that is current.
-    fn target(&self, wish: &Wish) -> Result<(Kind, Option<ReleaseId>), api::Error> {
+    async fn target(&self, wish: &Wish) -> Result<(Kind, Option<ReleaseId>), api::Error> {
         let refused = |error: anyhow::Error| api::Error::Refused(format!("{error:#}"));
         let (kind, to) = match wish {
-            Wish::Reload => match self.packaged().map_err(refused)? {
+            Wish::Reload => match self.packaged().await.map_err(refused)? {
                 Some(id) => (Kind::Package, id),
                 None => return Ok((Kind::Reload, None)),
             },
@@ -64,8 +64,8 @@ impl Driver {
     }
 
     /// What the package brings, if that is neither current nor what somebody has left on purpose.
-    pub(super) fn packaged(&self) -> anyhow::Result<Option<ReleaseId>> {
-        let staged = self.releases.stage_packaged()?;
+    pub(super) async fn packaged(&self) -> anyhow::Result<Option<ReleaseId>> {
+        let staged = self.stage.packaged().await?;
         if let Some(id) = staged.as_ref().filter(|id| self.history.lineage().was_left(id)) {
             tracing::info!(
                 "the package's release {id} was left by a rollback and stays so; `app-cluster rollback {id}` goes to it"

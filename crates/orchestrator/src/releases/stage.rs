@@ -1,7 +1,7 @@
 //! Making a release of what the package brings, and of a file that an administrator deploys.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::time::SystemTime;
@@ -204,13 +204,20 @@ fn is_same(one: &File, other: &Path) -> io::Result<bool> {
     if one.metadata()?.len() != other.metadata()?.len() {
         return Ok(false);
     }
-    let mut other = BufReader::new(other).bytes();
-    for byte in BufReader::new(FromStart { file: one, offset: 0 }).bytes() {
-        if other.next().transpose()? != Some(byte?) {
+    let (mut piece, mut others) = (vec![0; 128 * 1024], vec![0; 128 * 1024]);
+    let mut offset = 0;
+    loop {
+        let length = one.read_at(&mut piece, offset)?;
+        let rest = other.read_at(&mut others[..length.max(1)], offset)?;
+        if length == 0 || rest == 0 {
+            return Ok(length == rest);
+        }
+        let both = length.min(rest);
+        if piece[..both] != others[..both] {
             return Ok(false);
         }
+        offset += both as u64;
     }
-    Ok(other.next().is_none())
 }
 
 fn same_content(one: &Path, other: &Path) -> anyhow::Result<bool> {
