@@ -8,6 +8,7 @@ use promises::{Cluster, DEADLINE, Mode, Package, Process, Suite, Wire};
 promises::in_every_suite!(
     dpkg_interrupted_between_unpack_and_configure,
     dpkg_interrupted_in_the_rollout,
+    dpkg_upgrade_that_does_not_take_place,
     dpkg_upgrade_mid_roll,
     remove_mid_roll,
 );
@@ -58,6 +59,16 @@ fn finish_the_upgrade(cluster: &Cluster) {
     cluster.reloads_all();
     load.loses_nothing();
     cluster.assert_socket_is_whole();
+}
+
+/// The new package cannot be unpacked, so dpkg has the old one put right what was begun (deb-postinst(5)).
+fn dpkg_upgrade_that_does_not_take_place(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    let orchestrator = || cluster.show("app-cluster.service", "MainPID");
+    let before = (orchestrator(), cluster.pids());
+    let script = ["/var/lib/dpkg/info/app-cluster.postinst", "abort-upgrade", "9.9"];
+    cluster.run(script).assert_success();
+    assert_eq!((orchestrator(), cluster.pids()), before, "nothing is new, so nothing is restarted");
 }
 
 fn dpkg_upgrade_mid_roll(suite: Suite) {
