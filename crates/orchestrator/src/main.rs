@@ -21,6 +21,7 @@ mod orders;
 mod releases;
 mod running;
 mod service;
+mod shared_read;
 mod snapshot;
 mod stage;
 mod unit_info;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use rollout::Instance;
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
 
 use crate::history::Entry;
 use crate::releases::{ReleaseId, Releases};
+use crate::shared_read::SharedRead;
 use crate::{board, running};
 
 /// The state of the cluster at one moment.
@@ -28,41 +28,58 @@ pub(crate) struct Snapshot {
 
 /// Answers those who only read.
 #[derive(Debug, Clone)]
-pub(crate) struct Reader {
-    pub(crate) snapshots: watch::Receiver<Snapshot>,
-    pub(crate) releases: Releases,
-    pub(crate) scoreboard: PathBuf,
+pub(crate) struct Reader(Arc<Sources>);
+
+#[derive(Debug)]
+struct Sources {
+    snapshots: watch::Receiver<Snapshot>,
+    releases: Releases,
+    scoreboard: PathBuf,
+    /// Any user of the machine may ask, as fast as it likes.
+    on_disk: SharedRead<Result<Vec<api::Release>, String>>,
+    counted: SharedRead<Vec<api::Counters>>,
 }
 
 impl Reader {
+    pub(crate) fn new(snapshots: watch::Receiver<Snapshot>, releases: Releases, scoreboard: PathBuf) -> Self {
+        let (on_disk, counted) = Default::default();
+        Self(Arc::new(Sources { snapshots, releases, scoreboard, on_disk, counted }))
+    }
+
     pub(crate) fn status(&self) -> api::Status {
-        self.snapshots.borrow().status.clone()
+        self.0.snapshots.borrow().status.clone()
     }
 
     /// The newest first.
     pub(crate) fn history(&self) -> Vec<api::Entry> {
-        let history = Arc::clone(&self.snapshots.borrow().history);
+        let history = Arc::clone(&self.0.snapshots.borrow().history);
         history.iter().rev().map(Into::into).collect()
     }
 
     /// What the workers have counted, read now.
     pub(crate) async fn counters(&self) -> Vec<api::Counters> {
-        let processes = self.snapshots.borrow().processes.clone();
-        let scoreboard = self.scoreboard.clone();
-        let counters = spawn_blocking(move || board::counters(&scoreboard, &processes)).await;
-        counters.unwrap_or_default()
+        let sources = Arc::clone(&self.0);
+        let read = move || {
+            let processes = sources.snapshots.borrow().processes.clone();
+            board::counters(&sources.scoreboard, &processes)
+        };
+        self.0.counted.get(read).await.unwrap_or_default()
     }
 
     /// Those on disk, the newest first.
     pub(crate) async fn releases(&self) -> Result<Vec<api::Release>, api::Error> {
-        let refused =
-            |error: std::io::Error| api::Error::Refused(format!("failed to list the releases: {error}"));
-        let (snapshot, releases) = (self.snapshots.borrow().clone(), self.releases.clone());
-        let listed = spawn_blocking(move || {
-            let listed = releases.list()?.into_iter().rev();
-            Ok(listed.map(|release| snapshot.describe(release, &releases)).collect())
-        });
-        listed.await.unwrap_or_else(|error| Err(error.into())).map_err(refused)
+        let sources = Arc::clone(&self.0);
+        let read = move || {
+            let snapshot = sources.snapshots.borrow().clone();
+            let listed = sources.releases.list().map_err(|error| error.to_string())?;
+            Ok(listed
+                .into_iter()
+                .rev()
+                .map(|release| snapshot.describe(release, &sources.releases))
+                .collect())
+        };
+        let listed = self.0.on_disk.get(read).await.unwrap_or_else(|error| Err(error.to_string()));
+        listed.map_err(|error| api::Error::Refused(format!("failed to list the releases: {error}")))
     }
 }
 

@@ -31,11 +31,7 @@ impl Driver {
 
     /// For those who read.
     pub(super) fn reader(&self) -> Reader {
-        Reader {
-            snapshots: self.snapshots.subscribe(),
-            releases: self.releases.clone(),
-            scoreboard: self.cluster.names.scoreboard.clone(),
-        }
+        Reader::new(self.snapshots.subscribe(), self.releases.clone(), self.cluster.names.scoreboard.clone())
     }
 
     fn status(&self) -> api::Status {
