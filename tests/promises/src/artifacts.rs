@@ -53,6 +53,11 @@ pub(crate) fn attacker() -> PathBuf {
     file("APP_CLUSTER_ATTACKER")
 }
 
+/// Users of the machine that mean harm to the orchestrator.
+pub(crate) fn caller() -> PathBuf {
+    attacker().with_file_name("caller")
+}
+
 /// An orchestrator that dies where a test says so.
 pub(crate) fn mortal_orchestrator() -> PathBuf {
     file("APP_CLUSTER_MORTAL_ORCHESTRATOR")

@@ -5,7 +5,7 @@ use std::time::Duration;
 use attacker::{Attack, Report};
 use machine::wait_for;
 
-use crate::{Cluster, DEADLINE, artifacts};
+use crate::{Background, Cluster, DEADLINE, artifacts};
 
 impl Cluster {
     /// Has so many clients attack for so many seconds, looks again and again at what happens, and returns at the end of it.
@@ -27,5 +27,17 @@ impl Cluster {
             Ok(report) => report,
             Err(error) => panic!("the attackers gave no report: {error}\n{output}"),
         }
+    }
+
+    /// Has this user call the orchestrator without end, with so many descriptors in each call.
+    #[track_caller]
+    pub fn flood_with_calls(&self, user: &str, descriptors: u32) -> Background<'_> {
+        const PROGRAM: &str = "/usr/local/bin/caller";
+        if !self.run(["test", "-x", PROGRAM]).status().success() {
+            self.copy_in(&artifacts::caller(), PROGRAM);
+        }
+        let descriptors = descriptors.to_string();
+        let flood = [PROGRAM, "--seconds", "600", "--descriptors", &descriptors];
+        self.begin(&format!("caller-{user}"), &[&["runuser", "-u", user, "--"], &flood[..]].concat())
     }
 }

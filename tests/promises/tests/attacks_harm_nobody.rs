@@ -1,8 +1,10 @@
 //! Clients that mean harm: nobody else loses a request, no worker dies, and none takes more memory than
 //! docs/worker.md says, or keeps it.
 
+use std::time::{Duration, Instant};
+
 use attacker::Report;
-use promises::{Attack, Cluster, DEADLINE, Mode, Process, Suite, ci_or_full, wait_for};
+use promises::{Attack, Background, Cluster, DEADLINE, Mode, Process, Suite, ci_or_full, wait_for};
 
 promises::in_one_suite!(
     trixie:
@@ -11,6 +13,7 @@ promises::in_one_suite!(
     garbage,
     half_open_connections,
     ten_thousand_connects_a_second,
+    calls_without_end,
 );
 
 /// Who asks for something meanwhile: some keep their connections, some come anew.
@@ -58,6 +61,42 @@ fn ten_thousand_connects_a_second(suite: Suite) {
     // Whatever else wants the processors slows the attackers down, as it does the workers.
     let is_hard = (0..3).any(|_| attack.harms_nobody(suite).connected_per_second() >= 3000);
     assert!(is_hard, "the attackers hardly got the processors");
+}
+
+/// Four users of the machine call the orchestrator as fast as the bus takes it, two of them with descriptors.
+fn calls_without_end(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    cluster.configure("workers = 4\n[rollout]\nsettle = \"500ms\"\n");
+    let reload = || {
+        let begun = Instant::now();
+        cluster.reload();
+        begun.elapsed()
+    };
+    let calm = reload();
+    let pid = cluster.show("app-cluster.service", "MainPID");
+    let orchestrator = Process::of(&cluster, pid.parse().expect("it runs"));
+    orchestrator.forget_peak();
+    let users = [("nobody", 0), ("daemon", 0), ("www-data", 16), ("app-cluster-worker", 16)];
+    let floods = users.map(|(user, descriptors)| cluster.flood_with_calls(user, descriptors));
+    let (mut flooded, mut reloads) = (calm, 0);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(ci_or_full(5, 60)) {
+        flooded = flooded.max(reload());
+        reloads += 1;
+    }
+    let peak = orchestrator.peak_kib();
+    println!(
+        "{suite}: a reload took {calm:?}, and at most {flooded:?} of {reloads} in the flood; {peak} KiB"
+    );
+    floods.into_iter().for_each(Background::kill);
+    assert_eq!(
+        cluster.show("app-cluster.service", "MainPID"),
+        pid,
+        "the orchestrator did not live through it"
+    );
+    assert!(peak < 16 * 1024, "{peak} KiB");
+    assert!(flooded < 2 * calm + Duration::from_secs(1), "{calm:?} without, {flooded:?} in the flood");
+    cluster.until_whole();
 }
 
 /// An attack, and what it may cost.

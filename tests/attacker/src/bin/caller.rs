@@ -1,0 +1,49 @@
+//! Calls what any user may call of an orchestrator, as fast as the bus takes it, and waits for no answer.
+
+use std::fs::File;
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::Parser;
+use zbus::message::{Flags, Message};
+
+/// Floods an orchestrator of one's own with calls, for a time.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// For how many seconds
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// How many descriptors go along with each call
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=16))]
+    descriptors: u32,
+}
+
+const NAME: &str = "org.appcluster1";
+const PATH: &str = "/org/appcluster1";
+const MEMBERS: [&str; 4] = ["Status", "Counters", "Releases", "History"];
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let Arguments { seconds, descriptors } = Arguments::parse();
+    let bus = zbus::Connection::system().await.context("failed to connect to the bus")?;
+    let null = File::open("/dev/null").context("failed to open /dev/null")?;
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let mut calls = 0_u64;
+    while Instant::now() < end {
+        for member in MEMBERS {
+            bus.send(&call(member, &null, descriptors)?).await.context("the bus takes no call")?;
+            calls += 1;
+        }
+    }
+    println!("{calls}");
+    Ok(())
+}
+
+fn call(member: &str, null: &File, descriptors: u32) -> anyhow::Result<Message> {
+    let call = Message::method_call(PATH, member);
+    let call = call.destination(NAME).interface(NAME).with_flags(Flags::NO_REPLY_EXPECTED);
+    // No member takes an argument, so it is refused; but the descriptors have come by then.
+    let carried: Vec<_> = (0..descriptors).map(|_| zbus::Fd::from(null.as_fd())).collect();
+    Ok(if carried.is_empty() { call.build(&())? } else { call.build(&carried)? })
+}
