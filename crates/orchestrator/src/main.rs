@@ -32,6 +32,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -45,8 +46,24 @@ const INVALID_CONFIGURATION: &str = "invalid configuration, not starting; worker
 /// end that are off, for they would close the socket. So a cluster that cannot start must not fail fast.
 const PAUSE: Duration = Duration::from_secs(3);
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    match runtime() {
+        Ok(runtime) => runtime.block_on(orchestrate()),
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "failed to set up the runtime: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One thread decides. Others read disks, few at once, and end when they have nothing to do: at rest nothing wakes up.
+fn runtime() -> std::io::Result<Runtime> {
+    const AT_ONCE: usize = 8;
+    const IDLE: Duration = Duration::from_millis(500);
+    Builder::new_current_thread().enable_all().max_blocking_threads(AT_ONCE).thread_keep_alive(IDLE).build()
+}
+
+async fn orchestrate() -> ExitCode {
     let _log = match log::install() {
         Ok(log) => log,
         Err(error) => {
