@@ -38,14 +38,7 @@ pub(crate) async fn run(options: &DeployOptions) -> anyhow::Result<Exit> {
     let cluster = bus::connect().await?;
     let call = async {
         match &program {
-            Program::File(file) => {
-                // It is handed a descriptor, and does not know the name.
-                let named = |reason| api::Error::Refused(format!("{}: {reason}", options.path.display()));
-                let begun = cluster.deploy(file.as_fd().into(), id, canary, &by).await;
-                begun.map_err(
-                    |error| if let api::Error::Refused(reason) = error { named(reason) } else { error },
-                )
-            }
+            Program::File(file) => cluster.deploy(file.as_fd().into(), id, canary, &by).await,
             Program::Directory(path) => cluster.deploy_directory(path, id, canary, &by).await,
         }
     };

@@ -1,7 +1,7 @@
 //! Turns the world into events and decisions into the world.
 //!
-//! Everything that happens arrives in one queue as an [`Input`] and is dealt with in turn by one task; there is
-//! nothing to lock and no order of things that cannot be told from the log.
+//! Everything that happens arrives in one queue as an [`Input`] and is dealt with in turn by one task, in an order that the log
+//! tells. Beside it releases are made, one at a time, and readers are answered.
 
 mod adopt;
 mod ask;

@@ -96,7 +96,11 @@ impl History {
     pub(crate) fn begin(&mut self, entry: Entry) -> io::Result<()> {
         let mut entries = Vec::clone(&self.entries);
         entries.push(entry);
-        entries.drain(..entries.len().saturating_sub(ENTRIES_KEPT));
+        while entries.len() > ENTRIES_KEPT {
+            // Those that brought another release say which is the way back.
+            let at = entries[..ENTRIES_KEPT].iter().position(|entry| entry.from.is_none()).unwrap_or(0);
+            entries.remove(at);
+        }
         self.save(&entries)?;
         self.entries = Arc::new(entries);
         Ok(())

@@ -108,6 +108,11 @@ impl Releases {
             .with_context(|| format!("failed to make release {id} current in {}", self.state_dir.display()))
     }
 
+    /// Whether a rollback without a name may go to it.
+    pub(crate) fn may_go_back_to(&self, id: &ReleaseId) -> bool {
+        self.check_runnable(id).is_ok() && !self.is_rejected(id)
+    }
+
     /// Whether there is a release of this name that somebody deployed.
     pub(crate) fn is_deployed(&self, id: &ReleaseId) -> bool {
         self.release(id).is_some_and(|release| release.origin != Origin::Package)

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::oneshot;
 use zbus::Connection;
 use zbus::fdo;
 use zbus::names::InterfaceName;
@@ -28,8 +28,8 @@ pub(crate) type Answer<T> = oneshot::Sender<Result<T, api::Error>>;
 pub(crate) enum Request {
     Roll(Order, Answer<u64>),
     IsInPlace(ReleaseId, oneshot::Sender<bool>),
-    /// Removes the release of this name if it is of no use to anybody.
-    MakeRoom(ReleaseId, oneshot::Sender<()>),
+    /// Whether a new release may take this name from one that did not come into use.
+    MayReplace(ReleaseId, Answer<bool>),
     Pause(Answer<()>),
     Resume(Answer<()>),
     Abort(u64, Answer<()>),
@@ -42,8 +42,6 @@ pub(crate) struct Service {
     inputs: UnboundedSender<Input>,
     stage: Stage,
     reader: Reader,
-    /// One after another: between the making of a release and the rollout to it nobody else's takes its name.
-    deploying: Mutex<()>,
 }
 
 impl Service {
@@ -62,11 +60,12 @@ impl Service {
         by: String,
     ) -> Result<u64, api::Error> {
         let id = release_id(id)?;
-        let _turn = self.deploying.lock().await;
-        if let Some(id) = id.clone() {
-            self.ask(|reply| Request::MakeRoom(id, reply)).await?;
-        }
-        let release = match self.stage.add(program, id).await? {
+        let _turn = self.stage.turn().await;
+        let replaces = match id.clone() {
+            Some(id) => self.ask(|reply| Request::MayReplace(id, reply)).await??,
+            None => false,
+        };
+        let release = match self.stage.add(program, id, replaces).await? {
             Staged::New(release) => release,
             Staged::There(release) => {
                 let is_in_place = self.ask(|reply| Request::IsInPlace(release.clone(), reply)).await?;
@@ -206,7 +205,7 @@ pub(crate) async fn connect(
 ) -> anyhow::Result<Connection> {
     zbus::connection::Builder::system()
         .method_timeout(METHOD_TIMEOUT)
-        .serve_at(api::PATH, Service { inputs, stage, reader, deploying: Mutex::default() })
+        .serve_at(api::PATH, Service { inputs, stage, reader })
         .build()
         .await
         .context("failed to connect to the system bus")
@@ -235,8 +234,7 @@ pub(crate) struct Properties {
     pub(crate) ready: u32,
 }
 
-/// Tells everybody which properties have changed. Their values go along: asking for them would come back to
-/// the one who tells.
+/// Tells everybody which properties have changed. Their values go along, so that nobody has to ask.
 pub(crate) async fn announce_properties(
     connection: &Connection,
     before: &Properties,

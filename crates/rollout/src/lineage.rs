@@ -13,9 +13,14 @@ pub struct Past<'a, Id> {
     pub is_way_back: bool,
 }
 
-/// The rollouts of the past, the oldest first.
+/// The rollouts of the past, and what they make of releases.
 #[derive(Debug, Clone)]
-pub struct Lineage<'a, Id>(Vec<Past<'a, Id>>);
+pub struct Lineage<'a, Id> {
+    /// The oldest first.
+    past: Vec<Past<'a, Id>>,
+    /// A rollback or undo to an older release has left these, and nothing has brought them back.
+    left: Vec<&'a Id>,
+}
 
 /// A release on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,11 +31,64 @@ pub struct OnDisk<'a, Id> {
     pub is_rejected: bool,
     /// It is current, a worker runs it, or a rollout to it runs or waits.
     pub is_in_use: bool,
+    /// `rollback` may go to it: it was not given up, and can run.
+    pub is_usable: bool,
 }
 
 impl<'a, Id: Eq> FromIterator<Past<'a, Id>> for Lineage<'a, Id> {
     fn from_iter<T: IntoIterator<Item = Past<'a, Id>>>(past: T) -> Self {
-        Self(past.into_iter().collect())
+        let past: Vec<_> = past.into_iter().collect();
+        let mut ages = Ages::default();
+        past.iter().for_each(|rollout| ages.note(rollout));
+        Self { past, left: ages.left }
+    }
+}
+
+/// In which order releases came, as far as the rollouts tell.
+struct Ages<'a, Id> {
+    /// The oldest first.
+    known: Vec<&'a Id>,
+    left: Vec<&'a Id>,
+}
+
+impl<Id> Default for Ages<'_, Id> {
+    fn default() -> Self {
+        Self { known: Vec::new(), left: Vec::new() }
+    }
+}
+
+impl<'a, Id: Eq> Ages<'a, Id> {
+    fn note(&mut self, rollout: &Past<'a, Id>) {
+        let Some(to) = rollout.to else { return };
+        // What ran before without a rollout that is known, as after a cold start, is newer than all that is known.
+        if let Some(from) = rollout.from.filter(|from| !self.known.contains(from)) {
+            self.known.push(from);
+        }
+        match self.known.iter().position(|known| *known == to) {
+            // Older than all that is known: somebody went back to it.
+            None if rollout.is_way_back => self.known.insert(0, to),
+            None => self.known.push(to),
+            // Deployed anew, under its name.
+            Some(at) if rollout.is_done && !rollout.is_way_back && rollout.from.is_some() => {
+                self.known.remove(at);
+                self.known.push(to);
+            }
+            Some(_) => {}
+        }
+        if rollout.is_done {
+            if rollout.is_way_back {
+                self.leave(rollout.from, to);
+            }
+            self.left.retain(|left| *left != to);
+        }
+    }
+
+    /// From this release back to that one, and all between them. A rollback to a release by its name may go forward, too: then it
+    /// leaves none.
+    fn leave(&mut self, from: Option<&'a Id>, to: &'a Id) {
+        let at = |id| self.known.iter().position(|known| *known == id);
+        let (Some(from), Some(to)) = (from.and_then(at), at(to)) else { return };
+        self.left.extend(self.known.get(to + 1..=from).unwrap_or_default());
     }
 }
 
@@ -38,7 +96,7 @@ impl<'a, Id: Eq> Lineage<'a, Id> {
     /// The releases to go back to from the current one, the best first: those that a rollout brought to every worker, or that
     /// ran before the current one did. Not one that was left by going back: to go back twice is to go back further.
     pub fn before(&self, current: &Id) -> impl Iterator<Item = &'a Id> {
-        let good = self.0.iter().rev().filter_map(move |past| match past.to {
+        let good = self.past.iter().rev().filter_map(move |past| match past.to {
             Some(to) if to == current => past.from,
             to if past.is_done => to,
             _ => None,
@@ -48,14 +106,14 @@ impl<'a, Id: Eq> Lineage<'a, Id> {
 
     /// When every worker ran this release last, as the number of a rollout; none if it never was so.
     pub fn last_served(&self, id: &Id) -> Option<usize> {
-        self.0.iter().rposition(|past| past.from == Some(id) || (past.is_done && past.to == Some(id)))
+        self.past.iter().rposition(|past| past.from == Some(id) || (past.is_done && past.to == Some(id)))
     }
 
     /// The releases that are removed so that `keep` are left, of those on disk, the oldest first. What is in use stays, and so does
     /// the way back from the current release. Those go first that were given up, then those that never served, then those
     /// that have not served for longest.
     pub fn surplus(&self, on_disk: &[OnDisk<'a, Id>], current: &Id, keep: usize) -> Vec<&'a Id> {
-        let is_usable = |id: &&Id| on_disk.iter().any(|release| release.id == *id && !release.is_rejected);
+        let is_usable = |id: &&Id| on_disk.iter().any(|release| release.id == *id && release.is_usable);
         let way_back = self.before(current).find(is_usable);
         let may_go = |release: &&OnDisk<'a, Id>| !release.is_in_use && Some(release.id) != way_back;
         let mut surplus: Vec<_> = on_disk.iter().filter(may_go).collect();
@@ -63,25 +121,10 @@ impl<'a, Id: Eq> Lineage<'a, Id> {
         surplus.into_iter().map(|release| release.id).take(on_disk.len().saturating_sub(keep)).collect()
     }
 
-    /// Whether the last that is known of it is that a rollout went back from it. Such a release does not come back by itself.
+    /// Whether the last that is known of it is that a rollout went back from it, or past it. Such a release does not come back by
+    /// itself.
     pub fn was_left(&self, id: &Id) -> bool {
-        let left = |past: &Past<'_, Id>| past.is_way_back && past.from == Some(id) && self.goes_back(past);
-        let decisive = self.0.iter().rev().filter(|past| past.is_done).find_map(|past| match past.to {
-            Some(to) if to == id => Some(false),
-            _ => left(past).then_some(true),
-        });
-        decisive.unwrap_or(false)
-    }
-
-    /// A rollback to a release by its name may go forward, too.
-    fn goes_back(&self, past: &Past<'_, Id>) -> bool {
-        let first = |id| self.0.iter().position(|past| past.from == id || past.to == id);
-        match (first(past.to), first(past.from)) {
-            (Some(to), Some(from)) if to != from => to < from,
-            // One rollout replaced one by the other.
-            (Some(at), _) => self.0[at].from == past.to,
-            (None, _) => false,
-        }
+        self.left.contains(&id)
     }
 }
 
@@ -124,13 +167,15 @@ mod tests {
 
         /// Of these on disk, the oldest first; `!` stands before one that was given up, `*` before one in use.
         fn surplus(&self, on_disk: &[&'static str], current: &'static str, keep: usize) -> Vec<&'static str> {
-            let names: Vec<&str> = on_disk.iter().map(|name| name.trim_start_matches(['!', '*'])).collect();
+            let names: Vec<&str> =
+                on_disk.iter().map(|name| name.trim_start_matches(['!', '*', '-'])).collect();
             let on_disk: Vec<_> = on_disk
                 .iter()
                 .zip(&names)
                 .map(|(marked, id)| OnDisk {
                     id,
                     is_rejected: marked.starts_with('!'),
+                    is_usable: !marked.contains(['!', '-']),
                     is_in_use: marked.contains('*') || *id == current,
                 })
                 .collect();
@@ -171,6 +216,29 @@ mod tests {
         assert_eq!(past(&forward).before("b"), ["a"], "a rollback by name went forward");
         let deployed = [&left[..], &[(Some("a"), "b", true, false), (Some("b"), "c", true, false)]].concat();
         assert_eq!(past(&deployed).before("c"), ["b", "a"]);
+    }
+
+    #[test]
+    fn to_go_back_past_a_release_leaves_it_too() {
+        let third = (Some("b"), "c", true, false);
+        assert_eq!(past(&[FIRST, SECOND, third, (Some("c"), "a", true, true)]).before("a"), [""; 0]);
+    }
+
+    #[test]
+    fn a_release_of_which_no_rollout_is_known_is_older_if_somebody_goes_back_to_it() {
+        let only = past(&[(Some("v2"), "v1", true, true)]);
+        assert!(only.lineage().was_left(&"v2") && !only.lineage().was_left(&"v1"));
+        let forgotten = past(&[RELOAD, RELOAD, (Some("b"), "a", true, true)]);
+        assert!(forgotten.lineage().was_left(&"b"));
+        let again = past(&[(Some("v2"), "v1", true, true), (Some("v1"), "v2", true, true)]);
+        assert!(!again.lineage().was_left(&"v2"), "a rollback by name went forward");
+        assert_eq!(again.before("v2"), ["v1"]);
+    }
+
+    #[test]
+    fn what_cannot_run_is_no_way_back_to_be_kept() {
+        let rollouts = past(&[FIRST, SECOND, (Some("b"), "c", true, false)]);
+        assert_eq!(rollouts.surplus(&["a", "-b", "c"], "c", 2), ["b"]);
     }
 
     #[test]

@@ -37,8 +37,10 @@ struct Coming {
 }
 
 struct Waiting {
-    until: Pin<Box<Sleep>>,
-    /// For how long the client may have been kept from sending before this time was set.
+    look: Pin<Box<Sleep>>,
+    /// Until when the client may take, unless it is kept from sending.
+    until: Instant,
+    /// For how long it may have been kept from sending, of all time, when the handler began to wait.
     kept: Duration,
 }
 
@@ -102,17 +104,17 @@ impl Coming {
         }
         self.uploading.note(true);
         let waiting = self.waiting.get_or_insert_with(|| Waiting {
-            until: Box::pin(tokio::time::sleep(patience)),
+            look: Box::pin(tokio::time::sleep(patience)),
+            until: Instant::now() + patience,
             kept: self.uploading.kept_from_coming(),
         });
         loop {
-            ready!(waiting.until.as_mut().poll(context));
-            let before = std::mem::replace(&mut waiting.kept, self.uploading.kept_from_coming());
-            let kept = waiting.kept - before;
-            if kept.is_zero() {
+            ready!(waiting.look.as_mut().poll(context));
+            let (now, kept) = (Instant::now(), self.uploading.kept_from_coming() - waiting.kept);
+            if now >= waiting.until + kept {
                 return Poll::Ready(Err(Overdue));
             }
-            waiting.until.as_mut().reset(Instant::now() + kept.max(Self::LOOK));
+            waiting.look.as_mut().reset((waiting.until + kept).max(now + Self::LOOK));
         }
     }
 

@@ -62,7 +62,7 @@ fn polkit_does_not_answer(suite: Suite) {
         for command in ["status", "releases"] {
             let asked = Instant::now();
             cluster.app_cluster([command]).assert_success();
-            assert!(asked.elapsed() < Duration::from_secs(1), "{command} took {:?}", asked.elapsed());
+            assert!(asked.elapsed() < Duration::from_secs(3), "{command} took {:?}", asked.elapsed());
         }
     }
     polkit.resume();

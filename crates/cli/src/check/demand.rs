@@ -18,8 +18,8 @@ pub(super) enum Demand {
     OneOf { words: &'static [&'static str], default: &'static str },
     /// The list has to contain this unit.
     Contains(&'static str),
-    /// The list, since it was last emptied, has to contain this word.
-    Names(&'static str),
+    /// The list, since it was last emptied, has to contain one of these words.
+    Names(&'static [&'static str]),
     /// The list must not contain a unit that begins like this.
     Lacks(&'static str),
     /// No value may be there twice.
@@ -86,9 +86,10 @@ impl Demand {
                 let what = || format!("does not name {unit}");
                 if found { Vec::new() } else { vec![unmet(last, what(), Remedy::Write(unit.to_owned()))] }
             }
-            Self::Names(word) => {
-                let list = since_reset(&all);
-                let found = list.iter().any(|a| a.value.split_whitespace().any(|named| named == word));
+            Self::Names(words) => {
+                let (list, word) = (since_reset(&all), words[0]);
+                let is_one = |named: &str| words.contains(&named.trim_matches(['"', '\'']));
+                let found = list.iter().any(|a| a.value.split_whitespace().any(is_one));
                 let what = || format!("does not name {word}");
                 if found {
                     Vec::new()

@@ -40,7 +40,7 @@ fn asked_by_systemd(orchestrator: &Orchestrator) {
 
 /// An agent of CI that is a service of `Type=notify`, and `systemd-run --pipe -p NotifyAccess=all`.
 #[test]
-fn whose_service_it_is_not_is_told_everything() {
+fn a_reload_inside_another_service_prints_its_progress() {
     let story = [rollout(State::Running, &[Step::Restarting]), rollout(State::Done, &[Step::Done])];
     let (bus, _orchestrator) = scripted(Script { story: story.to_vec(), ..Script::default() });
     let mut reload = command(&bus, &["reload"]);

@@ -31,7 +31,7 @@ impl Driver {
         if !self.cluster.workers.values().any(|worker| worker.info.unit().is_up()) {
             self.check_listener().await?;
         }
-        // One that cannot start is not found.
+        // Callers find us only when nothing prevents the start.
         self.take_name().await?;
         if is_cold {
             self.forget_held();
@@ -64,9 +64,7 @@ impl Driver {
             };
         }
         let (why, todo) = match unit.state {
-            _ if unit.is_masked => {
-                ("it is masked".to_owned(), format!("take that back with `systemctl unmask {socket}`"))
-            }
+            _ if unit.is_masked => ("it is masked".to_owned(), format!("run `systemctl unmask {socket}`")),
             ActiveState::Failed => {
                 let said = journal::failure_of(socket, SystemTime::now() - RECENTLY).await;
                 let todo = format!("free the address or change it with `systemctl edit {socket}`");
@@ -187,6 +185,7 @@ impl Driver {
             self.phase = Phase::Running;
             let summary = self.cluster.summary();
             tracing::info!("{summary}");
+            self.update_snapshot();
             super::notify(&[NotifyState::Ready]);
             Box::pin(self.go_on()).await;
         }

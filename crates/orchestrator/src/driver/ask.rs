@@ -23,9 +23,9 @@ impl Driver {
                 let answer = self.is_in_place(&release);
                 self.answer(reply, answer);
             }
-            Request::MakeRoom(release, reply) => {
-                self.make_room(&release);
-                self.answer(reply, ());
+            Request::MayReplace(release, reply) => {
+                let answer = self.may_replace(&release);
+                self.answer(reply, answer);
             }
             Request::Pause(reply) => {
                 let answer = self.pause().await;
@@ -62,6 +62,21 @@ impl Driver {
 
     /// Begins a rollout, or has one follow the one that runs; returns its id.
     pub(super) async fn request_rollout(&mut self, order: Order) -> Result<u64, api::Error> {
+        self.check_accepts()?;
+        if self.rolling.is_some() {
+            // Whoever asks now wants what is there now to be running everywhere, which the rollout under way
+            // does not promise: some workers have been replaced already.
+            return self.enqueue(order);
+        }
+        let id = self.new_id();
+        let begun = self.begin_rollout(id, order).await;
+        // `systemctl reload` has no way to its caller's terminal; `systemctl status` shows this.
+        self.refused = begun.as_ref().err().map(api::Error::message);
+        begun.map(|()| id)
+    }
+
+    /// Whether a rollout may be asked for now.
+    fn check_accepts(&self) -> Result<(), api::Error> {
         match self.phase {
             Phase::Stopping | Phase::Ended => {
                 return Err(api::Error::ShuttingDown("the cluster is being stopped".to_owned()));
@@ -78,16 +93,7 @@ impl Driver {
                 waiting.record.id
             )));
         }
-        if self.rolling.is_some() {
-            // Whoever asks now wants what is there now to be running everywhere, which the rollout under way
-            // does not promise: some workers have been replaced already.
-            return self.enqueue(order);
-        }
-        let id = self.new_id();
-        let begun = self.begin_rollout(id, order).await;
-        // `systemctl reload` has no way to its caller's terminal; `systemctl status` shows this.
-        self.refused = begun.as_ref().err().map(api::Error::message);
-        begun.map(|()| id)
+        Ok(())
     }
 
     /// Whether this release is what all workers run, and nothing else is about to come.
@@ -96,21 +102,13 @@ impl Driver {
         is_quiet && self.cluster.release.as_ref() == Some(release) && self.cluster.stragglers().is_empty()
     }
 
-    /// A release that was given up, or that no rollout brought to every worker, may be deployed anew under its name.
-    fn make_room(&self, id: &ReleaseId) {
+    /// A release that was given up, or that no rollout brought to every worker, may be deployed anew under its name; if a rollout
+    /// would be accepted now.
+    fn may_replace(&self, id: &ReleaseId) -> Result<bool, api::Error> {
+        self.check_accepts()?;
         let is_of_no_use = self.releases.is_rejected(id) || self.history.lineage().last_served(id).is_none();
         let is_in_use = self.cluster.release.as_ref() == Some(id) || self.in_use().contains(&id);
-        if !is_of_no_use || is_in_use || !self.releases.is_deployed(id) {
-            return;
-        }
-        match self.stage.with_none_under_way(|releases| releases.remove(id)) {
-            Some(Ok(())) => {
-                tracing::info!("release {id} did not come into use, and makes room for a new one")
-            }
-            Some(Err(error)) => tracing::warn!("failed to remove release {id}: {error}"),
-            // Then its name is taken, which is told.
-            None => {}
-        }
+        Ok(is_of_no_use && !is_in_use && self.releases.is_deployed(id))
     }
 
     /// The releases that workers run, or that a rollout is about or waits for.

@@ -14,11 +14,16 @@ impl Driver {
         const LONGEST_PAUSE: Duration = Duration::from_secs(5);
         let (inputs, names, stage) = (self.inputs.clone(), self.cluster.names.clone(), self.stage.clone());
         let reader = self.reader();
+        // The first time it is taken when it is known that nothing prevents the start.
+        let takes_name = !self.cluster.workers.is_empty();
         tokio::spawn(async move {
             let mut pause = FIRST_PAUSE;
             let attempt = async || {
                 let connection = service::connect(inputs.clone(), stage.clone(), reader.clone()).await?;
                 let manager = Manager::new(connection.clone(), names.clone(), inputs.clone()).await?;
+                if takes_name {
+                    service::take_name(&connection).await?;
+                }
                 anyhow::Ok((connection, manager))
             };
             loop {
@@ -47,10 +52,6 @@ impl Driver {
         if !is_first {
             self.cluster.workers.values_mut().for_each(Worker::begin_listening_anew);
             self.look_again("the bus is back").await;
-            if let Err(error) = self.take_name().await {
-                tracing::warn!("{error:#}; connecting again");
-                self.hang_up().await;
-            }
             return Ok(());
         }
         self.adopt().await
@@ -61,13 +62,6 @@ impl Driver {
         let Some((connection, _)) = &self.bus else { return Ok(()) };
         self.update_snapshot();
         service::take_name(connection).await
-    }
-
-    /// The end of the connection is heard as any other.
-    async fn hang_up(&self) {
-        if let Some((connection, _)) = &self.bus {
-            let _ = connection.clone().close().await;
-        }
     }
 
     /// The bus is gone; so is nothing else.

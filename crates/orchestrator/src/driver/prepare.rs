@@ -82,9 +82,9 @@ impl Driver {
             api::Error::NoSuchRelease(message.to_owned())
         };
         let current = self.releases.current().ok_or_else(none)?;
-        let is_usable =
-            |id: &ReleaseId| self.releases.check_runnable(id).is_ok() && !self.releases.is_rejected(id);
-        self.history.lineage().before(&current).find(|id| is_usable(id)).cloned().ok_or_else(none)
+        let lineage = self.history.lineage();
+        let way_back = lineage.before(&current).find(|id| self.releases.may_go_back_to(id));
+        way_back.cloned().ok_or_else(none)
     }
 
     /// Whether systemd would do what it will be asked for.
@@ -93,6 +93,11 @@ impl Driver {
         let names = &self.cluster.names;
         let socket = &names.socket;
         let unit = manager.socket_unit().await?;
+        if unit.is_masked {
+            bail!(
+                "{socket} is masked: a worker started now would get no listener; `systemctl unmask {socket}`, then `app-cluster rebind`"
+            );
+        }
         if unit.state != ActiveState::Active {
             bail!(
                 "{socket} is {}: a worker started now would get no listener; \

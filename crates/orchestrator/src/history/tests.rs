@@ -101,6 +101,22 @@ fn the_oldest_are_forgotten() {
 }
 
 #[test]
+fn reloads_are_forgotten_before_what_brought_another_release() {
+    let place = Place::new();
+    let mut history = place.open();
+    history.begin(entry(1, Some("a"), "b", State::Done)).unwrap();
+    for number in 2..=150 {
+        history.begin(entry(number, None, "b", State::Done)).unwrap();
+    }
+    assert!(history.lineage().before(&id("b")).eq([&id("a")]));
+    for number in 151..=260 {
+        history.begin(entry(number, Some("b"), "b", State::Done)).unwrap();
+    }
+    history.begin(entry(261, None, "b", State::Running)).unwrap();
+    assert_eq!((history.entries().len(), history.entries()[99].id), (100, 261), "the last one stays");
+}
+
+#[test]
 fn an_unknown_rollout_is_not_updated() {
     let place = Place::new();
     let error = place.open().update(9, State::Done, None, None).unwrap_err();

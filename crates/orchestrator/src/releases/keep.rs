@@ -41,6 +41,7 @@ impl Releases {
             id,
             is_rejected: self.is_rejected(id),
             is_in_use: *id == current || in_use.contains(&id),
+            is_usable: self.may_go_back_to(id),
         };
         let on_disk: Vec<_> = releases.iter().map(|release| on_disk(&release.id)).collect();
         let surplus = lineage.surplus(&on_disk, &current, keep);
@@ -66,6 +67,12 @@ impl Releases {
         // Not before: until the release is gone, it must not look like a good one.
         self.accept(id)?;
         disk::sync_dir(&self.parent())
+    }
+
+    /// Removes this release, and gives its name to that one.
+    pub(crate) fn replace(&self, id: &ReleaseId, by: &ReleaseId) -> io::Result<()> {
+        self.remove(id)?;
+        disk::rename(&self.dir(by), &self.dir(id))
     }
 
     fn remove_leftovers(&self) -> io::Result<()> {

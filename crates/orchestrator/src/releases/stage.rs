@@ -95,7 +95,7 @@ impl Releases {
     }
 
     /// The id, or the first numbered one that is not taken.
-    pub(super) fn next_free(&self, id: ReleaseId) -> ReleaseId {
+    pub(crate) fn next_free(&self, id: ReleaseId) -> ReleaseId {
         if self.is_free(&id) {
             return id;
         }

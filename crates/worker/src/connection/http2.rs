@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::future::Either;
@@ -155,9 +155,10 @@ impl AsyncWrite for Gentle {
             }
             other => other,
         };
-        match &mut *self {
-            Self::Closing(lingering) => lingering.as_mut().poll(context).map(Ok),
-            _ => Poll::Ready(Ok(())),
+        if let Self::Closing(lingering) = &mut *self {
+            ready!(lingering.as_mut().poll(context));
+            *self = Self::Closed;
         }
+        Poll::Ready(Ok(()))
     }
 }
