@@ -48,11 +48,13 @@ impl AsRawFd for Listener {
 /// Without any, and without systemd, a developer's `address` is bound.
 pub(crate) fn take(name: &str, address: Option<SocketAddr>) -> Result<Vec<Listener>, Error> {
     let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
+    // It is gone from the environment after that.
+    let meant_for = env::var("LISTEN_PID").ok();
     let mut passed = ListenFd::from_env();
     if passed.len() == 0 {
         return match address {
             Some(address) if !is_supervised() => Ok(vec![bind(address)?]),
-            _ => Err(nothing_passed()),
+            _ => Err(nothing_passed(meant_for)),
         };
     }
     if let Some(address) = address {
@@ -73,9 +75,9 @@ pub(crate) fn take(name: &str, address: Option<SocketAddr>) -> Result<Vec<Listen
     }
 }
 
-fn nothing_passed() -> Error {
-    let pid = env::var("LISTEN_PID").ok().filter(|pid| !is_mine(pid));
-    match pid.and_then(|pid| pid.parse().ok()) {
+fn nothing_passed(meant_for: Option<String>) -> Error {
+    let another = meant_for.filter(|pid| !is_mine(pid));
+    match another.and_then(|pid| pid.parse().ok()) {
         Some(pid) => Error::PassedToAnother { pid },
         None => Error::NoSocket,
     }
