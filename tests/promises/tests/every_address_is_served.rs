@@ -15,6 +15,7 @@ promises::in_every_suite!(
     after_a_stop_and_a_start,
     a_rebind_that_cannot_end_well_is_refused,
     an_address_that_is_taken_is_named_and_heals,
+    an_address_that_comes_late_is_named_and_heals,
 );
 
 /// As an administrator adds them with `systemctl edit app-cluster.socket`.
@@ -229,6 +230,24 @@ fn until_status_says(cluster: &Cluster, words: &str) {
         if status.contains(words) { Ok(()) } else { Err(status) }
     });
     cluster.app_cluster(["status"]).assert_success().assert_says(words);
+}
+
+/// The machine gets the address when the cluster has been started, as from a network that is slow to come.
+fn an_address_that_comes_late_is_named_and_heals(suite: Suite) {
+    const LATE: &str = "192.0.2.7";
+    let cluster = Cluster::installed(suite);
+    cluster.edit("app-cluster.socket", "Socket", &format!("ListenStream=\nListenStream={LATE}:8080"));
+    cluster.app_cluster(["rebind"]).assert_exit_code(4).assert_says("this machine has no such address");
+    cluster.systemctl(["restart", "app-cluster.target"]).assert_success();
+    let why = format!("Failed to create listening socket ({LATE}:8080): Cannot assign requested address");
+    wait_for("status to say why", DEADLINE, || {
+        let status = cluster.app_cluster(["status"]);
+        if status.text().contains(&why) { Ok(()) } else { Err(status) }
+    });
+    cluster.run(["ip", "address", "add", &format!("{LATE}/32"), "dev", "lo"]).assert_success();
+    cluster.until_whole();
+    let answer = Wire::open_at(&cluster, ([192, 0, 2, 7], 8080).into()).and_then(|mut wire| wire.get("/"));
+    assert_eq!(answer.expect("it serves as soon as it can").status, 200);
 }
 
 /// Has another program listen there.
