@@ -56,11 +56,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// One thread decides. Others read disks, few at once, and end when they have nothing to do: at rest nothing wakes up.
+/// One thread decides. Others read disks, few at once, and end when they have done it: at rest nothing wakes up.
 fn runtime() -> std::io::Result<Runtime> {
     const AT_ONCE: usize = 8;
-    const IDLE: Duration = Duration::from_millis(500);
-    Builder::new_current_thread().enable_all().max_blocking_threads(AT_ONCE).thread_keep_alive(IDLE).build()
+    Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(AT_ONCE)
+        .thread_keep_alive(Duration::ZERO)
+        .build()
 }
 
 async fn orchestrate() -> ExitCode {
