@@ -19,8 +19,8 @@ pub fn first(directories: &[PathBuf], name: &str) -> Option<PathBuf> {
     directories.iter().map(|dir| dir.join(name)).find(|path| fs::symlink_metadata(path).is_ok())
 }
 
-/// The drop-ins in `directories` whose names end in `.extension`, in the order in which they are read. Hidden files are none: editors
-/// keep their own there while somebody writes (`.#50.toml`).
+/// The drop-ins in `directories` whose names end in `.extension`, in the order in which they are read. Hidden files are none: an editor
+/// keeps one there while a file is open (`.#50.toml`).
 ///
 /// Directories that exist and cannot be listed are reported as problems beside what was found.
 pub fn list(directories: &[PathBuf], extension: &str) -> (Vec<PathBuf>, Vec<Problem>) {

@@ -56,7 +56,7 @@ pub(crate) struct Entry {
 #[derive(Debug)]
 pub(crate) struct History {
     path: PathBuf,
-    /// Shared with those who read.
+    /// Shared with the snapshot.
     entries: Arc<Vec<Entry>>,
 }
 

@@ -113,7 +113,7 @@ impl Releases {
         self.check_runnable(id).is_ok() && !self.is_rejected(id)
     }
 
-    /// Whether there is a release of this name that somebody deployed.
+    /// Whether a release of this name was deployed, and not brought by the package.
     pub(crate) fn is_deployed(&self, id: &ReleaseId) -> bool {
         self.release(id).is_some_and(|release| release.origin != Origin::Package)
     }

@@ -234,7 +234,7 @@ pub(crate) struct Properties {
     pub(crate) ready: u32,
 }
 
-/// Tells everybody which properties have changed. Their values go along, so that nobody has to ask.
+/// Announces which properties have changed, with their values.
 pub(crate) async fn announce_properties(
     connection: &Connection,
     before: &Properties,

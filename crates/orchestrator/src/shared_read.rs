@@ -1,4 +1,4 @@
-//! One reading for many who ask: however many ask at once, the disk is read once more at most than it takes.
+//! One reading for many callers: those that come while it lasts share the next one.
 
 use std::time::Instant;
 

@@ -1,5 +1,5 @@
-//! What callers are shown. They are answered from the last state that the driver has published, so that no reader waits for
-//! what the driver waits for: systemd, polkit, a disk.
+//! What callers are shown. They are answered from the last state that the driver has published. So no reader waits while the
+//! driver waits for systemd or polkit.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(crate) struct Snapshot {
     pub(crate) history: Arc<Vec<Entry>>,
 }
 
-/// Answers those who only read.
+/// Answers the calls that only read.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader(Arc<Sources>);
 

@@ -25,8 +25,8 @@ pub(crate) struct Stage {
     deploying: Arc<Mutex<()>>,
 }
 
-/// There from before a release is made until the driver knows of the rollout to it: meanwhile nobody else takes its name, and it
-/// is not removed for being of no use.
+/// Held from before a release is made until the driver knows of the rollout to it. Meanwhile no other deploy takes its name, and it
+/// is not removed as unused.
 pub(crate) type Turn = OwnedMutexGuard<()>;
 
 impl Stage {

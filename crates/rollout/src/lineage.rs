@@ -65,7 +65,7 @@ impl<'a, Id: Eq> Ages<'a, Id> {
             self.known.push(from);
         }
         match self.known.iter().position(|known| *known == to) {
-            // Older than all that is known: somebody went back to it.
+            // The target of a way back is older than all that is known.
             None if rollout.is_way_back => self.known.insert(0, to),
             None => self.known.push(to),
             // Deployed anew, under its name.

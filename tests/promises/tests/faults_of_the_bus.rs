@@ -43,7 +43,7 @@ fn polkit_refuses(suite: Suite) {
     load.loses_nothing();
 }
 
-/// The orchestrator waits for it in the middle of a rollout. Who only reads does not wait.
+/// The orchestrator waits for it in the middle of a rollout. A caller that only reads does not wait.
 fn polkit_does_not_answer(suite: Suite) {
     let cluster = Cluster::installed(suite);
     cluster.systemctl(["reload", "--no-block", "app-cluster"]).assert_success();

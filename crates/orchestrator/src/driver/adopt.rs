@@ -79,8 +79,8 @@ impl Driver {
 
     /// The socket is active, no worker runs, and systemd has lost the listener: it does so when it reads a unit with another
     /// address while the socket is active, and a start that comes before the end of a stop leaves it so
-    /// (docs/decisions/0029). Only a stop of the socket helps, and only our second start looks after that: the first is
-    /// what somebody waits for.
+    /// (docs/decisions/0029). Only a stop of the socket helps, and only our second start restarts the
+    /// target: `systemctl start` waits for the end of the first.
     async fn have_it_listen_anew(&self, manager: &Manager) -> anyhow::Result<()> {
         let Names { socket, target, .. } = &self.cluster.names;
         let why = format!("{socket} is active, but systemd has no listener for it, and no worker runs");

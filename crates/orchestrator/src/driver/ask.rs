@@ -64,8 +64,8 @@ impl Driver {
     pub(super) async fn request_rollout(&mut self, order: Order) -> Result<u64, api::Error> {
         self.check_accepts()?;
         if self.rolling.is_some() {
-            // Whoever asks now wants what is there now to be running everywhere, which the rollout under way
-            // does not promise: some workers have been replaced already.
+            // The caller wants every worker to run what is there now. The rollout under way does not promise that:
+            // it has replaced some workers already.
             return self.enqueue(order);
         }
         let id = self.new_id();

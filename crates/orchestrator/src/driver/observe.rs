@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use rollout::keep::Correction;
 use rollout::{ActiveState, Event, Instance, JobResult};
 
 use super::{Driver, LOOK_AFTER, Phase, Timer};
 use crate::cluster::Worker;
 use crate::fault;
+use crate::listeners::SocketUnit;
 use crate::manager::Sequence;
 use crate::unit_info::Properties;
 
@@ -50,15 +52,21 @@ impl Driver {
     /// A worker that has just become ready may have made the queue shorter. One that has ended may have been the last to serve
     /// an address that the unit no longer names. systemd may have read another unit.
     pub(super) async fn look_at_socket(&mut self) {
-        let Some((_, manager)) = &self.bus else { return };
-        match manager.socket_unit().await {
-            Ok(unit) => {
-                self.listeners.tend(&unit);
-                let missing = self.listeners.missing(&unit);
-                self.unlistened = missing.into_iter().map(ToOwned::to_owned).collect();
-            }
-            Err(error) => tracing::warn!("{error:#}; the shared queue keeps the length it has"),
+        if self.bus.is_some()
+            && let Err(error) = self.read_socket().await
+        {
+            tracing::warn!("{error:#}; the shared queue keeps the length it has");
         }
+    }
+
+    /// The socket unit as it is now; what is known of its addresses is brought up to date.
+    pub(super) async fn read_socket(&mut self) -> anyhow::Result<SocketUnit> {
+        let (_, manager) = self.bus.as_ref().context("the system bus is gone; try again")?;
+        let unit = manager.socket_unit().await?;
+        self.listeners.tend(&unit);
+        let missing = self.listeners.missing(&unit);
+        self.unlistened = missing.into_iter().map(ToOwned::to_owned).collect();
+        Ok(unit)
     }
 
     /// Whoever stopped the worker has it started again. And what the old process said while it drained is not what the

@@ -12,6 +12,7 @@ use super::Driver;
 use crate::cluster::monotonic_usec;
 use crate::fault;
 use crate::history::{Entry, Kind, State};
+use crate::listeners::SocketUnit;
 use crate::orders::{Order, Wish};
 use crate::releases::ReleaseId;
 use crate::running::{Prepared, Running, epoch_usec};
@@ -29,8 +30,8 @@ impl Driver {
         let settings = if only.is_some() { self.settings.clone() } else { super::load_settings()? };
         let refused = |error: anyhow::Error| api::Error::Refused(format!("{error:#}"));
         check_canary(&settings, order.canary).map_err(refused)?;
-        self.look_at_socket().await;
-        self.check_systemd(&settings).await.map_err(refused)?;
+        let socket = self.read_socket().await.map_err(refused)?;
+        self.check_systemd(&settings, &socket).await.map_err(refused)?;
         let (kind, target) = self.target(&order.wish).await?;
         let current = self.releases.current();
         let from = current.clone().filter(|current| target.as_ref().is_some_and(|to| to != current));
@@ -88,11 +89,10 @@ impl Driver {
     }
 
     /// Whether systemd would do what it will be asked for.
-    async fn check_systemd(&self, settings: &config::Settings) -> anyhow::Result<()> {
+    async fn check_systemd(&self, settings: &config::Settings, unit: &SocketUnit) -> anyhow::Result<()> {
         let (_, manager) = self.bus.as_ref().context("the system bus is gone; try again")?;
         let names = &self.cluster.names;
         let socket = &names.socket;
-        let unit = manager.socket_unit().await?;
         if unit.is_masked {
             bail!(
                 "{socket} is masked: a worker started now would get no listener; `systemctl unmask {socket}`, then `app-cluster rebind`"
@@ -106,7 +106,7 @@ impl Driver {
                 service = names.service,
             );
         }
-        if !self.listeners.has_any_of(&unit) {
+        if !self.listeners.has_any_of(unit) {
             let words = self.missing_words().unwrap_or_default();
             bail!("a worker started now would get no listener: {words}");
         }

@@ -4,7 +4,7 @@ use super::{Driver, Phase};
 use crate::snapshot::{Reader, Snapshot};
 
 impl Driver {
-    /// Those who read are answered from the state as it is now.
+    /// From now on calls that read are answered from the present state.
     pub(super) fn update_snapshot(&self) {
         let workers = self.cluster.workers.iter();
         let processes = workers.map(|(instance, worker)| (*instance, worker.info.main_pid));
@@ -29,7 +29,7 @@ impl Driver {
         (!missing.is_empty()).then(words)
     }
 
-    /// For those who read.
+    /// Answers the calls that read.
     pub(super) fn reader(&self) -> Reader {
         Reader::new(self.snapshots.subscribe(), self.releases.clone(), self.cluster.names.scoreboard.clone())
     }

@@ -65,7 +65,7 @@ pub(super) async fn pump<T: From<Signal>>(
             return;
         }
     }
-    // Whoever listened may be gone too.
+    // The driver may have ended, too.
     let _ = sink.send(Signal::Disconnected.into());
 }
 
