@@ -28,8 +28,9 @@ pub(crate) fn ready(addresses: &str) {
 pub(crate) fn draining(connections: usize, holds: usize, extension: Duration) {
     let tasks = if holds > 0 { format!(", {}", count(holds, "background task")) } else { String::new() };
     let status = format!("draining, {}{tasks}", count(connections, "connection"));
-    let extension = u32::try_from(extension.as_micros()).unwrap_or(u32::MAX);
-    tell(&[NotifyState::Status(&status), NotifyState::ExtendTimeoutUsec(extension)]);
+    // As text: the crate's own variant ends at 71 minutes.
+    let usec = u64::try_from(extension.as_micros()).unwrap_or(u64::MAX);
+    tell(&[NotifyState::Status(&status), NotifyState::Custom(&format!("EXTEND_TIMEOUT_USEC={usec}"))]);
 }
 
 /// Asks the orchestrator to be replaced. It reads the status of its workers, which systemd keeps for as long as the
