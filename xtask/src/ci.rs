@@ -7,7 +7,7 @@ use machine::Suite;
 use xshell::cmd;
 
 use crate::{
-    deb, host, interface, purity, test, tools,
+    deb, faults, host, interface, purity, test, tools,
     workspace::{VERSION, Workspace},
 };
 
@@ -41,8 +41,9 @@ fn check(workspace: &Workspace) -> Result<()> {
     documentation(workspace)?;
     step("interfaces of the libraries");
     interface::run(workspace, &interface::Options::default())?;
-    step("borders between crates, changelog");
+    step("borders between crates, faults of the past, changelog");
     purity::check(workspace)?;
+    faults::check(workspace)?;
     changelog(workspace)?;
     step("dependencies");
     dependencies(workspace)?;

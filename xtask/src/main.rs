@@ -4,12 +4,14 @@
 //! runs on).
 
 mod bench;
+mod chaos;
 mod checkout;
 mod ci;
 mod deb;
 mod demo;
 mod docs;
 mod enter;
+mod faults;
 mod fuzz;
 mod host;
 mod interface;
@@ -49,6 +51,10 @@ enum Task {
     Test(test::Options),
     /// Let simulated rollouts go wrong in every way, from a seed that replays them
     Simulate(simulate::Options),
+    /// Let operators and faults disturb a booted machine together, from a seed that repeats what they do
+    Chaos(chaos::Options),
+    /// Put faults of the past back into the decisions, one at a time, and see that the simulator finds each
+    Faults(faults::Options),
     /// Tell what parses the words of others what libFuzzer invents, and stop at what it does not survive
     Fuzz(fuzz::Options),
     /// Compare what the libraries show to others with the lists of it, and see whether they could be published
@@ -78,6 +84,8 @@ fn carry_out(workspace: &Workspace, task: Task) -> Result<()> {
         Task::Enter { command } => enter::run(workspace, &command),
         Task::Test(options) => test::run(workspace, &options),
         Task::Simulate(options) => simulate::run(&options),
+        Task::Chaos(options) => chaos::run(workspace, &options),
+        Task::Faults(options) => faults::run(workspace, &options),
         Task::Fuzz(options) => fuzz::run(workspace, &options),
         Task::Interface(options) => interface::run(workspace, &options),
         Task::Bench(options) => bench::run(workspace, &options),

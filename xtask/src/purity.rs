@@ -27,35 +27,35 @@ struct Dependency {
 }
 
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
-    rollout_depends_on_nothing(workspace)?;
-    one_file_speaks_to_systemd(&workspace.root)
+    what_decides_depends_on_names_only(workspace)?;
+    one_room_speaks_to_systemd(&workspace.root)
 }
 
 /// What decides must not be able to look at a clock, a bus or a disk.
-fn rollout_depends_on_nothing(workspace: &Workspace) -> Result<()> {
+fn what_decides_depends_on_names_only(workspace: &Workspace) -> Result<()> {
     let json = workspace.cargo().args(["metadata", "--no-deps", "--format-version=1"]).quiet().read()?;
     let metadata: Metadata = serde_json::from_str(&json).context("failed to read cargo metadata")?;
-    let rollout = metadata.packages.iter().find(|package| package.name == "rollout");
-    let dependencies = &rollout.context("there is no crate rollout")?.dependencies;
-    let built_in = dependencies.iter().filter(|dependency| dependency.kind.as_deref() != Some("dev"));
-    let names: Vec<_> = built_in.map(|dependency| dependency.name.as_str()).collect();
-    ensure!(names.is_empty(), "rollout must have no dependencies, it has: {}", names.join(", "));
+    for (name, allowed) in [("cluster", &["names"][..]), ("names", &[])] {
+        let package = metadata.packages.iter().find(|package| package.name == name);
+        let dependencies = &package.with_context(|| format!("there is no crate {name}"))?.dependencies;
+        let built_in = dependencies.iter().filter(|dependency| dependency.kind.as_deref() != Some("dev"));
+        let names: Vec<_> = built_in.map(|dependency| dependency.name.as_str()).collect();
+        ensure!(names == allowed, "{name} may depend on {allowed:?} only, it does on: {}", names.join(", "));
+    }
     Ok(())
 }
 
-/// The proxies of systemd's D-Bus interface are named in one file of the orchestrator.
-fn one_file_speaks_to_systemd(root: &Path) -> Result<()> {
-    let mut speaking = Vec::new();
-    for file in tree::files(&root.join("crates/orchestrator/src"))? {
+/// systemd's D-Bus interfaces are named in one room of the orchestrator.
+fn one_room_speaks_to_systemd(root: &Path) -> Result<()> {
+    let orchestrator = root.join("crates/orchestrator/src");
+    for file in tree::files(&orchestrator)? {
         let text = fs::read_to_string(&file).with_context(|| format!("failed to read {}", file.display()))?;
-        if text.contains("zbus::proxy") || text.contains("Proxy") {
-            speaking.push(file.strip_prefix(root)?.display().to_string());
-        }
+        let is_manager = file.starts_with(orchestrator.join("manager")) || file.ends_with("manager.rs");
+        ensure!(
+            is_manager || !text.contains("\"org.freedesktop.systemd1"),
+            "only manager.rs and manager/ may name systemd's interfaces, {} does",
+            file.strip_prefix(root)?.display()
+        );
     }
-    ensure!(
-        speaking == ["crates/orchestrator/src/manager.rs"],
-        "only manager.rs may name D-Bus proxies, these do: {}",
-        speaking.join(", ")
-    );
     Ok(())
 }

@@ -8,15 +8,16 @@ use std::{
 };
 
 use anyhow::Result;
+use machine::Suite;
 
 use crate::{
-    deb, demo, fuzz, host, simulate, tools,
+    deb, demo, faults, fuzz, host, simulate, tools,
     workspace::{VERSION, Workspace},
 };
 
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Options {
-    /// Each promise on every Debian release, as many requests and rounds as it names, and the fuzzers
+    /// Each promise on every Debian release, as many requests and rounds as it names, the faults of the past, and the fuzzers
     #[arg(long, conflicts_with = "quick")]
     full: bool,
     /// Without booted machines
@@ -28,7 +29,13 @@ pub(crate) struct Options {
     /// Only those in whose name one of these occurs, and no simulator
     #[arg(value_name = "NAME")]
     names: Vec<String>,
+    /// As long as it takes, and what they tell is seen at once
+    #[arg(skip)]
+    watched: bool,
 }
+
+/// The variable that tells the chaos its seed.
+pub(crate) const CHAOS_SEED: &str = "APP_CLUSTER_CHAOS_SEED";
 
 /// How much of the tests is run: a profile in .config/nextest.toml.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +46,8 @@ enum Profile {
     Ci,
     /// Everything.
     Full,
+    /// Chaos, for as long as somebody wants.
+    Chaos,
 }
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
@@ -53,11 +62,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         simulate::quick(workspace)?;
     }
     if options.full && options.names.is_empty() {
+        faults::run(workspace, &faults::Options::default())?;
         fuzz::run(workspace, &fuzz::Options::default())?;
     }
     let _environment = match pool.profile {
         Profile::Quick => Vec::new(),
-        Profile::Ci | Profile::Full => Artifacts::build(workspace)?.name(workspace, pool.profile),
+        Profile::Ci | Profile::Full | Profile::Chaos => {
+            Artifacts::build(workspace)?.name(workspace, pool.profile)
+        }
     };
     // The examples too, if a test failed.
     let tests = pool.run(workspace, options);
@@ -66,8 +78,15 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 }
 
 impl Options {
+    /// Nothing but chaos.
+    pub(crate) fn chaos(suite: Option<Suite>) -> Self {
+        let suite = suite.map_or("", Suite::name);
+        Self { names: vec![format!("chaos::{suite}")], watched: true, ..Self::default() }
+    }
+
     fn profile(&self) -> Profile {
         match (self.quick, self.full) {
+            _ if self.watched => Profile::Chaos,
             (true, _) => Profile::Quick,
             (_, true) => Profile::Full,
             _ => Profile::Ci,
@@ -101,6 +120,9 @@ impl Pool {
         if options.rounds > 1 {
             arguments.extend(["--stress-count", &rounds]);
         }
+        if options.watched {
+            arguments.push("--no-capture");
+        }
         // Without this program nobody would end the tests: nextest ends them, and they their machines.
         let run = workspace.as_root(Path::new("setpriv")).args(["--pdeathsig", "TERM", "--"]).arg(program);
         let ended = run.args(&arguments).arg("--cargo-quiet").arg("--").args(&options.names).run();
@@ -117,6 +139,7 @@ impl Profile {
             Self::Quick => "quick",
             Self::Ci => "ci",
             Self::Full => "full",
+            Self::Chaos => "chaos",
         }
     }
 }
@@ -160,7 +183,13 @@ impl Artifacts {
             ("APP_CLUSTER_MORTAL_ORCHESTRATOR", self.mortal_orchestrator),
             ("APP_CLUSTER_COUNTS", counts.into()),
         ];
-        variables.into_iter().map(|(name, value)| workspace.shell.push_env(name, value)).collect()
+        let mut set: Vec<_> =
+            variables.into_iter().map(|(name, value)| workspace.shell.push_env(name, value)).collect();
+        if workspace.shell.var_os(CHAOS_SEED).is_none() {
+            let seed = simulate::of_commit(workspace).unwrap_or_else(simulate::from_clock);
+            set.push(workspace.shell.push_env(CHAOS_SEED, seed.to_string()));
+        }
+        set
     }
 }
 

@@ -1,29 +1,31 @@
-//! What a worker has counted on the scoreboard, as it crosses the bus.
+//! What a worker has counted on the scoreboard, as the bus carries it.
 
 use serde::{Deserialize, Serialize};
-use zbus::Type;
 
-/// What the main process of a worker has counted since it began. Workers count for themselves, and none of the figures
-/// can be relied upon to fit to each other.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+use crate::dictionary::dictionary;
+
+/// What the main process of a worker has counted since it started. A worker can write any figure, so do not
+/// rely on the figures being consistent with each other.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// The instance number: 3 for `worker@3.service`.
     pub instance: u32,
-    /// The process that counts.
+    /// The id of the process that counts.
     pub pid: u32,
-    /// The release that it says it runs, without control characters.
+    /// The release that the process claims to run, without control characters.
     pub release: String,
-    /// When it began to count, in microseconds since the Unix epoch.
+    /// When the process began to count, in microseconds since the Unix epoch.
     pub since_usec: u64,
-    /// When it became ready, in microseconds since the Unix epoch; 0 when it has not.
+    /// When the process became ready, in microseconds since the Unix epoch. 0 if it is not ready yet.
     pub ready_since_usec: u64,
-    /// When its drain began, in microseconds since the Unix epoch; 0 when it has not.
+    /// When the process began to drain, in microseconds since the Unix epoch. 0 if it does not drain.
     pub drain_begun_usec: u64,
     /// Connections accepted.
     pub accepts: u64,
     /// Connections open now.
     pub connections: u64,
-    /// Connections closed at once, and WebSockets over HTTP/2 refused, because there were too many.
+    /// Connections that the worker closed at once, and WebSockets over HTTP/2 that it refused, because there
+    /// were too many.
     pub refused: u64,
     /// Requests begun.
     pub requests: u64,
@@ -37,18 +39,40 @@ pub struct Counters {
     pub received_bytes: u64,
     /// Bytes sent on connections.
     pub sent_bytes: u64,
-    /// Panics of handlers.
+    /// Handlers that panicked.
     pub panics: u64,
-    /// How often a client was waited for too long.
+    /// How often the worker gave up waiting for a client.
     pub timeouts: Timeouts,
-    /// How connections ended in the drain.
+    /// How connections ended during the drain.
     pub drained: Drained,
-    /// How long the requests took that were answered.
+    /// How long the answered requests took.
     pub latency: Latency,
 }
 
+dictionary!(Counters {
+    instance,
+    pid,
+    release,
+    since_usec,
+    ready_since_usec,
+    drain_begun_usec,
+    accepts,
+    connections,
+    refused,
+    requests,
+    in_flight,
+    unanswered,
+    responses,
+    received_bytes,
+    sent_bytes,
+    panics,
+    timeouts,
+    drained,
+    latency,
+});
+
 /// Responses, by the class of their status.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Responses {
     /// 100 to 199.
     #[serde(rename = "1xx")]
@@ -62,13 +86,21 @@ pub struct Responses {
     /// 400 to 499.
     #[serde(rename = "4xx")]
     pub client_error: u64,
-    /// 500 to 599, and what is no status at all.
+    /// 500 to 599, and every number that is not a status.
     #[serde(rename = "5xx")]
     pub server_error: u64,
 }
 
+dictionary!(Responses {
+    informational as "1xx",
+    successful as "2xx",
+    redirection as "3xx",
+    client_error as "4xx",
+    server_error as "5xx",
+});
+
 impl Responses {
-    /// All of them.
+    /// The sum of all classes.
     pub fn sum(&self) -> u64 {
         let Self { informational, successful, redirection, client_error, server_error } = *self;
         let classes = [informational, successful, redirection, client_error, server_error];
@@ -76,8 +108,8 @@ impl Responses {
     }
 }
 
-/// How often a client was waited for too long, by what it was waited for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, Type)]
+/// How often the worker gave up waiting for a client, by what it waited for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeouts {
     /// The first byte of a new connection.
     pub first_byte: u64,
@@ -87,26 +119,32 @@ pub struct Timeouts {
     pub idle: u64,
     /// The next bytes of a request's body.
     pub body: u64,
-    /// The client's taking what is sent.
+    /// The client reading what the worker sends.
     pub write: u64,
 }
 
-/// How many connections ended in the drain, by how.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, Type)]
+dictionary!(Timeouts { first_byte, head, idle, body, write });
+
+/// How many connections ended during the drain, by the way they ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drained {
-    /// With their last response, or by the client.
+    /// They ended with their last response, or the client closed them.
     pub finished: u64,
-    /// No request came while they lingered.
+    /// No request arrived while they lingered.
     pub idle: u64,
-    /// Cut at the drain deadline.
+    /// The worker closed them at the drain deadline.
     pub forced: u64,
 }
 
-/// How long the requests took that were answered, in microseconds: never less than the truth, and at most an eighth
-/// more. From 5 min 2 s on it is 5 min 2 s. All are 0 when none was answered.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, Type)]
+dictionary!(Drained { finished, idle, forced });
+
+/// How long the answered requests took, in microseconds.
+///
+/// A percentile is never below the true value, and at most an eighth above it. It is capped at 5 min 2 s.
+/// Every field is 0 if no request was answered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latency {
-    /// All of them together, exactly.
+    /// The exact sum over all answered requests.
     pub sum_usec: u64,
     /// Half of the requests took no longer.
     pub p50_usec: u64,
@@ -117,3 +155,5 @@ pub struct Latency {
     /// 999 of 1000 took no longer.
     pub p999_usec: u64,
 }
+
+dictionary!(Latency { sum_usec, p50_usec, p90_usec, p99_usec, p999_usec });

@@ -1,53 +1,64 @@
-//! Releases and the history of rollouts, as they cross the bus.
+//! Releases and the history of rollouts, as the bus carries them.
 
 use serde::{Deserialize, Serialize};
 use zbus::Type;
 
+use crate::dictionary::{dictionary, words};
+
+words!(Kind EntryState);
+
 /// A release on disk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {
     /// Its name.
     pub id: String,
-    /// The directory it was deployed from and executes; empty for one that was copied.
+    /// The directory that it was deployed from and executes in place. Empty if the release is a copy.
     pub directory: String,
-    /// When it was added, in microseconds since the Unix epoch.
+    /// When the release was added, in microseconds since the Unix epoch.
     pub added_usec: u64,
     /// Whether a worker started now would run it.
     pub is_current: bool,
-    /// Whether the last rollout to it was given up.
+    /// Whether the last rollout to it failed or was undone. An abort does not count.
     pub is_rejected: bool,
     /// How many workers run it.
     pub workers: u32,
 }
 
-/// A rollout of the past, or the one under way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+dictionary!(Release { id, directory, added_usec, is_current, is_rejected, workers });
+
+/// A past rollout, or the running one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The rollout's id.
     pub rollout: u64,
-    /// What asked for it.
+    /// What caused it.
     pub kind: Kind,
     /// Who asked for it.
     pub by: String,
-    /// The release before; empty when there was none.
+    /// The release before the rollout. Empty if there was none.
     pub from: String,
-    /// The release it was to bring; equal to `from` when workers were only restarted.
+    /// The release that the workers were to run. Equal to `from` if the rollout only restarted workers.
     pub to: String,
-    /// When it began, in microseconds since the Unix epoch.
+    /// When the rollout began, in microseconds since the Unix epoch.
     pub begun_usec: u64,
-    /// When it ended, in microseconds since the Unix epoch; 0 when it has not.
+    /// When the rollout ended, in microseconds since the Unix epoch. 0 if it has not ended.
     pub ended_usec: u64,
-    /// Where it stands or how it ended.
+    /// How far the rollout is, or how it ended.
     pub state: EntryState,
-    /// What failed, as a sentence; empty if nothing did.
+    /// What failed, as a sentence. Empty if nothing failed.
     pub failure: String,
 }
 
-/// What asked for a rollout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Type)]
+dictionary!(Entry { rollout, kind, by, from, to, begun_usec, ended_usec, state, failure });
+
+/// What caused a rollout.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, Type)]
 #[zbus(signature = "s")]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
+    /// A value that this version does not know.
+    #[default]
+    Unknown,
     /// A reload that found no new release: the workers were restarted.
     Reload,
     /// A reload that found a new release in the package.
@@ -56,38 +67,41 @@ pub enum Kind {
     Deploy,
     /// `app-cluster rollback`.
     Rollback,
-    /// The orchestrator itself: a majority of the workers flapped after a rollout.
+    /// The orchestrator undid a rollout because a majority of the workers flapped after it.
     Undo,
-    /// Workers asked to be replaced.
+    /// Workers requested their own replacement.
     Recycle,
 }
 
-/// Where a rollout of the history stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Type)]
+/// The state of a rollout in the history.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, Type)]
 #[zbus(signature = "s")]
 #[serde(rename_all = "kebab-case")]
 pub enum EntryState {
-    /// Under way.
+    /// A value that this version does not know.
+    #[default]
+    Unknown,
+    /// The rollout runs.
     Running,
-    /// Under way, waiting for somebody to resume or abort it.
+    /// The rollout waits until an operator resumes or aborts it.
     Paused,
-    /// On the way back to the old release.
+    /// The workers go back to the old release.
     Restoring,
     /// Every worker was replaced.
     Done,
-    /// A worker failed, and the old release is back everywhere.
+    /// A worker failed, and all workers run the old release again.
     Restored,
-    /// A worker failed and the cluster was not whole at the end.
+    /// A worker failed. At the end releases were mixed, or a worker was not ready.
     Failed,
-    /// Ended on request.
+    /// An operator aborted it.
     Aborted,
-    /// The machine or the cluster was stopped in the middle of it.
+    /// The machine or the cluster was stopped during the rollout.
     Interrupted,
 }
 
 impl EntryState {
-    /// Whether nothing more happens.
+    /// Whether the rollout is over. A later version adds no final state, so an unknown state is not final.
     pub fn has_ended(self) -> bool {
-        !matches!(self, Self::Running | Self::Paused | Self::Restoring)
+        !matches!(self, Self::Unknown | Self::Running | Self::Paused | Self::Restoring)
     }
 }

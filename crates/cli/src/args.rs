@@ -212,9 +212,9 @@ What could not be looked at is said; root may look at everything.")]
 pub(crate) struct StatusOptions {
     /// Print it as JSON
     ///
-    /// The fields are those of Status() on the D-Bus interface org.appcluster1, and for each worker memory_bytes,
-    /// cpu_usec (the time of its main process on a processor) and counters, which are those of Counters(): null where
-    /// it is not known.
+    /// The fields are those of GetStatus() on the D-Bus interface org.appcluster1, and for each worker memory_bytes,
+    /// cpu_usec (the time of its main process on a processor) and counters, which are those of GetCounters(): null where
+    /// it is not known. schema_version is 1; fields may be added without a new number.
     #[arg(long)]
     pub(crate) json: bool,
 
@@ -230,7 +230,8 @@ pub(crate) struct StatusOptions {
 pub(crate) struct ReleasesOptions {
     /// Print both tables as JSON
     ///
-    /// The fields are those of Releases() and History() on the D-Bus interface org.appcluster1.
+    /// The fields are those of ListReleases() and ListHistory() on the D-Bus interface org.appcluster1. schema_version is 1;
+    /// fields may be added without a new number.
     #[arg(long)]
     pub(crate) json: bool,
 

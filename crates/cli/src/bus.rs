@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::ClusterProxy;
+use api::Cluster;
 use zbus::fdo;
 
 use crate::clock;
@@ -12,14 +12,14 @@ use crate::exit::{Exit, Failure};
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// Connects to the system bus (`DBUS_SYSTEM_BUS_ADDRESS`, else the usual socket).
-pub(crate) async fn connect() -> Result<ClusterProxy<'static>, Failure> {
+pub(crate) async fn connect() -> Result<Cluster, Failure> {
     let connection = zbus::Connection::system().await.map_err(|error| {
         Failure::new(
             Exit::Unreachable,
             format!("cannot connect to the system bus: {error}; see `systemctl status dbus`"),
         )
     })?;
-    ClusterProxy::new(&connection).await.map_err(|error| failure(error.into()))
+    Cluster::new(&connection).await.map_err(|error| failure(error.into()))
 }
 
 /// The answer to a call.

@@ -10,6 +10,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use api::Options;
+
 use crate::args::DeployOptions;
 use crate::exit::{Exit, Failure};
 use crate::rollout::{self, Purpose};
@@ -30,16 +32,18 @@ enum Program {
 /// Deploys what `options` name, and follows the rollout as far as they say.
 pub(crate) async fn run(options: &DeployOptions) -> anyhow::Result<Exit> {
     let program = Program::open(&options.path)?;
-    let by = asker::name();
-    let id = options.id.as_deref().unwrap_or_default();
-    let canary = options.canary.unwrap_or_default();
-    let purpose = if canary == 0 { Purpose::Replace } else { Purpose::Canary };
+    let wished = Options {
+        id: options.id.clone().unwrap_or_default(),
+        canary: options.canary.unwrap_or_default(),
+        by: asker::name(),
+    };
+    let purpose = if wished.canary == 0 { Purpose::Replace } else { Purpose::Canary };
 
     let cluster = bus::connect().await?;
     let call = async {
         match &program {
-            Program::File(file) => cluster.deploy(file.as_fd().into(), id, canary, &by).await,
-            Program::Directory(path) => cluster.deploy_directory(path, id, canary, &by).await,
+            Program::File(file) => cluster.deploy(file.as_fd(), &wished).await,
+            Program::Directory(path) => cluster.deploy_directory(path, &wished).await,
         }
     };
     rollout::finish(rollout::follow(&cluster, purpose, bus::answer_within(COPY_TIMEOUT, call)).await?)

@@ -4,6 +4,9 @@ use std::io::{self, Write};
 
 use anyhow::Context;
 
+/// The version of what `--json` prints, of all commands. `docs/json.md` says what may change without a new one.
+pub(crate) const SCHEMA_VERSION: u32 = 1;
+
 /// Writes `text` to standard output. A reader that has seen enough (`| head`) is no failure.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     print_on(text).map(drop)

@@ -92,7 +92,7 @@ async fn refuse_in_a_rollout(seen: &Standing) -> Result<(), Failure> {
 }
 
 /// Whether a rollout runs, or is gone on with as soon as the workers are ready.
-async fn is_under_way(cluster: &api::ClusterProxy<'_>) -> Result<bool, api::Error> {
+async fn is_under_way(cluster: &api::Cluster) -> Result<bool, api::Error> {
     match rollout::running(cluster).await {
         Err(api::Error::NoRollout(_)) => {
             let history = cluster.history().await?;

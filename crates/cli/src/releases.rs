@@ -19,11 +19,18 @@ const HISTORY: [Column; 7] =
     [("WHEN", 0), ("WHAT", 1), ("FROM → TO", 0), ("BY", 3), ("OUTCOME", 0), ("TOOK", 4), ("FAILURE", 2)];
 const OUTCOME: usize = 4;
 
-/// What `--json` prints: the types of the interface.
-#[derive(Serialize)]
+/// What there is to show.
 struct Everything {
     releases: Vec<Release>,
     history: Vec<Entry>,
+}
+
+/// What `--json` prints: the same under the names of the interface. `docs/json.md` describes it.
+#[derive(Serialize)]
+struct Json<'a> {
+    schema_version: u32,
+    releases: &'a [Release],
+    history: &'a [Entry],
 }
 
 /// Shows releases and history as `options` ask for.
@@ -38,12 +45,18 @@ pub(crate) async fn run(options: ReleasesOptions) -> anyhow::Result<Exit> {
     let history = bus::answer(cluster.history()).await?;
     let everything = Everything { releases, history };
     let text = if options.json {
-        serde_json::to_string_pretty(&everything)? + "\n"
+        json(&everything)?
     } else {
         render(&everything, SystemTime::now(), &Style::of_stdout())
     };
     output::print(&text)?;
     Ok(Exit::Done)
+}
+
+fn json(everything: &Everything) -> serde_json::Result<String> {
+    let Everything { releases, history } = everything;
+    let json = Json { schema_version: output::SCHEMA_VERSION, releases, history };
+    serde_json::to_string_pretty(&json).map(|text| text + "\n")
 }
 
 fn render(everything: &Everything, now: SystemTime, style: &Style) -> String {
@@ -94,7 +107,9 @@ fn entry_row(entry: &Entry, now: SystemTime) -> Row<7> {
 fn paint(state: EntryState) -> Paint {
     match state {
         EntryState::Done => AnsiColor::Green.on_default(),
-        EntryState::Running | EntryState::Paused | EntryState::Restoring => AnsiColor::Yellow.on_default(),
+        EntryState::Unknown | EntryState::Running | EntryState::Paused | EntryState::Restoring => {
+            AnsiColor::Yellow.on_default()
+        }
         EntryState::Restored | EntryState::Failed => AnsiColor::Red.on_default().bold(),
         EntryState::Aborted | EntryState::Interrupted => Paint::new().dimmed(),
     }

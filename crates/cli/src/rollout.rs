@@ -14,7 +14,7 @@ use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use api::{ClusterProxy, Entry, Rollout, RolloutState, StepState};
+use api::{Cluster, Entry, Rollout, RolloutState, Step, StepState};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::{Exit, Failure};
@@ -52,6 +52,8 @@ pub(crate) enum Followed {
 trait Progress {
     /// The rollout has changed from `before`, which is absent at first, to `now`.
     fn changed(&mut self, before: Option<&Rollout>, now: &Rollout);
+    /// This worker takes its time to say that it is ready.
+    fn starting(&mut self, step: &Step);
     /// Says something in between.
     fn say(&mut self, text: &str);
 }
@@ -62,12 +64,13 @@ struct Quiet;
 
 impl Progress for Quiet {
     fn changed(&mut self, _before: Option<&Rollout>, _now: &Rollout) {}
+    fn starting(&mut self, _step: &Step) {}
     fn say(&mut self, _text: &str) {}
 }
 
 /// Performs `call`, which gives a rollout's id, and follows that rollout as far as `purpose` wants.
 pub(crate) async fn follow(
-    cluster: &ClusterProxy<'static>,
+    cluster: &Cluster,
     purpose: Purpose,
     call: impl Future<Output = Result<u64, Failure>>,
 ) -> anyhow::Result<Followed> {
@@ -86,7 +89,7 @@ pub(crate) async fn follow(
         return Ok(Followed::Unchanged);
     }
     let mut progress = progress(follower.id());
-    let mut is_aborted = purpose == Purpose::Abort;
+    let (mut is_aborted, mut is_told_to_wait) = (purpose == Purpose::Abort, false);
     loop {
         let happened = tokio::select! {
             biased;
@@ -104,7 +107,12 @@ pub(crate) async fn follow(
             happened = follower.next() => happened,
         };
         match happened {
-            Happened::Waits { step_timeout } => systemd::extend_timeout(step_timeout),
+            Happened::Waits { step_timeout } => {
+                systemd::extend_timeout(step_timeout);
+                if follower.seen().is_none() && !std::mem::replace(&mut is_told_to_wait, true) {
+                    progress.say(words::QUEUED);
+                }
+            }
             Happened::Changed(change) => {
                 let Change { before, now } = *change;
                 systemd::extend_timeout(Duration::from_micros(now.step_timeout_usec));
@@ -116,6 +124,7 @@ pub(crate) async fn follow(
                     return Ok(Followed::Canary(now));
                 }
             }
+            Happened::Starting(step) => progress.starting(&step),
             // systemd starts the orchestrator again only after this process has ended.
             Happened::Away if systemd::is_caller() => return Err(lost().into()),
             Happened::Away => progress.say("the orchestrator went away; waiting for its return"),
@@ -151,8 +160,8 @@ pub(crate) fn finish(followed: Followed) -> anyhow::Result<Exit> {
 }
 
 /// The id of the rollout that runs, for those who do not name one.
-pub(crate) async fn running(cluster: &ClusterProxy<'_>) -> Result<u64, api::Error> {
-    let rollout = cluster.status().await?.0.rollout.into_iter().find(|rollout| !rollout.state.has_ended());
+pub(crate) async fn running(cluster: &Cluster) -> Result<u64, api::Error> {
+    let rollout = cluster.status().await?.rollout.into_iter().find(|rollout| !rollout.state.has_ended());
     let none = || api::Error::NoRollout("no rollout is under way; see `app-cluster releases`".to_owned());
     rollout.map(|rollout| rollout.id).ok_or_else(none)
 }
@@ -172,7 +181,7 @@ fn is_at_rest(rollout: &Rollout) -> bool {
     rollout.state == RolloutState::Paused && !rollout.steps.iter().any(|step| is_under_way(step.state))
 }
 
-async fn abort(cluster: &ClusterProxy<'_>, follower: &Follower<'_>, progress: &mut dyn Progress) {
+async fn abort(cluster: &Cluster, follower: &Follower<'_>, progress: &mut dyn Progress) {
     let what = follower.seen().map_or_else(|| "ending the rollout".to_owned(), words::abortion);
     progress.say(&format!("{what}; press Ctrl-C again to leave it to the orchestrator"));
     let asked = async {
@@ -188,12 +197,13 @@ async fn abort(cluster: &ClusterProxy<'_>, follower: &Follower<'_>, progress: &m
 }
 
 fn lost() -> Failure {
-    let what = "the orchestrator went away in the middle of the rollout; the workers keep serving";
+    let what = "the orchestrator went away in the middle of the rollout";
     Failure::new(
         Exit::Unreachable,
         format!(
-            "{what}; its successor goes on with the rollout, and `app-cluster status` shows how it ends; `systemctl start \
-             app-cluster` starts one where systemd does not"
+            "{what}; if the cluster was stopped, the rollout does not go on; otherwise the workers keep serving, its successor \
+             goes on with the rollout, and `app-cluster status` shows how it ends; `systemctl start app-cluster` starts one where \
+             systemd does not"
         ),
     )
 }

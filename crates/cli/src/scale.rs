@@ -26,9 +26,10 @@ pub(crate) async fn run(options: &ScaleOptions) -> anyhow::Result<Exit> {
     }
     // Before anything is written: with nobody to apply it, it would come as a surprise at the next start.
     let cluster = bus::connect().await?;
-    let (before,) = bus::answer(cluster.status()).await?;
+    let before = bus::answer(cluster.status()).await?;
 
     let files = DropIns::below(&options.root);
+    let turn = files.lock()?;
     let former = files.snapshot()?;
     let applied = async {
         files.write(options.workers, options.runtime)?;
@@ -42,6 +43,7 @@ pub(crate) async fn run(options: &ScaleOptions) -> anyhow::Result<Exit> {
             return Err(error);
         }
     };
+    drop(turn);
     let from = match wait::until_so_many_run(&cluster, &before, wanted).await? {
         Waited::Done => "",
         Waited::Postponed => ", once the rollout under way has ended",

@@ -33,9 +33,11 @@ fn text(look: &Look, earlier: Option<&Look>) -> String {
     table::render(look, earlier, &Style::of_stdout())
 }
 
-/// [`Status`](api::Status) as it crosses the bus, and in each worker what else is known of its process.
+/// [`Status`](api::Status) under the names of the interface, and in each worker what else is known of its process.
+/// `docs/json.md` describes it.
 #[derive(Serialize)]
 struct Json<'a> {
+    schema_version: u32,
     cluster: &'a str,
     version: &'a str,
     summary: &'a str,
@@ -69,7 +71,8 @@ fn json(look: &Look) -> serde_json::Result<String> {
     };
     let workers = workers.iter().map(with_process).collect();
     let (desired, ready) = (*desired, *ready);
-    let json = Json { cluster, version, summary, release, desired, ready, workers, rollout };
+    let schema_version = output::SCHEMA_VERSION;
+    let json = Json { schema_version, cluster, version, summary, release, desired, ready, workers, rollout };
     serde_json::to_string_pretty(&json).map(|text| text + "\n")
 }
 
@@ -95,6 +98,7 @@ pub(crate) mod tests {
             let added = ["counters", "cpu_usec", "memory_bytes"].map(|name| worker.remove(name).unwrap());
             assert_eq!(!added[0].is_null(), is_known, "{added:?}");
         }
+        assert_eq!(value.as_object_mut().unwrap().remove("schema_version"), Some(1.into()));
         assert_eq!(value, serde_json::to_value(&look.status).unwrap());
     }
 }

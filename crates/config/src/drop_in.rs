@@ -1,9 +1,10 @@
-//! Which of several directories a file comes from: systemd's rules, `systemd.conf(5)` and `systemd.unit(5)`.
+//! Finds configuration files in several directories by systemd's rules: `systemd.conf(5)` and
+//! `systemd.unit(5)`.
 //!
-//! Directories are given in order of precedence, highest first. The main file is the first that
-//! exists. Drop-ins of all directories are read in the order of their file names; of two with the
-//! same name only the one in the higher directory counts. A file that is empty or a symbolic link to
-//! `/dev/null` thereby *masks* its namesakes below.
+//! The caller lists the directories in order of precedence, highest first. The main file is the first one
+//! that exists. The drop-ins of all directories are read in the order of their file names. If two drop-ins
+//! have the same name, only the one in the directory of higher precedence counts. So an empty file, or a
+//! symbolic link to `/dev/null`, *masks* files of the same name in the directories of lower precedence.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,14 +16,14 @@ use crate::problem::{Position, Problem};
 
 /// The file `name` in the first of `directories` that has it, masked or not.
 pub fn first(directories: &[PathBuf], name: &str) -> Option<PathBuf> {
-    // A broken link is not absent: it is an error that reading it reports.
+    // A broken link is not absent: reading it reports the error.
     directories.iter().map(|dir| dir.join(name)).find(|path| fs::symlink_metadata(path).is_ok())
 }
 
-/// The drop-ins in `directories` whose names end in `.extension`, in the order in which they are read. Hidden files are none: an editor
-/// keeps one there while a file is open (`.#50.toml`).
+/// The drop-ins in `directories` whose names end in `.extension`, in the order in which they are read. Hidden
+/// files do not count, because an editor keeps one there while a file is open (`.#50.toml`).
 ///
-/// Directories that exist and cannot be listed are reported as problems beside what was found.
+/// The problems are the directories that exist but cannot be listed.
 pub fn list(directories: &[PathBuf], extension: &str) -> (Vec<PathBuf>, Vec<Problem>) {
     let mut by_name = BTreeMap::new();
     let mut problems = Vec::new();
@@ -50,7 +51,7 @@ fn names(directory: &Path) -> io::Result<Vec<OsString>> {
     fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect()
 }
 
-/// Whether `path` is a symbolic link that ends at `/dev/null`.
+/// Whether `path` is a symbolic link that leads to `/dev/null`.
 pub fn is_masked(path: &Path) -> bool {
     fs::canonicalize(path).is_ok_and(|target| target == Path::new("/dev/null"))
 }
@@ -59,7 +60,8 @@ pub fn is_masked(path: &Path) -> bool {
 ///
 /// # Errors
 ///
-/// The problem says what to do: not a regular file, not readable, not UTF-8 (with the position).
+/// Fails if `path` is not a regular file, is not readable, or is not UTF-8. The problem says what to do, and
+/// for UTF-8 it has the position.
 pub fn read(path: &Path) -> Result<Option<String>, Problem> {
     if is_masked(path) {
         return Ok(None);
@@ -67,7 +69,7 @@ pub fn read(path: &Path) -> Result<Option<String>, Problem> {
     let cannot_read = |error: io::Error| Problem::of_file(path, format!("cannot read the file: {error}"));
     let kind = fs::metadata(path).map_err(cannot_read)?.file_type();
     if !kind.is_file() {
-        // Opening a FIFO would wait for a writer for ever.
+        // Opening a FIFO would wait for a writer forever.
         let what = if kind.is_dir() { "is a directory" } else { "is not a regular file" };
         return Err(Problem::of_file(path, what).with_help("put a file in its place, or remove it"));
     }

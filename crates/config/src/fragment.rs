@@ -1,4 +1,4 @@
-//! A fragment: what one file says.
+//! A fragment: the keys that one file sets.
 
 pub(crate) mod limit;
 pub(crate) mod values;
@@ -14,14 +14,14 @@ use crate::settings::{Origin, Settings};
 use crate::spelling;
 use values::{Rejected, show};
 
-/// The keys of one file: settings of which only those fields count that have an origin.
+/// The keys of one file, as settings. Only the fields that have an origin count.
 #[derive(Debug, Default)]
 pub(crate) struct Fragment(pub(crate) Settings);
 
 impl Fragment {
     /// Parses `source`, the text of `file`.
     ///
-    /// Gives every problem, by position. Where the syntax is broken nothing can be said of the keys.
+    /// Returns every problem, sorted by position. If the syntax is broken, it reports no problems of keys.
     pub(crate) fn parse(file: &Path, source: &str) -> Result<Self, Vec<Problem>> {
         let mut reader = Reader { file, source, fragment: Self::default(), problems: Vec::new() };
         let (document, errors) = DeTable::parse_recoverable(source);
@@ -92,12 +92,12 @@ impl Reader<'_> {
     }
 }
 
-/// The tables there are, each once for every key in it.
+/// The names of all tables, each once for every key in it.
 fn tables() -> impl Iterator<Item = &'static str> {
     KEYS.iter().map(Key::table).filter(|table| !table.is_empty())
 }
 
-/// What to do about a key that the table `table` does not have.
+/// Advice for a key that the table `table` does not have.
 fn instead(table: &str, key: &Spanned<DeString<'_>>) -> String {
     let name = key.get_ref().as_ref();
     if let Some(elsewhere) = KEYS.iter().find(|key| key.name() == name) {

@@ -1,4 +1,4 @@
-//! Inputs: the fragments laid over each other, a later one over an earlier one, key by key.
+//! Inputs: all fragments merged key by key. A later fragment overrides an earlier one.
 
 use crate::fragment::Fragment;
 use crate::keys::{KEYS, Key};
@@ -21,7 +21,7 @@ impl Inputs {
 
     /// # Errors
     ///
-    /// Values each of which is valid and that make no sense together.
+    /// Fails if values contradict each other, although each of them is valid.
     pub(crate) fn into_settings(self) -> Result<Settings, Vec<Problem>> {
         let Self(mut settings) = self;
         if settings.rollout.surge == 0 && !settings.origins.contains_key("rollout.max_unavailable") {
@@ -41,16 +41,16 @@ impl Inputs {
     }
 }
 
-/// Values that make no sense together, told of one of them.
+/// Values that contradict each other, reported for one key.
 struct Conflict {
-    /// The key that had better change.
+    /// The key that the user should change.
     key: &'static str,
     message: String,
     help: String,
 }
 
 impl Conflict {
-    /// Nothing for a key that no file sets: the defaults go together.
+    /// The problem, or `None` if no file sets the key: the defaults do not contradict each other.
     fn problem(self, settings: &Settings) -> Option<Problem> {
         let origin = settings.origins.get(self.key)?;
         let problem = Problem::of_file(&origin.file, self.message).at(origin.position);
@@ -62,7 +62,7 @@ fn no_replacement(settings: &Settings) -> Option<Conflict> {
     let rollout = &settings.rollout;
     (rollout.surge == 0 && rollout.max_unavailable == 0).then(|| Conflict {
         key: "rollout.max_unavailable",
-        message: format!("no worker could ever be replaced with {}", value(settings, "rollout.surge")),
+        message: format!("with {} a rollout could replace no worker", value(settings, "rollout.surge")),
         help: "write max_unavailable = 1, or surge = 1".to_owned(),
     })
 }
@@ -80,7 +80,7 @@ fn no_room_for_the_surge(settings: &Settings) -> Option<Conflict> {
         ("workers", "rollout.surge", help)
     };
     let message = format!(
-        "with {} a rollout runs up to {} workers, and the system bus lets the orchestrator watch {room}",
+        "with {} a rollout runs up to {} workers, but the system bus lets the orchestrator watch only {room}",
         value(settings, other),
         workers + surge,
     );
@@ -96,8 +96,8 @@ fn no_time_to_compare(settings: &Settings) -> Option<Conflict> {
     };
     rollout.settle.is_zero().then(|| Conflict {
         key,
-        message: format!("nothing can be compared with {}", value(settings, "rollout.settle")),
-        help: "write settle = \"10s\", or \"off\" here".to_owned(),
+        message: format!("with {} a rollout cannot compare workers", value(settings, "rollout.settle")),
+        help: "write settle = \"10s\", or set this key to \"off\"".to_owned(),
     })
 }
 
@@ -105,8 +105,8 @@ fn no_time_to_settle(settings: &Settings, key: &'static str, deadline: Deadline)
     let Deadline::After(limit) = deadline else { return None };
     (limit <= settings.rollout.settle).then(|| Conflict {
         key,
-        message: format!("no worker could settle in that time with {}", value(settings, "rollout.settle")),
-        help: "write \"auto\", or more than the settle time".to_owned(),
+        message: format!("with {} no worker can settle in that time", value(settings, "rollout.settle")),
+        help: "write \"auto\", or a time longer than the settle time".to_owned(),
     })
 }
 

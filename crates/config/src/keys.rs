@@ -1,4 +1,5 @@
-//! Every key there is, one line each: its path, what it may be, and thereby its field in [`Settings`].
+//! The table of all keys, one line for each: its path and the values that it accepts. The path also names the
+//! field in [`Settings`].
 
 use std::time::Duration;
 
@@ -13,32 +14,32 @@ use crate::settings::{Count, Ratio, Settings};
 pub(crate) struct Key {
     /// The key, with its table: `rollout.settle`.
     pub(crate) path: &'static str,
-    /// Sets the field to the value that a file gives. What the field holds before is the default.
+    /// Sets the field to the value in a file. Before the call, the field holds the default.
     pub(crate) read: fn(&DeValue<'_>, &mut Settings) -> Result<(), Rejected>,
     /// Copies the field.
     pub(crate) copy: fn(from: &Settings, to: &mut Settings),
-    /// The field, as it is written in TOML.
+    /// Shows the field in TOML.
     pub(crate) show: fn(&Settings) -> String,
 }
 
 impl Key {
-    /// The key of that path.
+    /// The key with this path.
     pub(crate) fn find(path: &str) -> Option<&'static Self> {
         KEYS.iter().find(|key| key.path == path)
     }
 
-    /// The table it belongs in; empty for none.
+    /// The name of the table that the key belongs to. Empty for the top level.
     pub(crate) fn table(&self) -> &'static str {
         self.path.split_once('.').map_or("", |(table, _)| table)
     }
 
-    /// Its name within the table.
+    /// The name of the key within its table.
     pub(crate) fn name(&self) -> &'static str {
         self.path.split_once('.').map_or(self.path, |(_, name)| name)
     }
 }
 
-/// The path of a key is the path of its field: one cannot be written for the other.
+/// Defines the keys. The path of a key is also the path of its field, so the two cannot differ.
 macro_rules! keys {
     ($($first:ident $(. $rest:ident)? = $kind:expr;)*) => {
         [$(Key {

@@ -1,17 +1,20 @@
 //! The configuration of app-cluster: `app-cluster.toml` and `conf.d/*.toml`.
 //!
-//! A value passes through three types on its way from a file to the one who uses it:
+//! A value passes through three types on its way from a file to the program:
 //!
-//! - a *fragment* is what one file says: every key optional, each value valid and with its position;
-//! - *inputs* are all fragments laid over each other: per key the last file that sets it, and which that was;
-//! - [`Settings`] are complete: what no file says has its default, and the values make sense together.
+//! - A *fragment* holds the keys of one file. Every key is optional, and each value is valid and has its
+//!   position.
+//! - *Inputs* are all fragments merged. For each key they hold the last value, and which file sets it.
+//! - [`Settings`] are complete. A key that no file sets has its default, and the values do not contradict
+//!   each other.
 //!
-//! Which files are read, and in which order, follows `systemd.conf(5)`; see [`drop_in`].
+//! `systemd.conf(5)` defines which files are read, and in which order. See [`drop_in`].
 
 pub mod drop_in;
 pub mod spelling;
 pub mod timespan;
 
+mod effective;
 mod fragment;
 mod inputs;
 mod keys;
@@ -23,36 +26,37 @@ use std::path::{Path, PathBuf};
 use fragment::Fragment;
 use inputs::Inputs;
 
+pub use effective::Effective;
 pub use problem::{Error, Position, Problem};
 pub use settings::{
-    BackoffSettings, Count, Deadline, Effective, OnFailure, Origin, ParseWorkersError, Ratio,
-    ReleaseSettings, RolloutSettings, Settings, Workers,
+    BackoffSettings, Count, Deadline, OnFailure, Origin, ParseWorkersError, Ratio, ReleaseSettings,
+    RolloutSettings, Settings, Workers,
 };
 
-/// Where configuration is looked for, below the root, highest precedence first.
+/// The directories of the configuration, relative to the root, highest precedence first.
 ///
-/// `/etc` is the administrator's, `/run` lasts until the next boot, the others belong to packages.
+/// `/etc` belongs to the administrator, `/run` lasts until the next boot, and the others belong to packages.
 pub const DIRECTORIES: [&str; 4] =
     ["etc/app-cluster", "run/app-cluster", "usr/local/lib/app-cluster", "usr/lib/app-cluster"];
 
-/// Reads the configuration below `root`, which is `/` except in tests and for images.
+/// Reads the configuration below `root`. It is `/`, except in tests and for images.
 ///
 /// # Errors
 ///
-/// [`Error`] holds every problem of every file that takes part, also of a value that a later file
-/// overrides. No file at all is not an error: all settings have defaults.
+/// [`Error`] holds every problem of every file, even if a later file overrides the value. A missing file is
+/// not an error, because all settings have defaults.
 pub fn load(root: &Path) -> Result<Settings, Error> {
     let (files, problems) = files(root);
-    // A masked file says nothing.
+    // A masked file counts as empty.
     let read = |file: PathBuf| drop_in::read(&file).map(|text| (file, text.unwrap_or_default()));
     settle(files.into_iter().map(read), problems)
 }
 
-/// The same of texts that come from elsewhere, each with the file that problems are to name. A later one overrides.
+/// Parses `texts`, each with the file name to use in problems. A later text overrides an earlier one.
 ///
 /// # Errors
 ///
-/// As [`load`].
+/// Fails as [`load`] does.
 pub fn parse<'a>(texts: impl IntoIterator<Item = (&'a Path, &'a str)>) -> Result<Settings, Error> {
     settle(texts.into_iter().map(|(file, text)| Ok((file.to_owned(), text.to_owned()))), Vec::new())
 }
@@ -68,7 +72,7 @@ fn settle(
             Err(found) => problems.extend(found),
         }
     }
-    // How values go together can be said when all of them are known.
+    // Contradictions can be found only if all values are known.
     if problems.is_empty() {
         inputs.into_settings().map_err(|problems| Error { problems })
     } else {
@@ -76,9 +80,10 @@ fn settle(
     }
 }
 
-/// The files that take part below `root`, in the order in which they are read: a later one overrides.
+/// The configuration files below `root`, in the order in which they are read. A later file overrides an
+/// earlier one.
 ///
-/// Directories that exist and cannot be listed are reported as problems beside what was found.
+/// The problems are the directories that exist but cannot be listed.
 pub fn files(root: &Path) -> (Vec<PathBuf>, Vec<Problem>) {
     let main: Vec<PathBuf> = DIRECTORIES.iter().map(|dir| root.join(dir)).collect();
     let conf_d: Vec<PathBuf> = main.iter().map(|dir| dir.join("conf.d")).collect();

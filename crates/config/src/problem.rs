@@ -1,14 +1,14 @@
-//! What is wrong with the configuration, where, and what to write instead.
+//! Problems in the configuration: what is wrong, where it is, and what to write instead.
 
 use std::fmt::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// Everything that is wrong with the configuration; never empty. Shown as one line per problem.
+/// All problems in the configuration, at least one. It is shown as one line per problem.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", lines(.problems))]
 pub struct Error {
-    /// In the order in which the files are read, and by position within each.
+    /// The problems, in the order in which the files are read. Within a file they are sorted by position.
     pub problems: Vec<Problem>,
 }
 
@@ -16,38 +16,38 @@ fn lines(problems: &[Problem]) -> String {
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// One thing that is wrong. Shown as `file:line:column: key: message; help`.
+/// One problem. It is shown as `file:line:column: key: message; help`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The file or directory it is about.
+    /// The file or directory that has the problem.
     pub file: PathBuf,
-    /// Where in the file; absent if it concerns the file as a whole.
+    /// The position in the file. Absent if the problem concerns the whole file.
     pub position: Option<Position>,
-    /// The key, with its table: `rollout.settle`; absent if it concerns no single key.
+    /// The key, with its table: `rollout.settle`. Absent if the problem concerns no single key.
     pub key: Option<String>,
     /// What is wrong.
     pub message: String,
-    /// What to write or do; absent if the message says it.
+    /// What to write or do. Absent if the message already says it.
     pub help: Option<String>,
 }
 
 impl Problem {
-    /// A problem of the file as a whole.
+    /// A problem that concerns the whole file.
     pub fn of_file(file: &Path, message: impl Into<String>) -> Self {
         Self { file: file.to_owned(), position: None, key: None, message: message.into(), help: None }
     }
 
-    /// The same problem at a position.
+    /// Adds the position to the problem.
     pub fn at(self, position: Position) -> Self {
         Self { position: Some(position), ..self }
     }
 
-    /// The same problem of a key.
+    /// Adds the key to the problem.
     pub fn with_key(self, key: impl Into<String>) -> Self {
         Self { key: Some(key.into()), ..self }
     }
 
-    /// The same problem with advice.
+    /// Adds advice to the problem.
     pub fn with_help(self, help: impl Into<String>) -> Self {
         Self { help: Some(help.into()), ..self }
     }
@@ -71,8 +71,8 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Writes control characters as Rust does. A key may have them (`"a\nb" = 1`), and so may the name of a file; a terminal
-/// would obey them.
+/// Writes control characters as Rust escapes them, because a terminal would obey them. A key may contain them
+/// (`"a\nb" = 1`), and so may the name of a file.
 struct OneLine<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
 impl fmt::Write for OneLine<'_, '_> {
@@ -85,7 +85,7 @@ impl fmt::Write for OneLine<'_, '_> {
     }
 }
 
-/// A place in a text file, as editors count: lines and characters, both from 1.
+/// A position in a text file. As in editors, lines and characters count from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// The line.

@@ -1,4 +1,4 @@
-//! Settings: what the program works with. Every value is valid and every key has one.
+//! Settings: the configuration that the program uses. Every key has a value, and every value is valid.
 
 mod ratio;
 mod workers;
@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::keys::KEYS;
 use crate::problem::Position;
 
 pub use ratio::Ratio;
@@ -24,46 +23,48 @@ pub struct Settings {
     pub releases: ReleaseSettings,
     /// The table `[backoff]`.
     pub backoff: BackoffSettings,
-    /// Where each key was set, by its path; absent for a default.
+    /// Where each key was set, by its path. A key that has its default is absent.
     pub(crate) origins: BTreeMap<&'static str, Origin>,
 }
 
-/// The table `[rollout]`: how workers are replaced.
+/// The table `[rollout]`: how a rollout replaces workers.
 ///
-/// `surge` and `max_unavailable` are never both 0: no worker could be replaced.
+/// `surge` and `max_unavailable` are never both 0, because a rollout could then replace no worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RolloutSettings {
-    /// `surge`: how many extra instances may be started before an old one stops, 0 to 100; 1 unless set.
+    /// `surge`: how many extra instances may start before an old one stops, 0 to 100. Default: 1.
     pub surge: u32,
-    /// `max_unavailable`: how many workers less than wanted may be ready, 0 to [`Count::MAX`]. Unless set it
-    /// is 0 with a surge and 1 without.
+    /// `max_unavailable`: how far the number of ready workers may fall below the wanted number, 0 to
+    /// [`Count::MAX`]. Default: 0 if there is a surge, otherwise 1.
     pub max_unavailable: u32,
-    /// `settle`: how long a new worker has to stay ready before the next is replaced, at most 10 min; 2 s
-    /// unless set.
+    /// `settle`: how long a new worker has to stay ready before the rollout replaces the next, at most 10
+    /// min. Default: 2 s.
     pub settle: Duration,
-    /// `max_error_ratio`: by how much a new worker's share of 5xx answers may exceed that of the old ones while it
-    /// settles, 0 to 1. Off unless set.
+    /// `max_error_ratio`: the limit for the share of 5xx responses of a settling worker, 0 to 1. The share
+    /// may exceed that of the old workers by this much. Off by default.
     pub max_error_ratio: Option<Ratio>,
-    /// `max_latency_ratio`: how many times as long as for the old workers 99 of 100 requests may take a new one while
-    /// it settles, 1 to 1000. Off unless set.
+    /// `max_latency_ratio`: the limit for the latency of a settling worker, 1 to 1000. Its 99th percentile
+    /// may be this many times that of the old workers. Off by default.
     pub max_latency_ratio: Option<Ratio>,
-    /// `min_requests`: how many requests the new worker, and the old ones together, have to answer while it settles
-    /// for either limit to be looked at, 1 to 1,000,000; 100 unless set.
+    /// `min_requests`: how many requests the new worker must answer while it settles, and the old workers
+    /// together, 1 to 1,000,000. Below that number, neither limit applies. Default: 100.
     pub min_requests: u32,
-    /// `worker_deadline`: replacing one worker (drain, start, settle) takes no longer, 1 s to 1 day.
+    /// `worker_deadline`: how long the replacement of one worker (drain, start, settle) may take, 1 s to 1
+    /// day.
     ///
-    /// [`Deadline::Auto`], which it is unless set, stands for what the unit's own `TimeoutStopSec=`,
-    /// `TimeoutStartSec=` and `WatchdogSec=` and [`settle`](Self::settle) add up to.
+    /// The default is [`Deadline::Auto`]: the sum of [`settle`](Self::settle) and the unit's own
+    /// `TimeoutStopSec=`, `TimeoutStartSec=` and `WatchdogSec=`.
     pub worker_deadline: Deadline,
-    /// `deadline`: the whole rollout takes no longer, the time it is paused not counted, 1 s to 7 days.
+    /// `deadline`: how long the whole rollout may take, 1 s to 7 days. Time in which it is paused does not
+    /// count.
     ///
-    /// [`Deadline::Auto`], which it is unless set, stands for one
-    /// [`worker_deadline`](Self::worker_deadline) for each worker.
+    /// The default is [`Deadline::Auto`]: one [`worker_deadline`](Self::worker_deadline) for each worker.
     pub deadline: Deadline,
-    /// `on_failure`: what becomes of the workers already replaced when a rollout fails.
+    /// `on_failure`: what happens to the workers already replaced if a rollout fails.
     pub on_failure: OnFailure,
-    /// `watch`: for how long after a rollout to another release the workers are watched, at most 1 h; 30 s
-    /// unless set. While a majority of them flaps in that time the rollout is undone. Zero: not at all.
+    /// `watch`: how long the orchestrator watches the workers after a rollout to another release, at most 1
+    /// h. If a majority of them flaps in that time, it undoes the rollout. Zero turns this off. Default: 30
+    /// s.
     pub watch: Duration,
 }
 
@@ -84,31 +85,31 @@ impl Default for RolloutSettings {
     }
 }
 
-/// How long something may take.
+/// How long a replacement or a rollout may take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Deadline {
-    /// As long as what it is made of may take.
+    /// The sum of what its parts may take.
     #[default]
     Auto,
-    /// This long; never zero.
+    /// This long, never zero.
     After(Duration),
 }
 
-/// What becomes of the workers already replaced when a rollout fails.
+/// What happens to the workers already replaced if a rollout fails.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnFailure {
-    /// `"rollback"`: they return to the old release.
+    /// `"rollback"`: they go back to the old release.
     #[default]
     Rollback,
-    /// `"halt"`: they stay as they are, for somebody to look at.
+    /// `"halt"`: they stay as they are, so that an operator can examine them.
     Halt,
 }
 
-/// The table `[releases]`: what stays on disk.
+/// The table `[releases]`: which releases stay on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReleaseSettings {
-    /// `keep`: how many releases stay on disk, 2 to 100; 5 unless set. The current and the previous one
-    /// always do.
+    /// `keep`: how many releases stay on disk, 2 to 100. The current and the previous one always stay.
+    /// Default: 5.
     pub keep: u32,
 }
 
@@ -118,20 +119,20 @@ impl Default for ReleaseSettings {
     }
 }
 
-/// The table `[backoff]`: when a worker flaps, and what it is given then.
+/// The table `[backoff]`: when a worker counts as flapping, and how long it then pauses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackoffSettings {
-    /// `burst`: so many restarts within [`window`](Self::window) and the worker flaps, 2 to 100; 5 unless
-    /// set.
+    /// `burst`: a worker flaps if it restarts this often within [`window`](Self::window), 2 to 100. Default:
+    /// 5.
     pub burst: u32,
-    /// `window`: the time in which restarts are counted, 1 s to 10 min; 10 s unless set.
+    /// `window`: the time in which restarts are counted, 1 s to 10 min. Default: 10 s.
     pub window: Duration,
-    /// `first`: the first pause of a worker that flaps, 100 ms to 10 min; 1 s unless set.
+    /// `first`: the first pause of a flapping worker, 100 ms to 10 min. Default: 1 s.
     pub first: Duration,
-    /// `max`: the longest pause; each is twice the one before. From [`first`](Self::first) to 1 h; 1 min
-    /// unless set.
+    /// `max`: the longest pause, from [`first`](Self::first) to 1 h. Each pause is twice the one before.
+    /// Default: 1 min.
     pub max: Duration,
-    /// `stable`: a worker that ran for so long is forgiven, 1 s to 1 day; 1 min unless set.
+    /// `stable`: a worker that has run for this long is stable again, 1 s to 1 day. Default: 1 min.
     pub stable: Duration,
 }
 
@@ -154,26 +155,4 @@ pub struct Origin {
     pub file: PathBuf,
     /// The position of the value in it.
     pub position: Position,
-}
-
-/// One key with the value that holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Effective<'a> {
-    /// The key, with its table: `rollout.settle`.
-    pub key: &'static str,
-    /// The value, as it is written in TOML.
-    pub value: String,
-    /// Where it was set; absent for a default.
-    pub origin: Option<&'a Origin>,
-}
-
-impl Settings {
-    /// Every key with the value that holds and where it comes from, in the order of the manual.
-    pub fn effective(&self) -> [Effective<'_>; KEYS.len()] {
-        KEYS.map(|key| Effective {
-            key: key.path,
-            value: (key.show)(self),
-            origin: self.origins.get(key.path),
-        })
-    }
 }

@@ -1,4 +1,5 @@
-//! Time spans in systemd's syntax, `systemd.time(7)`: `1s`, `500ms`, `1min 30s`; a number alone is seconds.
+//! Time spans in systemd's syntax, `systemd.time(7)`: `1s`, `500ms`, `1min 30s`. A number without a unit is
+//! in seconds.
 
 use std::time::Duration;
 
@@ -6,7 +7,8 @@ const MICROSECOND: u128 = 1;
 const SECOND: u128 = 1_000_000 * MICROSECOND;
 const DAY: u128 = 24 * 60 * 60 * SECOND;
 
-/// The units as systemd spells them, in microseconds. Within a size the first is how it is displayed.
+/// The units as systemd spells them, in microseconds. Of several names for one size, the first is used for
+/// display.
 const UNITS: [(&str, u128); 28] = [
     ("y", YEAR),
     ("year", YEAR),
@@ -45,25 +47,25 @@ const YEAR: u128 = 31_557_600 * SECOND;
 /// Why a text is not a time span.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
-    /// There is nothing in it.
+    /// The text is empty.
     #[error("no time span")]
     Empty,
-    /// A number was due.
+    /// A number is missing at this text.
     #[error("no number at {0:?}")]
     Number(String),
-    /// A word that is no unit.
+    /// This word is no unit.
     #[error("unknown unit {0:?}")]
     Unit(String),
-    /// It exceeds what systemd can count: 2⁶⁴ microseconds.
+    /// The span exceeds what systemd can count: 2⁶⁴ microseconds.
     #[error("too long")]
     TooLong,
 }
 
-/// Parses a time span with a granularity of microseconds; less is cut off.
+/// Parses a time span, and cuts it off to whole microseconds.
 ///
 /// # Errors
 ///
-/// [`ParseError`] for what systemd rejects too. `infinity` is no span: it has no end.
+/// Fails on a text that systemd also rejects, and on `infinity`, because that has no end.
 pub fn parse(text: &str) -> Result<Duration, ParseError> {
     let mut rest = text.trim();
     if rest.is_empty() {
@@ -94,7 +96,7 @@ fn split(text: &str, belongs: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(|c| !belongs(c)).unwrap_or(text.len()))
 }
 
-/// `number` (`2`, `1.5`, `.5`) times `size`; `None` as the error if it is no number.
+/// `number` (`2`, `1.5`, `.5`) times `size`. If `number` is not a number, the error is `None`.
 fn scale(number: &str, size: u128) -> Result<u128, Option<ParseError>> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
@@ -111,7 +113,7 @@ fn scale(number: &str, size: u128) -> Result<u128, Option<ParseError>> {
     Ok(total)
 }
 
-/// Shows a time span as systemd does: `1min 30s`. [`parse`] gives back the same, to the microsecond.
+/// Formats a time span as systemd does: `1min 30s`. [`parse`] returns the same span, to the microsecond.
 pub fn format(span: Duration) -> String {
     let mut rest = span.as_micros();
     let mut parts = Vec::new();

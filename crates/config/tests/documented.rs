@@ -1,4 +1,5 @@
-//! The file and the manual that the package installs name every key, and the values in the file are the defaults.
+//! The package installs a configuration file and a manual. Both name every key, and the file shows the
+//! defaults.
 
 use std::path::Path;
 use std::{fs, io};
@@ -8,7 +9,7 @@ fn packaged(path: &str) -> io::Result<String> {
     fs::read_to_string(root.join(path))
 }
 
-/// What is said of `text` as the only file there is.
+/// Loads `text` as the only file.
 fn load(text: &str) -> Result<config::Settings, config::Error> {
     config::parse([(Path::new("app-cluster.toml"), text)])
 }

@@ -1,10 +1,11 @@
-//! Every directory in `tests/cases` is a root; `expected.txt` in it is what its configuration says.
-//! `UPDATE_EXPECTED=1 cargo test -p config` writes what is said now, to be read in the diff.
+//! Every directory in `tests/cases` is a root. Its `expected.txt` is the result of loading its configuration.
+//! `UPDATE_EXPECTED=1 cargo test -p config` rewrites these files, so that you can review the change in the
+//! diff.
 
 use std::path::Path;
 use std::{env, fs};
 
-/// What `check` would print: the keys that hold, or the problems.
+/// What `check` would print: the effective keys, or the problems.
 fn outcome(root: &Path) -> String {
     let text = match config::load(root) {
         Ok(settings) => {

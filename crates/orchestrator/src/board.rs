@@ -1,27 +1,30 @@
-//! What workers have counted on the scoreboard. It is read when somebody wants to know, a rollout or a person, and at
-//! no other time.
+//! The figures that workers have counted on the scoreboard. The orchestrator reads them only for a rollout or
+//! for a client.
 //!
-//! A slot outlives the process that counted on it, and whoever runs as the workers' user can write there. So only what
-//! a living process says counts, which systemd knows as the worker's main process.
+//! A slot outlives the process that counted on it, and any program of the workers' user can write to it. So
+//! the orchestrator uses a slot only if it names a living process that systemd knows as the worker's main
+//! process.
 
+mod counts;
 mod told;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use rollout::Instance;
-use rollout::numbers::{Compared, Figures};
+use cluster::numbers::{Compared, Figures};
+use names::Instance;
 use scoreboard::{Counters, Histogram, Reader, Record};
 
+pub(crate) use counts::Counts;
 pub(crate) use told::counters;
 
-/// What workers had counted at one moment; those that do not count, or have begun to drain, are not in it.
+/// The figures of workers at one moment. A worker that does not count, or has begun to drain, is missing.
 #[derive(Debug)]
-pub(crate) struct Reading(BTreeMap<Instance, Record>);
+struct Reading(BTreeMap<Instance, Record>);
 
 impl Reading {
-    /// Reads what these workers, whose main processes these are, have counted.
-    pub(crate) fn of(path: &Path, workers: &[(Instance, u32)]) -> anyhow::Result<Self> {
+    /// Reads the figures of these workers, each with the id of its main process.
+    fn of(path: &Path, workers: &[(Instance, u32)]) -> anyhow::Result<Self> {
         let reader = Reader::open(path)?;
         let mut records = BTreeMap::new();
         for &(worker, pid) in workers {
@@ -31,9 +34,9 @@ impl Reading {
         Ok(Self(records))
     }
 
-    /// What `new` and the others in the reading answered since an earlier one, in the same processes; or why nobody
-    /// knows.
-    pub(crate) fn compare(&self, earlier: &Self, new: Instance) -> Result<Compared, String> {
+    /// Compares the responses of `new` with those of the other workers since an earlier reading. Only workers
+    /// that are still the same process count. The error says why there is nothing to compare.
+    fn compare(&self, earlier: &Self, new: Instance) -> Result<Compared, String> {
         let (mut of_new, mut of_old) = (Answered::default(), Answered::default());
         for (instance, record) in &self.0 {
             let Some(before) = earlier.0.get(instance).filter(|before| before.identity == record.identity)
@@ -49,15 +52,15 @@ impl Reading {
     }
 }
 
-/// What this process has counted, if it lives and is that worker.
+/// The figures of this process, if it is alive and is the worker's.
 fn record_of(reader: &Reader, worker: Instance, pid: u32) -> Result<Option<Record>, scoreboard::Error> {
-    // The board has room for more workers than a cluster may have.
+    // This never fails: the board has room for more workers than a cluster may have.
     let Some(instance) = scoreboard::Instance::new(worker.number()) else { return Ok(None) };
     let snapshot = reader.read(instance)?;
     Ok(snapshot.filter(|it| it.is_alive && it.record.identity.pid == pid).map(|it| it.record))
 }
 
-/// What was answered by the workers that were added.
+/// The sum of the responses of several workers.
 #[derive(Default)]
 struct Answered {
     workers: u32,
@@ -67,18 +70,18 @@ struct Answered {
 }
 
 impl Answered {
-    /// Adds what a process answered between two readings.
+    /// Adds the responses of a process between two readings.
     fn add(&mut self, now: &Counters, before: &Counters) {
         self.workers += 1;
         for (class, (now, before)) in now.responses.iter().zip(before.responses).enumerate() {
-            // The last class is that of 5xx.
+            // The last class is 5xx.
             let sum = if class == 4 { &mut self.errors } else { &mut self.others };
             *sum = sum.saturating_add(now.saturating_sub(before));
         }
         self.latency.merge(&now.latency.since(&before.latency));
     }
 
-    /// What they answered together; nothing if nobody was added.
+    /// The sum of the responses. `None` if no worker was added.
     fn figures(&self) -> Option<Figures> {
         let Self { errors, others, .. } = *self;
         (self.workers > 0).then(|| Figures { errors, others, p99: self.latency.quantile(0.99) })

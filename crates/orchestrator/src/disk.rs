@@ -1,7 +1,8 @@
-//! Changes to the disk that a power cut leaves done or not done, never half.
+//! Changes to the disk that are atomic: after a power cut, a change is either complete or did not happen.
 //!
-//! What is written becomes durable (fsync(2)) before rename(2) gives it its name, and the name becomes durable
-//! before anybody relies on it. Whoever changes what has to survive a power cut does it with these functions.
+//! These functions make the content durable (fsync(2)) before rename(2) gives it its name. They make the name
+//! durable before anything relies on it. Everything that has to survive a power cut is changed only with
+//! these functions.
 
 #[cfg(test)]
 pub(crate) mod faults;
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 #[cfg(test)]
 use faults::step;
 
-/// Stands before each system call that changes the disk, so that tests can let the power fail there.
+/// Runs before each system call that changes the disk, so that tests can simulate a power cut there.
 #[cfg(not(test))]
 fn step(_what: &str, _path: &Path) -> io::Result<()> {
     Ok(())
@@ -23,18 +24,19 @@ fn step(_what: &str, _path: &Path) -> io::Result<()> {
 
 /// Replaces a file, or creates it.
 ///
-/// After an error the old content is there; the new one, when only the last fsync(2) failed.
+/// After an error the file has the old content. If only the last fsync(2) failed, it has the new content.
 pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
     let next = beside(path);
     let written = write(&next, 0o644, &mut &content[..]).and_then(|_| rename(&next, path));
     if written.is_err() {
-        // On a full disk it would be in its own way.
+        // On a full disk, the leftover file would take the space that the next attempt needs.
         let _ = remove(&next);
     }
     written
 }
 
-/// Writes a file that nobody reads before its directory gets its name; returns the count of bytes.
+/// Writes a file in a directory that does not have its final name yet, so nothing reads it. Returns the
+/// number of bytes.
 pub(crate) fn write(path: &Path, mode: u32, content: &mut dyn Read) -> io::Result<u64> {
     step("create", path)?;
     let mut file = File::options().write(true).create(true).truncate(true).mode(mode).open(path)?;
@@ -46,14 +48,14 @@ pub(crate) fn write(path: &Path, mode: u32, content: &mut dyn Read) -> io::Resul
     Ok(written)
 }
 
-/// Creates an empty file whose being there is all it says.
+/// Creates an empty file, which serves as a mark.
 pub(crate) fn create_mark(path: &Path) -> io::Result<()> {
     step("create", path)?;
     File::create(path)?;
     sync_dir(parent(path))
 }
 
-/// Makes a symbolic link point elsewhere, or creates it.
+/// Replaces a symbolic link, or creates it.
 pub(crate) fn replace_link(link: &Path, target: &Path) -> io::Result<()> {
     let next = beside(link);
     remove(&next)?;
@@ -62,7 +64,7 @@ pub(crate) fn replace_link(link: &Path, target: &Path) -> io::Result<()> {
     rename(&next, link)
 }
 
-/// Creates a symbolic link where nothing is yet. After an error there is none.
+/// Creates a symbolic link under a free name. After an error there is no link.
 pub(crate) fn create_link(link: &Path, target: &Path) -> io::Result<()> {
     step("link", link)?;
     symlink(target, link)?;
@@ -73,7 +75,7 @@ pub(crate) fn create_link(link: &Path, target: &Path) -> io::Result<()> {
     created
 }
 
-/// Creates a directory that everybody can enter; one that is there is as good.
+/// Creates a directory that all users can enter, unless it exists.
 pub(crate) fn create_dir(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -84,14 +86,14 @@ pub(crate) fn create_dir(path: &Path) -> io::Result<()> {
     sync_dir(parent(path))
 }
 
-/// Gives a file or a directory another name on the same file system.
+/// Renames a file or a directory within a file system.
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     step("rename", to)?;
     fs::rename(from, to)?;
     sync_dir(parent(to))
 }
 
-/// Removes a file or a symbolic link; one that is not there is as good.
+/// Removes a file or a symbolic link, if it exists.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     if path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Ok(());
@@ -100,9 +102,10 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
 
-/// Removes a directory and what is in it, not what links in it point to; one that is not there is as good.
+/// Removes a directory with its content, if it exists. It does not follow symbolic links in it.
 ///
-/// A power cut may leave part of it, so its name has to be one under which nobody looks for something whole.
+/// A power cut may leave part of the directory. So use it only for a name under which no code expects a
+/// complete directory.
 pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
     if path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Ok(());
@@ -117,7 +120,7 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// Where the successor of a file is made: on the same file system, and hidden.
+/// The temporary name for the successor of a file: hidden, and on the same file system.
 fn beside(path: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());

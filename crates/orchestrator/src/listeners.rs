@@ -1,52 +1,56 @@
-//! The listeners that systemd hands to this process, for the socket names it as the service it starts. It never accepts.
+//! The listening sockets that systemd passes to this process, because the socket unit starts its service.
+//! This process never accepts a connection.
 //!
-//! **What they tell.** systemd opens the addresses of a socket unit when that starts, and hands this process what it has. It opens none
-//! while the socket is active, and lets go of one that the unit does not name when it reads that anew. So where an address that
-//! the unit names was not handed to us, or was not named for a while, systemd does not listen (docs/decisions/0029).
+//! **They show where systemd listens.** When a socket unit starts, systemd opens its addresses, and passes
+//! this process the sockets that it has. While the unit is active, systemd opens no further address. When
+//! systemd reloads the unit, it closes a socket whose address the unit no longer names. There are two cases
+//! in which systemd does not listen on an address of the unit: it did not pass us the socket, or the unit did
+//! not name the address for a while (docs/decisions/0029).
 //!
-//! **What they are kept for.** All workers share the queue of connections that wait to be accepted. listen(2) sets its length for all
-//! who share the socket, and for good. Many servers call it on the descriptor that they are handed, with a number of their
-//! own: 100, 128, 1024. Of a burst that the unit's `Backlog=` has room for, the kernel would then drop the rest, and clients try
-//! again after a second; also after a rollback. This process sets the length anew. Not of unix sockets: there listen(2) also
-//! makes the caller the one whom clients see (unix(7), SO_PEERCRED).
+//! **They keep the accept queue long.** All workers share the queue of connections that wait to be accepted.
+//! listen(2) sets its length permanently, for all processes that share the socket. Many servers call it on
+//! the socket that they are passed, with a number of their own: 100, 128, 1024. In a burst that the unit's
+//! `Backlog=` has room for, the kernel would then drop connections, and clients would retry after a second.
+//! This would last even after a rollback. So this process sets the length again. It does not do so for unix
+//! sockets: there listen(2) also makes the caller the process that clients see (unix(7), SO_PEERCRED).
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::UnixListener;
 
-use rollout::ActiveState;
+use cluster::unit::ActiveState;
 
-/// What systemd has handed to this process.
+/// The sockets that systemd has passed to this process.
 #[derive(Debug, Default)]
 pub(crate) struct Listeners {
-    /// Those that systemd still has.
+    /// The addresses that systemd still listens on.
     addresses: Vec<Address>,
-    /// Our own descriptors of them.
+    /// Our own descriptors of the TCP sockets.
     queues: Vec<TcpListener>,
 }
 
-/// What systemd has loaded for the socket unit.
+/// The socket unit as systemd has loaded it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SocketUnit {
     pub(crate) state: ActiveState,
     pub(crate) is_masked: bool,
-    /// `Backlog=`. The kernel makes of it what net.core.somaxconn allows.
+    /// `Backlog=`. The kernel limits it to net.core.somaxconn.
     pub(crate) backlog: u32,
-    /// `ListenStream=`, as systemd writes them.
+    /// The addresses of `ListenStream=`, as systemd writes them.
     pub(crate) addresses: Vec<String>,
-    /// `Service=` names this process's unit, so that it is handed the listeners.
+    /// Whether `Service=` names this process's unit, so that systemd passes it the sockets.
     pub(crate) starts_us: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Address {
     Tcp(SocketAddr),
-    /// In the file system, or with `@` before it.
+    /// A path in the file system, or an abstract name after `@`.
     Unix(String),
 }
 
 impl Listeners {
-    /// Those of this process (sd_listen_fds(3)), which may be none.
+    /// Takes the sockets that systemd has passed to this process (sd_listen_fds(3)). There may be none.
     pub(crate) fn inherited() -> Self {
         let mut inherited = listenfd::ListenFd::from_env();
         let mut listeners = Self::default();
@@ -65,8 +69,8 @@ impl Listeners {
         self.queues.push(listener);
     }
 
-    /// The addresses that the unit names and systemd does not listen on. Of one that is neither of TCP nor of a unix
-    /// socket, or names a network interface, it cannot be known.
+    /// The addresses that the unit names but systemd does not listen on. This cannot be known for an address
+    /// that is neither TCP nor a unix socket, or that names a network interface.
     pub(crate) fn missing<'a>(&self, unit: &'a SocketUnit) -> Vec<&'a str> {
         let is_missing = |named: &&str| {
             let address = Address::parse(named);
@@ -76,13 +80,13 @@ impl Listeners {
         unit.addresses.iter().filter(|_| can_know).map(String::as_str).filter(is_missing).collect()
     }
 
-    /// Whether systemd listens on one of the unit's addresses at least, as far as can be known.
+    /// Whether systemd listens on at least one of the unit's addresses, as far as can be known.
     pub(crate) fn has_any_of(&self, unit: &SocketUnit) -> bool {
         unit.addresses.is_empty() || self.missing(unit).len() < unit.addresses.len()
     }
 
-    /// Gives the queues their length again, which a worker may have changed. A listener that the unit no longer names is
-    /// closed: the last one to have it open would keep its clients waiting.
+    /// Sets the length of the queues again, because a worker may have changed it. Closes a socket that the
+    /// unit no longer names: if this process kept it open as the last one, its clients would wait in vain.
     pub(crate) fn tend(&mut self, unit: &SocketUnit) {
         self.addresses.retain(|address| unit.may_name(address));
         self.queues.retain(|queue| queue.local_addr().is_ok_and(|at| unit.may_name(&Address::Tcp(at))));
@@ -96,7 +100,7 @@ impl Listeners {
 }
 
 impl SocketUnit {
-    /// An address that cannot be read may be any.
+    /// Whether the unit may name this address. A name that cannot be parsed may stand for any address.
     fn may_name(&self, address: &Address) -> bool {
         let is = |named: &String| Address::parse(named).is_none_or(|named| named == *address);
         self.addresses.iter().any(is)
@@ -137,7 +141,7 @@ mod tests {
         handed
     }
 
-    /// Whether the queue takes so many connections before one is accepted.
+    /// Whether the queue holds this many connections before one is accepted.
     fn takes(listener: &TcpListener, connections: usize) -> bool {
         let address = listener.local_addr().unwrap();
         let connect = |_| TcpStream::connect_timeout(&address, Duration::from_millis(100)).ok();
@@ -198,7 +202,7 @@ mod tests {
             assert_eq!(listeners.missing(&unknown), [""; 0]);
         }
 
-        // systemd has let go of it meanwhile, and opens it no more.
+        // systemd has closed the socket meanwhile, and does not open it again.
         listeners.tend(&SocketUnit { addresses: vec!["127.0.0.1:1".to_owned()], ..unit });
         unit.addresses = vec![here];
         assert_eq!(listeners.missing(&unit), [unit.addresses[0].as_str()]);

@@ -1,28 +1,29 @@
-//! Where the log goes: to the journal with fields, or to stderr where there is none.
+//! Sends the log to the journal with fields, or to stderr if there is no journal.
 //!
-//! Fields are named `APP_CLUSTER_ROLLOUT=`, `APP_CLUSTER_WORKER=`, `APP_CLUSTER_STEP=`, `APP_CLUSTER_RESULT=`.
-//! What people look for by its meaning has a `MESSAGE_ID=` besides, which the catalog explains.
+//! The fields are `APP_CLUSTER_ROLLOUT=`, `APP_CLUSTER_WORKER=`, `APP_CLUSTER_STEP=` and
+//! `APP_CLUSTER_RESULT=`. Important messages also have a `MESSAGE_ID=`, which the catalog explains.
 
 use std::io;
 
+use cluster::effect::{Catalogued, Level, Line};
 use log_thread::Log;
 use tracing::Metadata;
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, fmt};
 
-/// The target of events that bring their own `message_id` and whole field names.
-pub(crate) const CATALOGUED: &str = "catalogued";
+/// The target of events that have a `message_id` and complete field names.
+const CATALOGUED: &str = "catalogued";
 
 /// The ids in `/usr/lib/systemd/catalog/app-cluster.catalog`.
-pub(crate) mod message_id {
-    pub(crate) const ROLLOUT_DONE: &str = "e77c30205347a9fcd29676898e60589b";
-    pub(crate) const ROLLOUT_FAILED: &str = "0477392c036be6d71ce8abadf0f2e413";
-    pub(crate) const WORKER_FLAPS: &str = "7c6739e89ea0385e6c22f32039996c01";
-    pub(crate) const ROLLOUT_UNDONE: &str = "66eaa9297bdedf11dea4335506b60a47";
+mod message_id {
+    pub(super) const ROLLOUT_DONE: &str = "e77c30205347a9fcd29676898e60589b";
+    pub(super) const ROLLOUT_FAILED: &str = "0477392c036be6d71ce8abadf0f2e413";
+    pub(super) const WORKER_FLAPS: &str = "7c6739e89ea0385e6c22f32039996c01";
+    pub(super) const ROLLOUT_UNDONE: &str = "66eaa9297bdedf11dea4335506b60a47";
 }
 
-/// Sends all that is logged from now on to where it belongs, from a thread of its own: this one answers the bus.
+/// Starts the log. A separate thread writes it, because this thread answers the bus.
 pub(crate) fn install() -> io::Result<Log> {
     log_thread::install(LevelFilter::INFO, |level| {
         let journal = || {
@@ -48,6 +49,50 @@ pub(crate) fn install() -> io::Result<Log> {
                 .into(),
         }
     })
+}
+
+/// Logs an event of this level with the fields of a line. This is a macro because tracing requires constants
+/// for the level and the names of fields.
+macro_rules! event {
+    ($level:ident, $line:expr, $message_id:expr) => {
+        match $message_id {
+            None => tracing::event!(
+                tracing::Level::$level,
+                rollout = $line.rollout,
+                worker = $line.worker.map(tracing::field::display),
+                step = $line.step,
+                result = $line.result.as_deref(),
+                "{}",
+                $line.text
+            ),
+            Some(message_id) => tracing::event!(
+                target: CATALOGUED,
+                tracing::Level::$level,
+                message_id,
+                app_cluster_rollout = $line.rollout,
+                app_cluster_worker = $line.worker.map(tracing::field::display),
+                app_cluster_step = $line.step,
+                app_cluster_result = $line.result.as_deref(),
+                "{}",
+                $line.text
+            ),
+        }
+    };
+}
+
+/// Logs a line of the cluster.
+pub(crate) fn write(line: &Line) {
+    let message_id = line.catalogued.map(|catalogued| match catalogued {
+        Catalogued::RolloutDone => message_id::ROLLOUT_DONE,
+        Catalogued::RolloutFailed => message_id::ROLLOUT_FAILED,
+        Catalogued::WorkerFlaps => message_id::WORKER_FLAPS,
+        Catalogued::RolloutUndone => message_id::ROLLOUT_UNDONE,
+    });
+    match line.level {
+        Level::Info => event!(INFO, line, message_id),
+        Level::Warn => event!(WARN, line, message_id),
+        Level::Error => event!(ERROR, line, message_id),
+    }
 }
 
 #[cfg(test)]

@@ -1,54 +1,73 @@
-//! The orchestrator: keeps the wanted number of workers running and replaces them one after another.
+//! The orchestrator keeps the wanted number of workers running, and replaces them one after another.
 //!
-//! It is on no path that matters. The workers and their socket belong to systemd; when this process dies they
-//! go on serving, and the next one learns everything it needs from systemd and two small files.
+//! No request passes through it. The workers and their socket belong to systemd. If this process dies, the
+//! workers keep serving. The next orchestrator learns everything that it needs from systemd and a few small
+//! files.
+//!
+//! The crate `cluster` decides what to do, and knows no clock, no bus and no disk. This program performs the
+//! decisions:
+//!
+//! - [`runtime`]: the main loop, which passes inputs to the cluster and performs its effects.
+//! - [`manager`]: systemd over D-Bus.
+//! - [`service`]: the interface `org.appcluster1`. [`snapshot`] answers the calls that only read.
+//! - [`storage`]: history, ledger, links and releases on disk. [`releases`] and [`stage`] create and remove
+//!   releases.
+//! - [`journal`], [`board`], [`listeners`]: the last lines of a worker, the figures of workers, the addresses
+//!   that systemd listens on.
 
 mod board;
-mod breach;
-mod cluster;
+mod clock;
 mod disk;
-mod driver;
 mod fault;
-mod history;
-mod jobs;
 mod journal;
-mod ledger;
 mod listeners;
 mod log;
 mod manager;
-mod names;
-mod orders;
+mod printable;
 mod releases;
-mod running;
+mod runtime;
 mod service;
 mod shared_read;
 mod snapshot;
 mod stage;
-mod unit_info;
+mod storage;
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use cluster::input::Input;
+use cluster::settings::Settings;
+use names::Names;
 use sd_notify::NotifyState;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use driver::{Driver, Input};
+use crate::listeners::Listeners;
+use crate::runtime::Runtime;
 
-/// sysexits.h: the configuration has to be corrected first; the unit does not restart us for it.
+/// EX_CONFIG of sysexits.h: an operator has to correct the configuration, so systemd does not restart the
+/// unit.
 const EX_CONFIG: u8 = 78;
-const INVALID_CONFIGURATION: &str = "invalid configuration, not starting; workers that run go on serving";
+const INVALID_CONFIGURATION: &str =
+    "the configuration is invalid, so the orchestrator does not start; running workers keep serving";
 
-/// A connection that waits in the socket's queue makes systemd start us again at once, and the limits that would
-/// end that are off, for they would close the socket. So a cluster that cannot start must not fail fast.
+/// How long a failed start waits before it exits. If a connection waits in the socket's queue, systemd starts
+/// the unit again at once. The limits that would end this loop are off, because they would close the socket.
+/// So a cluster that cannot start must not fail fast.
 const PAUSE: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
-    match runtime() {
-        Ok(runtime) => runtime.block_on(orchestrate()),
+    match tokio_runtime() {
+        Ok(runtime) => {
+            let code = runtime.block_on(orchestrate());
+            // This does not wait for threads that still use the disk. They may take long, and can be cut off
+            // at any moment.
+            runtime.shutdown_background();
+            code
+        }
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "failed to set up the runtime: {error}");
             ExitCode::FAILURE
@@ -56,8 +75,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// One thread decides. Others read disks, few at once, and end when they have done it: at rest nothing wakes up.
-fn runtime() -> std::io::Result<Runtime> {
+/// One thread decides. A few others use the disk, and end when they are done, so nothing wakes up an idle
+/// process.
+fn tokio_runtime() -> std::io::Result<tokio::runtime::Runtime> {
     const AT_ONCE: usize = 8;
     Builder::new_current_thread()
         .enable_all()
@@ -74,12 +94,12 @@ async fn orchestrate() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    // From now on, so that a stop is not missed that comes while the start fails.
+    // This listens early, so that a stop during a failing start is not missed.
     let stop = signal(SignalKind::terminate());
-    let (what, status) = match config::load(Path::new("/")) {
+    let (what, status) = match storage::load_settings() {
         Err(problems) => (format!("{INVALID_CONFIGURATION}\n{problems}"), ExitCode::from(EX_CONFIG)),
         Ok(settings) => match run(settings).await {
-            Err(error) => (format!("{error:#}"), ExitCode::FAILURE),
+            Err(error) => (error, ExitCode::FAILURE),
             Ok(()) => return ExitCode::SUCCESS,
         },
     };
@@ -92,16 +112,40 @@ async fn orchestrate() -> ExitCode {
     }
 }
 
-async fn run(settings: config::Settings) -> anyhow::Result<()> {
-    let listeners = listeners::Listeners::inherited();
+async fn run(settings: Settings) -> Result<(), String> {
+    let listeners = Listeners::inherited();
     let (inputs, queue) = unbounded_channel();
-    tokio::spawn(forward(signal(SignalKind::terminate())?, inputs.clone(), || Input::StopRequested));
-    for kind in [SignalKind::hangup(), SignalKind::user_defined2()] {
-        tokio::spawn(forward(signal(kind)?, inputs.clone(), || Input::RollRequested));
+    let signals: [(SignalKind, fn() -> Input); 3] = [
+        (SignalKind::terminate(), || Input::Terminate),
+        (SignalKind::hangup(), || Input::ReloadSignal),
+        (SignalKind::user_defined2(), || Input::ReloadSignal),
+    ];
+    for (kind, input) in signals {
+        let signal = signal(kind).map_err(|error| format!("failed to listen to signals: {error}"))?;
+        tokio::spawn(forward(signal, inputs.clone(), input));
     }
-    Driver::new(names::Names::packaged(), settings, listeners, inputs).run(queue).await
+    Runtime::new(names(), settings, listeners, random(), inputs).run(queue).await
 }
 
 async fn forward(mut signal: Signal, inputs: UnboundedSender<Input>, input: fn() -> Input) {
     while signal.recv().await.is_some() && inputs.send(input()).is_ok() {}
+}
+
+/// The names, with the StateDirectory= and RuntimeDirectory= that systemd passes to a service
+/// (systemd.exec(5)).
+fn names() -> Names {
+    let packaged = Names::packaged();
+    let directory = |variable, otherwise| std::env::var_os(variable).map_or(otherwise, PathBuf::from);
+    Names {
+        state_dir: directory("STATE_DIRECTORY", packaged.state_dir.clone()),
+        runtime_dir: directory("RUNTIME_DIRECTORY", packaged.runtime_dir.clone()),
+        ..packaged
+    }
+}
+
+/// A random number. It is 0 if the kernel has no entropy yet.
+fn random() -> u64 {
+    let mut bytes = [0; 8];
+    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::NONBLOCK);
+    u64::from_ne_bytes(bytes)
 }

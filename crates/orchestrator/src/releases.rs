@@ -1,21 +1,21 @@
-//! The releases on disk, and the link that decides which of them a starting worker executes.
+//! The releases on disk, and the link to the current release of the cluster.
 //!
 //! ```text
 //! /var/lib/app-cluster/current -> releases/1.2.0
-//! /var/lib/app-cluster/releases/1.2.0/worker                a copy of what the package brought,
-//! /var/lib/app-cluster/releases/1.2.0/VERSION               and of what it says about it
-//! /var/lib/app-cluster/releases/20261122-114005/worker      a copy of a file that somebody deployed
-//! /var/lib/app-cluster/releases/blog-7 -> /srv/blog-7       a directory that somebody deployed
-//! /var/lib/app-cluster/releases/.1.2.0.rejected             a rollout to 1.2.0 was given up
+//! /var/lib/app-cluster/releases/1.2.0/worker                a copy of the package's program,
+//! /var/lib/app-cluster/releases/1.2.0/VERSION               and of its version
+//! /var/lib/app-cluster/releases/20261122-114005/worker      a copy of a deployed file
+//! /var/lib/app-cluster/releases/blog-7 -> /srv/blog-7       a deployed directory
+//! /var/lib/app-cluster/releases/.1.2.0.rejected             the last rollout to 1.2.0 failed or was undone
 //! ```
 //!
-//! Whatever gets a name here is complete and durable before, so that a power cut at any instant leaves `current`
-//! pointing to a whole release. Names that begin with a dot are no releases. One caller at a time changes things.
+//! A release is complete and durable before it gets its name. So after a power cut at any moment, `current`
+//! points to a complete release. A name that begins with a dot is not a release. Only one caller may change
+//! releases at a time.
 
 mod binfmt;
 mod directory;
 mod elf;
-mod id;
 mod keep;
 mod program;
 mod stage;
@@ -29,22 +29,23 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context as _, ensure};
+use cluster::release::ReleaseId;
 
-use crate::disk;
-pub(crate) use id::ReleaseId;
+use crate::{clock, disk};
 pub(crate) use stage::{Staged, taken};
 
-/// The file that the units execute, in each release.
+/// The file in each release that the units execute.
 const PROGRAM: &str = "worker";
-/// Beside the program, in the package and in a release that was made from it: what the package calls it.
+/// The file with the package's version. It is beside the program, in the package and in a release made from
+/// it.
 const VERSION: &str = "VERSION";
 
-/// The directory of releases, and the one that the package brings.
+/// The directory of releases, and the release that the package installs.
 #[derive(Debug, Clone)]
 pub(crate) struct Releases {
     state_dir: PathBuf,
     packaged: PathBuf,
-    /// What the units hide from workers.
+    /// The directories that the units hide from workers.
     hidden: Vec<PathBuf>,
 }
 
@@ -53,27 +54,27 @@ pub(crate) struct Releases {
 pub(crate) struct Release {
     /// Its name.
     pub(crate) id: ReleaseId,
-    /// How it came here.
+    /// Where it came from.
     pub(crate) origin: Origin,
-    /// When it came here, by the clock of that time.
+    /// When it was added, by the clock of that time.
     pub(crate) added: SystemTime,
-    /// The bytes that its program takes; unknown for a directory.
+    /// The size of its program in bytes. Unknown for a directory.
     pub(crate) size: Option<u64>,
 }
 
-/// How a release came here.
+/// Where a release came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// The package brought it.
+    /// The package installed it.
     Package,
-    /// Somebody deployed a file, and this is a copy of it.
+    /// It is a copy of a deployed file.
     File,
-    /// Somebody deployed this directory, and it is used where it is.
+    /// It is this deployed directory, which is used in place.
     Directory(PathBuf),
 }
 
 impl Release {
-    /// The directory that it is, if somebody deployed one.
+    /// The deployed directory, if the release is one.
     pub(crate) fn directory(&self) -> Option<&Path> {
         match &self.origin {
             Origin::Directory(dir) => Some(dir),
@@ -88,38 +89,33 @@ impl Releases {
         Self { state_dir, packaged, hidden }
     }
 
-    /// The release that a worker started now executes; none before the first was made current.
+    /// The release that a worker started now would execute. `None` until a release is made current.
     pub(crate) fn current(&self) -> Option<ReleaseId> {
         let target = fs::read_link(self.link()).ok()?;
         ReleaseId::new(target.file_name()?.to_str()?)
     }
 
-    /// Makes this release the one that workers execute from now on, or changes nothing.
+    /// Makes workers execute this release from now on. After an error nothing has changed.
     pub(crate) fn make_current(&self, id: &ReleaseId) -> anyhow::Result<()> {
         let before = fs::read_link(self.link());
         let flipped = disk::replace_link(&self.link(), &Path::new("releases").join(id.as_str()));
         if let (Err(_), Ok(before)) = (&flipped, before)
             && self.current().as_ref() == Some(id)
         {
-            // The link is new but may not be durable. Whoever is told of a failure must find the old one.
+            // The link is new but may not be durable. After an error, the caller must find the old link.
             let _ = disk::replace_link(&self.link(), &before);
         }
         flipped
             .with_context(|| format!("failed to make release {id} current in {}", self.state_dir.display()))
     }
 
-    /// Whether a rollback without a name may go to it.
-    pub(crate) fn may_go_back_to(&self, id: &ReleaseId) -> bool {
-        self.check_runnable(id).is_ok() && !self.is_rejected(id)
-    }
-
-    /// Whether a release of this name was deployed, and not brought by the package.
+    /// Whether a release of this name exists and was deployed, not installed by the package.
     pub(crate) fn is_deployed(&self, id: &ReleaseId) -> bool {
         self.release(id).is_some_and(|release| release.origin != Origin::Package)
     }
 
-    /// Whether workers could execute this release now: a directory may have been removed or closed since it was
-    /// deployed.
+    /// Checks whether workers could execute this release now. A directory may have been removed, or its mode
+    /// changed, since it was deployed.
     pub(crate) fn check_runnable(&self, id: &ReleaseId) -> anyhow::Result<()> {
         let release = self.release(id).with_context(|| format!("there is no release {id}"))?;
         let checked = match &release.origin {
@@ -129,17 +125,18 @@ impl Releases {
         checked.with_context(|| format!("release {id} cannot run"))
     }
 
-    /// Notes that a rollout to this release was given up, so that the next boot does not start it everywhere.
+    /// Marks a release as rejected because a rollout to it failed or was undone. So the next boot does not
+    /// start it on all workers.
     pub(crate) fn reject(&self, id: &ReleaseId) -> io::Result<()> {
         disk::create_mark(&self.rejected_mark(id))
     }
 
-    /// Takes the note back: a rollout to this release has succeeded.
+    /// Removes the mark, because a rollout to this release has succeeded.
     pub(crate) fn accept(&self, id: &ReleaseId) -> io::Result<()> {
         disk::remove(&self.rejected_mark(id))
     }
 
-    /// Whether a rollout to this release was given up.
+    /// Whether the last rollout to this release failed or was undone.
     pub(crate) fn is_rejected(&self, id: &ReleaseId) -> bool {
         self.rejected_mark(id).exists()
     }
@@ -160,7 +157,7 @@ impl Releases {
 
     fn check_copy(&self, program: &Path) -> anyhow::Result<()> {
         let name = program.display();
-        let metadata = program.metadata().with_context(|| format!("failed to look at {name}"))?;
+        let metadata = program.metadata().with_context(|| format!("failed to examine {name}"))?;
         let is_executable = metadata.permissions().mode() & 0o001 != 0;
         ensure!(metadata.is_file() && is_executable, "{name} is not an executable file");
         program::check(program, &name.to_string(), &self.hidden)
@@ -185,4 +182,9 @@ impl Releases {
     fn rejected_mark(&self, id: &ReleaseId) -> PathBuf {
         self.parent().join(format!(".{id}.rejected"))
     }
+}
+
+/// The default name of a release: the current time.
+fn named_after_the_time() -> ReleaseId {
+    ReleaseId::at(clock::since_epoch(SystemTime::now()))
 }

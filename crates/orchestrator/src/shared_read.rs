@@ -1,11 +1,11 @@
-//! One reading for many callers: those that come while it lasts share the next one.
+//! Shares one reading among many callers. Callers that arrive during a reading share the next one.
 
 use std::time::Instant;
 
 use tokio::sync::Mutex;
 use tokio::task::{JoinError, spawn_blocking};
 
-/// What was read last, and when that began.
+/// The last value, and when its reading began.
 #[derive(Debug)]
 pub(crate) struct SharedRead<T>(Mutex<Option<(Instant, T)>>);
 
@@ -16,10 +16,11 @@ impl<T> Default for SharedRead<T> {
 }
 
 impl<T: Clone + Send + 'static> SharedRead<T> {
-    /// What `read` returns, or what another's returned that began after this was called. It runs in a thread of its own.
+    /// Returns a value whose reading began after this call: that of `read`, or that of another caller. `read`
+    /// runs in a thread of its own.
     ///
     /// # Errors
-    /// When it panics.
+    /// Fails if `read` panics.
     pub(crate) async fn get(&self, read: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
         let asked = Instant::now();
         let mut last = self.0.lock().await;
@@ -67,8 +68,8 @@ mod tests {
         drop(busy);
         assert_eq!(first.await.unwrap(), 1);
         for asked in later {
-            assert_eq!(asked.await.unwrap(), 2, "it began after they had asked");
+            assert_eq!(asked.await.unwrap(), 2, "the second reading began after the calls");
         }
-        assert_eq!(ask().await.unwrap(), 3, "what is older than the question is no answer");
+        assert_eq!(ask().await.unwrap(), 3, "a reading older than the call is no answer");
     }
 }

@@ -1,4 +1,4 @@
-//! The claim of this process to a slot, and the memory that comes with it.
+//! The claim of this process to a slot, and the mapped memory of the slot.
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -10,18 +10,18 @@ use crate::layout::{FRONT_WORDS, HIGH_WATER, SLOT_BYTES, SLOT_WORDS, seat::NOBOD
 use crate::sys::{self, Memory};
 use crate::{Error, Instance, file, process, seat};
 
-/// While it is there, nobody else writes to the slot and the seat of this instance.
+/// While a claim exists, no other process writes to the slot and the seat of this instance.
 #[derive(Debug)]
 pub(crate) struct Claim {
     pub(crate) instance: Instance,
     pub(crate) front: Memory<FRONT_WORDS>,
     slot: Memory<SLOT_WORDS>,
-    /// Has the locks; `None` if nobody else sees the slot.
+    /// The file that has the locks. `None` for a private slot.
     file: Option<File>,
 }
 
 impl Claim {
-    /// Claims the slot of this instance on the board that was opened.
+    /// Claims the slot of this instance on an open board.
     pub(crate) fn of_board(
         file: File,
         path: &Path,
@@ -40,7 +40,7 @@ impl Claim {
             for word in seat::words(&front, instance) {
                 word.store(0, Relaxed);
             }
-            // Nobody can have this lock who has not the other one too.
+            // No other process can have this lock, because it would need the first lock too.
             let lives = sys::try_lock(&file, instance.life_bytes());
             lives.map(drop).map_err(Error::system("lock a slot of", path))
         })?;
@@ -48,7 +48,7 @@ impl Claim {
         Ok(Self { instance, front, slot, file: Some(file) })
     }
 
-    /// A slot and a seat that nobody else sees.
+    /// A slot and a seat in private memory.
     pub(crate) fn private(instance: Instance, release: &str) -> Self {
         let slot = Memory::private();
         let Ok(()) = process::publish(&slot, release, || Ok::<_, Infallible>(()));
@@ -65,7 +65,7 @@ impl Claim {
         &seat::words(&self.front, self.instance)[word]
     }
 
-    /// Nobody sits on the seat from now on.
+    /// Marks the seat as empty.
     pub(crate) fn leave(&self) {
         self.seat(STATE).store(NOBODY, Relaxed);
     }
@@ -74,7 +74,7 @@ impl Claim {
         self.file.is_none()
     }
 
-    /// Whether a living process, not this one, has that slot; not if that cannot be found out.
+    /// Whether another living process has the slot of `instance`. `false` if this cannot be determined.
     pub(crate) fn is_held(&self, instance: Instance) -> bool {
         let is_locked = |file| sys::is_write_locked(file, instance.life_bytes()).unwrap_or(false);
         self.file.as_ref().is_some_and(is_locked)

@@ -1,21 +1,22 @@
-//! Why a board could not be had or read.
+//! The reasons why a board cannot be opened, claimed or read.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::Instance;
 
-/// Why a board could not be had or read.
+/// The reasons why a board cannot be opened, claimed or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The file is something else, or a board of another version; it was left as it is.
+    /// The file is something else, or a board of another version. It was left unchanged.
     #[error("{} is not a scoreboard of version {}", path.display(), crate::VERSION)]
     Foreign {
         /// The file.
         path: PathBuf,
     },
-    /// The file ends before its table of seats does: it was cut, or the first worker is about to write it.
+    /// The file ends before the end of its table of seats. It was truncated, or the first worker is about to
+    /// write it.
     #[error("{} is too short for a scoreboard: {bytes} bytes", path.display())]
     TooShort {
         /// The file.
@@ -23,10 +24,10 @@ pub enum Error {
         /// Its length.
         bytes: u64,
     },
-    /// The file ends, or the bytes do, within a slot.
+    /// The file, or the bytes given, end within a slot.
     #[error("a slot of the scoreboard is cut off after {bytes} bytes")]
     SlotTooShort {
-        /// How much of the slot there is.
+        /// How many bytes of the slot there are.
         bytes: usize,
     },
     /// A living process has the slot of this instance.
@@ -35,14 +36,14 @@ pub enum Error {
         /// The instance.
         instance: Instance,
     },
-    /// The system refused something.
+    /// A system call failed.
     #[error("failed to {operation} {}", path.display())]
     System {
-        /// What was tried, in the infinitive.
+        /// What the program tried, in the infinitive.
         operation: &'static str,
         /// The board.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system call.
         source: io::Error,
     },
 }

@@ -1,4 +1,4 @@
-//! The file of a board: opened with care, and known by its header.
+//! The file of a board: opens it safely, and identifies it by its header.
 
 use std::fs::File;
 use std::io;
@@ -11,19 +11,19 @@ use rustix::io::retry_on_intr;
 use crate::Error;
 use crate::layout::{FRONT_BYTES, HEADER};
 
-/// What there is where a header should be.
+/// What the file contains in place of the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Header {
-    /// A board of this version.
+    /// The header of this version.
     Ours,
-    /// Nothing yet, or a header that somebody is writing at this moment.
+    /// Nothing yet, or a header that another process is writing at this moment.
     Unwritten,
     /// Something else.
     Foreign,
 }
 
-/// Opens the file. The directory belongs to the workers' user while the reader may be root, so no link is followed,
-/// and what is no file is not waited for.
+/// Opens the file. The directory belongs to the workers' user while the reader may be root. So it follows no
+/// symbolic link, and does not wait for a file that is not a regular file.
 pub(crate) fn open(path: &Path, access: OFlags) -> Result<File, Error> {
     let careful = OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
@@ -37,7 +37,7 @@ pub(crate) fn open(path: &Path, access: OFlags) -> Result<File, Error> {
 pub(crate) fn header(file: &File, path: &Path) -> Result<Header, Error> {
     let mut found = [0; HEADER.len()];
     read_at(file, &mut found, 0).map_err(Error::system("read", path))?;
-    // A header that is half written has zeros for the rest.
+    // If only part of the header is written, the rest is zero.
     let is_begun = found.iter().zip(HEADER).all(|(found, ours)| *found == 0 || *found == ours);
     Ok(match (found == HEADER, is_begun) {
         (true, _) => Header::Ours,
@@ -46,13 +46,14 @@ pub(crate) fn header(file: &File, path: &Path) -> Result<Header, Error> {
     })
 }
 
-/// Whoever writes a header has made room for the table of seats before: it cannot be missing.
+/// Fails if the table of seats is missing. A process makes room for it before it writes the header, so a
+/// valid board has it.
 pub(crate) fn require_front(file: &File, path: &Path) -> Result<(), Error> {
     let bytes = file.metadata().map_err(Error::system("look at", path))?.len();
     if bytes < FRONT_BYTES as u64 { Err(Error::TooShort { path: path.to_owned(), bytes }) } else { Ok(()) }
 }
 
-/// Fills the buffer from the file as far as it goes, and says how far that was.
+/// Fills the buffer from the file up to its end, and returns the number of bytes read.
 pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut done = 0;
     while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
@@ -66,7 +67,8 @@ pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result
     Ok(done)
 }
 
-/// Makes room. Without this a page that `/run` has no room for would be noticed when it is written to, by a SIGBUS.
+/// Allocates the pages. Without this, a worker would notice a full `/run` only when it writes to a page, by a
+/// SIGBUS.
 pub(crate) fn allocate(file: &File, offset: u64, bytes: usize) -> rustix::io::Result<()> {
     retry_on_intr(|| fallocate(file, FallocateFlags::empty(), offset, bytes as u64))
 }

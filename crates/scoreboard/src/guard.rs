@@ -1,4 +1,4 @@
-//! What has a beginning and an end, so that nobody can forget to count the end.
+//! Guards for connections and requests. Dropping a guard counts the end, so no caller can forget to.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use crate::layout::slot::{IN_FLIGHT, LATENCY, LATENCY_SUM, REQUESTS, RESPONSES, 
 use crate::slot::{add, subtract_one};
 use crate::{Ended, Slot, histogram};
 
-/// An open connection; counted as closed when it is dropped.
+/// An open connection. It is counted as closed when the guard is dropped.
 #[derive(Debug)]
 #[must_use = "a connection is counted as closed when this is dropped"]
 pub struct Connection {
@@ -19,12 +19,12 @@ impl Connection {
         Self { slot, ended: Ended::Finished }
     }
 
-    /// The slot it is counted on.
+    /// The slot that counts it.
     pub fn slot(&self) -> &Slot {
         &self.slot
     }
 
-    /// It ends in another way than [`Ended::Finished`]. The kind is counted in the drain only.
+    /// Records another end than [`Ended::Finished`]. The kind is counted only during the drain.
     pub fn end(mut self, ended: Ended) {
         self.ended = ended;
     }
@@ -36,7 +36,8 @@ impl Drop for Connection {
     }
 }
 
-/// A request in flight; counted as ended without a response when it is dropped before it was answered.
+/// A request in flight. If the guard is dropped before the request was answered, the request is counted as
+/// ended without a response.
 #[derive(Debug)]
 #[must_use = "a request that is dropped at once was never answered"]
 pub struct Request {
@@ -52,19 +53,19 @@ impl Request {
         Self { slot, begun, is_answered: false }
     }
 
-    /// It was answered now, with this status.
+    /// Records that the request was answered now, with this status.
     pub fn answered(mut self, status: u16) {
         let latency = self.begun.elapsed();
         self.answered_in(status, latency);
     }
 
-    /// The slot it is counted on.
+    /// The slot that counts it.
     pub fn slot(&self) -> &Slot {
         &self.slot
     }
 
-    /// It was answered with this status, and took that long; the first time counts. A status outside of 100 to 599 is
-    /// counted as 5xx, which is what a client has to make of it (RFC 9110 §15).
+    /// Records that the request was answered with this status after this time. Only the first call counts. A
+    /// status outside of 100 to 599 is counted as 5xx, because a client has to treat it so (RFC 9110 §15).
     pub fn answered_in(&mut self, status: u16, latency: Duration) {
         if std::mem::replace(&mut self.is_answered, true) {
             return;

@@ -1,17 +1,17 @@
-//! How long requests take: counted in buckets that are never wider than an eighth of what they hold.
+//! Counts how long requests take, in buckets that are never wider than an eighth of the values in them.
 
 use std::time::Duration;
 
-/// How many buckets there are.
+/// The number of buckets.
 pub(crate) const BUCKETS: usize = 210;
 
-/// Each doubling of the time is divided into so many buckets of equal width.
+/// The number of buckets, of equal width, for each doubling of the time.
 const STEPS: u64 = 8;
 
-/// How often each latency was seen, to within 12.5 %, from 1 µs to 5 min.
+/// Counts of latencies, accurate to 12.5 %, from 1 µs to 5 min.
 ///
-/// The buckets are log-linear: 0 to 7 µs have one each, and from there on every doubling has eight. They count whole
-/// microseconds, of which parts are rounded up.
+/// The buckets are log-linear: 0 to 7 µs have one bucket each, and from there on every doubling has eight.
+/// They count whole microseconds, rounded up.
 ///
 /// | bucket | µs | | bucket | µs |
 /// |---|---|-|---|---|
@@ -19,8 +19,8 @@ const STEPS: u64 = 8;
 /// | 16 … 23 | 16 … 31, two each | | 208 | 268,435,456 … 301,989,887 |
 /// | | | | 209 | all from 301,989,888 (5 min 2 s) on |
 ///
-/// What is said about a latency is the upper end of its bucket: never less than the truth, and at most an eighth, or
-/// less than a microsecond, more.
+/// A reported latency is the upper end of its bucket. It is never below the true value. It is at most an
+/// eighth, or less than a microsecond, above it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Histogram {
     counts: [u64; BUCKETS],
@@ -45,7 +45,7 @@ impl Histogram {
         self.counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
-    /// All latencies together.
+    /// The sum of all latencies.
     pub fn sum(&self) -> Duration {
         Duration::from_micros(self.sum_us)
     }
@@ -55,14 +55,15 @@ impl Histogram {
         self.sum_us.checked_div(self.count()).map(Duration::from_micros)
     }
 
-    /// The latency that this share of all, from 0 to 1, did not exceed: 0.99 for the 99th percentile. `None` if there
-    /// are none, or `share` is not a number. From 5 min on it is 5 min 2 s, however long it was.
+    /// The latency that this share of all latencies, from 0 to 1, did not exceed: 0.99 for the 99th
+    /// percentile. `None` if there are none, or if `share` is not a number. The result is capped at 5 min 2
+    /// s.
     pub fn quantile(&self, share: f64) -> Option<Duration> {
         let count = self.count();
         if count == 0 || share.is_nan() {
             return None;
         }
-        // Exact up to 2^53 latencies; beyond that a few of them do not matter.
+        // The rank is exact up to 2^53 latencies. Beyond that, a few of them do not matter.
         let rank = ((share.clamp(0.0, 1.0) * count as f64).ceil() as u64).clamp(1, count);
         let mut below = 0_u64;
         let bucket = self.counts.iter().position(|count| {
@@ -72,7 +73,7 @@ impl Histogram {
         bucket.map(|bucket| Duration::from_micros(highest_in(bucket).unwrap_or(LAST_BEGINS)))
     }
 
-    /// Adds what another one has counted.
+    /// Adds the counts of another histogram.
     pub fn merge(&mut self, other: &Self) {
         for (count, more) in self.counts.iter_mut().zip(&other.counts) {
             *count = count.saturating_add(*more);
@@ -80,8 +81,8 @@ impl Histogram {
         self.sum_us = self.sum_us.saturating_add(other.sum_us);
     }
 
-    /// What was counted since `earlier`, an older copy of the same histogram. Of another process's it makes no sense:
-    /// compare the identities first. What would be negative is zero.
+    /// What was counted since `earlier`, an older copy of the same histogram. A copy of another process's
+    /// histogram makes no sense here, so compare the identities first. A negative difference becomes zero.
     #[must_use = "the histogram itself is not changed"]
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
@@ -90,8 +91,8 @@ impl Histogram {
         }
     }
 
-    /// The buckets from the shortest to the longest: the longest latency that belongs to it, `None` for the last
-    /// one, and how many there were.
+    /// The buckets from the shortest to the longest latency. Each has the longest latency that belongs to it,
+    /// or `None` for the last bucket, and its count.
     pub fn buckets(&self) -> impl Iterator<Item = (Option<Duration>, u64)> {
         self.counts
             .iter()
@@ -113,7 +114,7 @@ impl std::fmt::Debug for Histogram {
     }
 }
 
-/// Where the last bucket begins, which has no end.
+/// The first value of the last bucket, which has no upper end.
 const LAST_BEGINS: u64 = 9 << 25;
 
 /// Whole microseconds, rounded up. A latency is shorter than half a million years.
@@ -121,18 +122,18 @@ pub(crate) fn microseconds(latency: Duration) -> u64 {
     latency.as_secs().saturating_mul(1_000_000).saturating_add(latency.subsec_nanos().div_ceil(1000).into())
 }
 
-/// The bucket for that many microseconds.
+/// The bucket for this many microseconds.
 pub(crate) fn bucket_of(microseconds: u64) -> usize {
     if microseconds < STEPS {
         return microseconds as usize;
     }
     let doublings = u64::from(microseconds.ilog2() - STEPS.ilog2());
-    // From STEPS to 2 × STEPS - 1.
+    // The step is from STEPS to 2 × STEPS - 1.
     let step = microseconds >> doublings;
     ((doublings * STEPS + step) as usize).min(BUCKETS - 1)
 }
 
-/// The highest number of microseconds that belongs to a bucket; the last one has none.
+/// The highest number of microseconds that belongs to a bucket. The last bucket has none.
 fn highest_in(bucket: usize) -> Option<u64> {
     if bucket >= BUCKETS - 1 {
         return None;

@@ -1,4 +1,4 @@
-//! The number of a worker, and where on the board it has its place.
+//! The number of a worker, and the position of its seat and slot on the board.
 
 use std::fmt;
 use std::ops::Range;
@@ -26,28 +26,28 @@ impl Instance {
         self.0.into()
     }
 
-    /// The instances from 1 to `highest`, as far as there is room.
+    /// The instances from 1 to `highest`, or to 512 if that is lower.
     pub(crate) fn up_to(highest: u64) -> impl Iterator<Item = Self> {
-        // Lossless: there are 512 slots.
+        // The cast loses nothing, because there are 512 slots.
         (1..=highest.min(SLOTS as u64) as u16).map(Self)
     }
 
-    /// Where its slot begins in the file, in bytes.
+    /// The offset of the slot in the file, in bytes.
     pub(crate) fn slot_offset(self) -> u64 {
         (FRONT_BYTES + self.index() * SLOT_BYTES) as u64
     }
 
-    /// Locked by the process that lives and that the slot names.
+    /// The bytes that the living process named in the slot has locked.
     pub(crate) fn life_bytes(self) -> Range<u64> {
         self.slot_offset()..self.slot_offset() + WORD as u64
     }
 
-    /// Locked by the process that may write to the slot.
+    /// The bytes that the process that may write to the slot has locked.
     pub(crate) fn writer_bytes(self) -> Range<u64> {
         self.life_bytes().end..self.slot_offset() + SLOT_BYTES as u64
     }
 
-    /// Where its seat begins, in words from the beginning of the file.
+    /// The offset of the seat in the file, in words.
     pub(crate) fn seat_word(self) -> usize {
         SEATS + self.index() * SEAT_WORDS
     }

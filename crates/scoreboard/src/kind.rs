@@ -1,22 +1,22 @@
-//! Kinds of what is counted by kind.
+//! The kinds of ends and of timeouts, which are counted separately.
 
-/// How a connection ended in the drain.
+/// How a connection ended during the drain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// With its last response, or by the client.
+    /// It ended with its last response, or the client closed it.
     Finished = 0,
-    /// No request came while it lingered.
+    /// No request arrived while it lingered.
     Idle = 1,
-    /// Cut at the drain deadline.
+    /// The worker closed it at the drain deadline.
     Forced = 2,
 }
 
 impl Ended {
-    /// All of them, in the order of [`Counters::ended`](crate::Counters::ended).
+    /// All kinds, in the order of [`Counters::ended`](crate::Counters::ended).
     pub const ALL: [Self; 3] = [Self::Finished, Self::Idle, Self::Forced];
 }
 
-/// What a connection was waited for too long.
+/// What the worker waited for too long on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Timeout {
     /// The first byte of a new connection.
@@ -27,11 +27,11 @@ pub enum Timeout {
     Idle = 2,
     /// The next bytes of a request's body.
     Body = 3,
-    /// The client's taking what is sent.
+    /// The client reading what the worker sends.
     Write = 4,
 }
 
 impl Timeout {
-    /// All of them, in the order of [`Counters::timeouts`](crate::Counters::timeouts).
+    /// All kinds, in the order of [`Counters::timeouts`](crate::Counters::timeouts).
     pub const ALL: [Self; 5] = [Self::FirstByte, Self::Head, Self::Idle, Self::Body, Self::Write];
 }

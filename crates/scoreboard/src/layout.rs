@@ -1,39 +1,40 @@
-//! Where everything is: the crate's documentation draws it.
+//! The positions of all words. The crate's documentation draws the layout.
 //!
-//! To change anything here is to change [`VERSION`] and the name in [`DEFAULT_PATH`].
+//! If you change anything here, also change [`VERSION`] and the file name in [`DEFAULT_PATH`].
 
 use crate::histogram::BUCKETS;
 
 /// The version of the layout.
 pub const VERSION: u64 = 1;
 
-/// Where the workers of a cluster have their board.
+/// The path of the board of a cluster's workers.
 pub const DEFAULT_PATH: &str = "/run/app-cluster/scoreboard/board.v1";
 
-/// Bytes of a word.
+/// The bytes of a word.
 pub(crate) const WORD: usize = 8;
 
-/// How many slots, and seats, there are.
+/// The number of slots, and of seats.
 pub(crate) const SLOTS: usize = 512;
 
-/// A seat is a cache line, so that workers which accept do not slow each other down.
+/// A seat is a cache line, so that accepting workers do not slow each other down.
 pub(crate) const SEAT_WORDS: usize = 8;
 
-/// A slot is a page: the least that can be mapped, or be a hole.
+/// A slot is a page: the smallest unit that can be mapped, or be a hole.
 pub(crate) const SLOT_WORDS: usize = 512;
 pub(crate) const SLOT_BYTES: usize = SLOT_WORDS * WORD;
 
-/// The word where the table of seats begins.
+/// The first word of the table of seats.
 pub(crate) const SEATS: usize = SLOT_WORDS;
 
 /// The header and the table of seats, which every worker maps.
 pub(crate) const FRONT_WORDS: usize = SEATS + SLOTS * SEAT_WORDS;
 pub(crate) const FRONT_BYTES: usize = FRONT_WORDS * WORD;
 
-/// The word with the highest instance that ever claimed a slot. Nobody has to walk over seats that were never used.
+/// The word with the highest instance that has ever claimed a slot. A reader need not read the seats after
+/// it.
 pub(crate) const HIGH_WATER: usize = 8;
 
-/// How the file begins.
+/// The first bytes of the file.
 pub(crate) const HEADER: [u8; 40] = {
     let magic = u64::from_ne_bytes(*b"appclus\n");
     let words = [magic, VERSION, SLOTS as u64, (SEAT_WORDS * WORD) as u64, SLOT_BYTES as u64];

@@ -1,5 +1,5 @@
-//! Which process the figures of a slot are of. The slot's sequence guards it: a reader that finds the same even
-//! number before and after has read of one process only.
+//! The process that the figures of a slot belong to. The slot's sequence guards them. If a reader finds the
+//! same even number before and after it reads, all figures belong to one process.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU64, fence};
@@ -9,19 +9,20 @@ use crate::clock;
 use crate::layout::slot::{PID, RELEASE, RELEASE_WORDS, SEQUENCE, STARTED};
 use crate::layout::{SLOT_WORDS, WORD};
 
-/// How often a slot that is being claimed is looked at again. A claim takes microseconds; a process that dies or is
-/// stopped in it would be waited for without end.
+/// How often a reader retries while a slot is being claimed. A claim takes microseconds. But if a process
+/// dies or is stopped during its claim, the reader would wait forever.
 const ATTEMPTS: u32 = 100;
 
-/// Wipes what the process before has counted, and names this one. Nobody else may write to the slot meanwhile.
+/// Erases what the previous process has counted, and writes the identity of this one. No other process may
+/// write to the slot meanwhile.
 ///
-/// `come_to_life` makes the process visible as the living one; when it fails, the slot stays without a name.
+/// `come_to_life` makes this process visible as the living owner. If it fails, the slot names no process.
 pub(crate) fn publish<E>(
     slot: &[AtomicU64; SLOT_WORDS],
     release: &str,
     come_to_life: impl FnOnce() -> Result<(), E>,
 ) -> Result<(), E> {
-    // It is odd already if the process before died in here.
+    // The number is already odd if the previous process died in this function.
     let odd = slot[SEQUENCE].load(Relaxed) | 1;
     slot[SEQUENCE].store(odd, Relaxed);
     fence(Release);
@@ -37,13 +38,14 @@ pub(crate) fn publish<E>(
         word.store(u64::from_ne_bytes(bytes), Relaxed);
     }
     come_to_life()?;
-    // Not 0, which says that nobody was ever here, even if somebody has scribbled over the number.
+    // Never 0, even if another program has overwritten the number: 0 means that no process has ever claimed
+    // the slot.
     slot[SEQUENCE].store(odd.wrapping_add(1).max(2), Release);
     Ok(())
 }
 
-/// Reads between two looks at the sequence of a slot, until both find the same even number. `None` if a process is
-/// claiming the slot all the while, or has died in it.
+/// Reads the sequence of a slot before and after `read`, until both are the same even number. `None` if a
+/// process keeps claiming the slot, or has died during its claim.
 pub(crate) fn settled<T, E>(
     mut sequence: impl FnMut() -> Result<u64, E>,
     mut read: impl FnMut() -> Result<T, E>,
@@ -68,10 +70,10 @@ mod tests {
 
     use super::*;
 
-    /// Which reading is settled, if the sequence is found to have these numbers.
+    /// The number of the reading that is settled, if the sequence has these values one after another.
     fn reading(found: impl IntoIterator<Item = u64>) -> Option<u32> {
         let (mut found, mut readings) = (found.into_iter(), 0);
-        let sequence = || Ok::<_, Infallible>(found.next().expect("there is another number"));
+        let sequence = || Ok::<_, Infallible>(found.next().expect("there is another value"));
         let read = || {
             readings += 1;
             Ok(readings)
@@ -83,10 +85,10 @@ mod tests {
     #[test]
     fn what_is_read_while_a_process_claims_the_slot_is_read_again() {
         assert_eq!(reading([2, 2]), Some(1));
-        assert_eq!(reading([2, 3, 3, 4, 4]), Some(3), "it began meanwhile, and ended");
-        assert_eq!(reading([2, 4, 4, 4]), Some(2), "it began and ended meanwhile");
-        assert_eq!(reading([3, 5, 6, 6]), Some(3), "two after each other");
-        assert_eq!(reading(std::iter::repeat(3)), None, "it has died in it");
+        assert_eq!(reading([2, 3, 3, 4, 4]), Some(3), "a claim began meanwhile, and ended");
+        assert_eq!(reading([2, 4, 4, 4]), Some(2), "a claim began and ended meanwhile");
+        assert_eq!(reading([3, 5, 6, 6]), Some(3), "two claims, one after the other");
+        assert_eq!(reading(std::iter::repeat(3)), None, "the process has died during its claim");
     }
 
     #[test]

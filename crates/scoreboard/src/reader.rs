@@ -1,4 +1,4 @@
-//! Reads the board, without touching it.
+//! Reads the board without writing to it.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -10,17 +10,17 @@ use crate::layout::{FRONT_BYTES, HIGH_WATER, SEAT_WORDS, SLOT_BYTES, WORD, slot:
 use crate::snapshot::{self, parse};
 use crate::{Error, Instance, Record, Seat, Snapshot, process, sys};
 
-/// A board that is read.
+/// A board opened for reading.
 ///
-/// It stays with the file that it has opened: somebody who looks again and again should open it anew, and so sees
-/// a board that has been created since.
+/// It keeps the file that it has opened. If you read repeatedly, open the board anew each time. You then also
+/// see a board that was created since.
 #[derive(Debug)]
 pub struct Reader {
     file: File,
     path: PathBuf,
 }
 
-/// What is read into, aligned so that the kernel never copies a word in two parts.
+/// A buffer for reading. Its alignment ensures that the kernel never copies a word in two parts.
 #[repr(align(64))]
 struct Aligned<const N: usize>([u8; N]);
 
@@ -28,9 +28,9 @@ impl Reader {
     /// Opens the board. Read access is enough.
     ///
     /// # Errors
-    /// [`Error::System`]: it cannot be opened or read; `NotFound` if no worker has counted since the boot.
-    /// [`Error::TooShort`] and [`Error::Foreign`]: it is no board of this version, or no worker has finished
-    /// creating it.
+    /// [`Error::System`]: the board cannot be opened or read. The kind is `NotFound` if no worker has counted
+    /// since the boot. [`Error::TooShort`] and [`Error::Foreign`]: the file is no board of this version, or
+    /// no worker has finished creating it.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let file = file::open(path, OFlags::RDONLY)?;
@@ -41,10 +41,11 @@ impl Reader {
         }
     }
 
-    /// Reads the slot of an instance. `None` if no process has ever claimed it, or one is doing it just now.
+    /// Reads the slot of an instance. `None` if no process has ever claimed it, or if a process is claiming
+    /// it now.
     ///
     /// # Errors
-    /// [`Error::SlotTooShort`]: the file was cut. [`Error::System`]: it cannot be read.
+    /// [`Error::SlotTooShort`]: the file was truncated. [`Error::System`]: the file cannot be read.
     pub fn read(&self, instance: Instance) -> Result<Option<Snapshot>, Error> {
         let Some((record, is_alive)) = self.record(instance)? else { return Ok(None) };
         Ok(Some(Snapshot { instance, is_alive, seat: self.seat(instance)?, record }))
@@ -53,13 +54,14 @@ impl Reader {
     /// Reads all slots that were ever claimed, in the order of the instances.
     ///
     /// # Errors
-    /// As for [`read`](Self::read), of the first slot that cannot be read.
+    /// The error of [`read`](Self::read) for the first slot that cannot be read.
     pub fn all(&self) -> Result<Vec<Snapshot>, Error> {
         let highest = self.word((HIGH_WATER * WORD) as u64)?;
         Instance::up_to(highest).filter_map(|instance| self.read(instance).transpose()).collect()
     }
 
-    /// The slot, and whether the process that it names lives: both between two looks at the same sequence.
+    /// Reads the slot, and whether the process that it names is alive. Both happen while the sequence stays
+    /// the same.
     fn record(&self, instance: Instance) -> Result<Option<(Record, bool)>, Error> {
         let sequence = instance.slot_offset() + (SEQUENCE * WORD) as u64;
         let mut page = Aligned([0; SLOT_BYTES]);
@@ -87,7 +89,7 @@ impl Reader {
         Ok(u64::from_ne_bytes(bytes.0))
     }
 
-    /// What is behind the end of the file stays zero: nobody was ever there.
+    /// Bytes beyond the end of the file stay zero, because no process has ever claimed a slot there.
     fn fill(&self, bytes: &mut [u8], offset: u64) -> Result<(), Error> {
         file::read_at(&self.file, bytes, offset).map(drop).map_err(Error::system("read", &self.path))
     }

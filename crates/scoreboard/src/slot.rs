@@ -10,20 +10,21 @@ use crate::layout::seat::{self as of_seat, ACCEPTING, LAST_ACCEPT, STATE};
 use crate::layout::slot::{
     ACCEPTS, CONNECTIONS, DRAIN, ENDED, PANICS, READY, RECEIVED, REFUSED, REQUESTS, SENT, TIMEOUTS,
 };
-use crate::seat::{self, Seat, Sibling};
+use crate::seat::{self, Seat};
+use crate::sibling::{self, Sibling};
 use crate::{Connection, Counters, Ended, Instance, Request, Timeout, clock, snapshot};
 
-/// The slot of this process. Every figure is one atomic addition; clones count on the same slot.
+/// The slot of this process. Counting is one atomic addition. All clones count on the same slot.
 ///
-/// When the last clone is gone, and the last [`Connection`] and [`Request`], so is the claim: the figures stay
-/// readable, as those of a process that is dead.
+/// The claim ends when the last clone, the last [`Connection`] and the last [`Request`] are dropped. The
+/// figures then stay readable, as those of a dead process.
 #[derive(Debug, Clone)]
 pub struct Slot {
     claim: Arc<Claim>,
 }
 
 impl Slot {
-    /// A slot that nobody else sees, for a worker that cannot have one of a board. It has no siblings.
+    /// A slot in private memory, for a worker that cannot get a slot on a board. It has no siblings.
     pub fn private(instance: Instance, release: &str) -> Self {
         Self::of(Claim::private(instance, release))
     }
@@ -32,18 +33,18 @@ impl Slot {
         Self { claim: Arc::new(claim) }
     }
 
-    /// The instance whose slot it is.
+    /// The instance that the slot belongs to.
     pub fn instance(&self) -> Instance {
         self.claim.instance
     }
 
-    /// Whether nobody else sees it.
+    /// Whether the slot is in private memory.
     pub fn is_private(&self) -> bool {
         self.claim.is_private()
     }
 
-    /// The process is ready, and takes its seat. It can be said again after [`leave`](Self::leave), but is not heard
-    /// in the drain.
+    /// Records that the process is ready, and takes its seat. You can call it again after
+    /// [`leave`](Self::leave). After the drain has begun, it has no effect.
     pub fn ready(&self) {
         if self.word(DRAIN).load(Relaxed) == 0 {
             let _ = self.word(READY).compare_exchange(0, clock::boottime_ns(), Relaxed, Relaxed);
@@ -51,18 +52,18 @@ impl Slot {
         }
     }
 
-    /// The process does not accept any more: siblings shall not count on it.
+    /// Records that the process no longer accepts connections, so that siblings do not rely on it.
     pub fn leave(&self) {
         self.claim.leave();
     }
 
-    /// The drain begins, and with it the seat is left.
+    /// Records that the drain begins, and leaves the seat.
     pub fn draining(&self) {
         let _ = self.word(DRAIN).compare_exchange(0, clock::boottime_ns(), Relaxed, Relaxed);
         self.leave();
     }
 
-    /// A connection was accepted. It is open until the guard is dropped.
+    /// Counts an accepted connection. It is open until the guard is dropped.
     pub fn accepted(&self) -> Connection {
         add(self.word(ACCEPTS), 1);
         add(self.word(CONNECTIONS), 1);
@@ -71,18 +72,20 @@ impl Slot {
         Connection::new(self.clone())
     }
 
-    /// A connection was accepted and closed at once, or a WebSocket refused, because there were too many.
+    /// Counts a connection that was accepted and closed at once, or a WebSocket that was refused, because
+    /// there were too many.
     pub fn refused(&self) {
         add(self.word(REFUSED), 1);
     }
 
-    /// A request begins. It is in flight until the guard is dropped.
+    /// Counts a request that begins. It is in flight until the guard is dropped.
     #[must_use = "a request that is dropped at once was never answered"]
     pub fn request_begun(&self) -> Request {
         self.request_begun_at(Instant::now())
     }
 
-    /// The same for who has just looked at the clock.
+    /// Counts a request as [`request_begun`](Self::request_begun) does, for a caller that has already read
+    /// the clock.
     #[must_use = "a request that is dropped at once was never answered"]
     pub fn request_begun_at(&self, now: Instant) -> Request {
         Request::new(self.clone(), now)
@@ -93,27 +96,27 @@ impl Slot {
         self.word(REQUESTS).load(Relaxed)
     }
 
-    /// What has been counted on it so far.
+    /// The figures counted on this slot so far.
     pub fn counters(&self) -> Counters {
         snapshot::counters(&std::array::from_fn(|word| self.word(word).load(Relaxed)))
     }
 
-    /// That many bytes came from clients.
+    /// Counts bytes received from clients.
     pub fn received(&self, bytes: u64) {
         add(self.word(RECEIVED), bytes);
     }
 
-    /// That many bytes went to clients.
+    /// Counts bytes sent to clients.
     pub fn sent(&self, bytes: u64) {
         add(self.word(SENT), bytes);
     }
 
-    /// A handler has panicked.
+    /// Counts a panic of a handler.
     pub fn panicked(&self) {
         add(self.word(PANICS), 1);
     }
 
-    /// A connection was waited for too long.
+    /// Counts a timeout of a connection.
     pub fn timed_out(&self, timeout: Timeout) {
         add(self.word(TIMEOUTS + timeout as usize), 1);
     }
@@ -123,14 +126,10 @@ impl Slot {
         seat::read(&self.claim.front, self.claim.instance)
     }
 
-    /// The seats of the others that accept, in the order of their numbers. Each of them is a cache line to be fetched
-    /// from another processor.
+    /// The seats of the other instances that accept, in the order of their numbers. To read one, the
+    /// processor may have to fetch a cache line from another processor.
     pub fn siblings(&self) -> impl Iterator<Item = Sibling<'_>> {
-        seat::siblings(self, &self.claim.front)
-    }
-
-    pub(crate) fn is_held(&self, instance: Instance) -> bool {
-        self.claim.is_held(instance)
+        sibling::siblings(&self.claim)
     }
 
     pub(crate) fn closed(&self, ended: Ended) {
@@ -146,12 +145,13 @@ impl Slot {
     }
 }
 
-/// Counting orders nothing else, and a counter that runs over starts again at zero.
+/// Adds to a counter. No other memory access depends on the order, so it is relaxed. A counter that overflows
+/// starts again at zero.
 pub(crate) fn add(word: &AtomicU64, number: u64) {
     word.fetch_add(number, Relaxed);
 }
 
-/// Takes back what a guard has added.
+/// Subtracts what a guard has added.
 pub(crate) fn subtract_one(word: &AtomicU64) {
     word.fetch_sub(1, Relaxed);
 }

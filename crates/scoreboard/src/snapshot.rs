@@ -1,5 +1,5 @@
-//! What a slot says, parsed from its bytes. Nothing is believed: whoever runs as the workers' user can write there
-//! whatever he likes.
+//! Parses the bytes of a slot. It trusts none of them, because any process of the workers' user can write
+//! anything there.
 
 use std::time::Duration;
 
@@ -13,42 +13,44 @@ use crate::{Error, Histogram, Instance, Seat};
 /// A slot as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Whose slot it is.
+    /// The instance that the slot belongs to.
     pub instance: Instance,
-    /// Whether the process in [`Record::identity`] lives, and so still has the slot.
+    /// Whether the process in [`Record::identity`] is alive, and so still has the slot.
     pub is_alive: bool,
-    /// Its seat, read a moment after the rest.
+    /// The seat of the instance, read a moment after the rest.
     pub seat: Seat,
-    /// What the slot says.
+    /// The content of the slot.
     pub record: Record,
 }
 
-/// What a slot says about the process that claimed it last.
+/// The content of a slot: the process that claimed it last, and its figures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Which process.
+    /// The process.
     pub identity: Identity,
-    /// Since when it is ready, by CLOCK_BOOTTIME ([`boottime`](crate::boottime)).
+    /// When the process became ready, by CLOCK_BOOTTIME ([`boottime`](crate::boottime)).
     pub ready_since: Option<Duration>,
-    /// When its drain began, by CLOCK_BOOTTIME.
+    /// When the process began to drain, by CLOCK_BOOTTIME.
     pub drain_begun: Option<Duration>,
-    /// What it has counted.
+    /// What the process has counted.
     pub counters: Counters,
 }
 
-/// Which process a slot is about. Two records with equal identities are of the same process.
+/// The process that a slot belongs to. If the identities of two records are equal, both belong to the same
+/// process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Its process id; 0 if the slot is damaged.
+    /// The process id. 0 if the slot is damaged.
     pub pid: u32,
-    /// When it claimed the slot, by CLOCK_BOOTTIME ([`boottime`](crate::boottime)).
+    /// When the process claimed the slot, by CLOCK_BOOTTIME ([`boottime`](crate::boottime)).
     pub started: Duration,
-    /// The release it executes, up to 104 bytes. What is not UTF-8, and control characters, are replaced by `�`, so
-    /// that it can be shown on a terminal.
+    /// The release that the process executes, up to 104 bytes. Invalid UTF-8 and control characters are
+    /// replaced by `�`, so that a terminal can show it.
     pub release: String,
 }
 
-/// What a process has counted since it claimed its slot. None of the figures can be relied upon to fit to each other.
+/// What a process has counted since it claimed its slot. Do not rely on the figures being consistent with
+/// each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counters {
     /// Connections accepted.
@@ -69,21 +71,22 @@ pub struct Counters {
     pub received: u64,
     /// Bytes sent on connections.
     pub sent: u64,
-    /// Connections that ended in the drain, by kind: that of a kind is at `Ended::Forced as usize`.
+    /// Connections that ended during the drain, by kind. The index of a kind is, for example, `Ended::Forced
+    /// as usize`.
     pub ended: [u64; 3],
-    /// Panics of handlers.
+    /// Handlers that panicked.
     pub panics: u64,
-    /// Timeouts, by kind: that of a kind is at `Timeout::Head as usize`.
+    /// Timeouts, by kind. The index of a kind is, for example, `Timeout::Head as usize`.
     pub timeouts: [u64; 5],
-    /// How long the requests took that were answered.
+    /// How long the answered requests took.
     pub latency: Histogram,
 }
 
-/// Parses the bytes of a slot. `None` if no process has ever claimed it or one is about to: the slot is a hole, is
-/// behind the end of the file (no bytes), or its sequence is odd.
+/// Parses the bytes of a slot. `None` if no process has ever claimed it, or if a process is claiming it. The
+/// slot is then a hole, or lies beyond the end of the file (no bytes), or its sequence is odd.
 ///
 /// # Errors
-/// [`Error::SlotTooShort`] if the bytes end within the slot; there is nothing else that could not be parsed.
+/// [`Error::SlotTooShort`] if the bytes end within the slot. Nothing else makes the parser fail.
 pub fn parse(bytes: &[u8]) -> Result<Option<Record>, Error> {
     if bytes.is_empty() {
         return Ok(None);
@@ -128,7 +131,7 @@ pub(crate) fn counters(words: &[u64; SLOT_WORDS]) -> Counters {
     }
 }
 
-/// The first `N` words of these bytes; what is missing is zero.
+/// The first `N` words of these bytes. Missing words are zero.
 pub(crate) fn words<const N: usize>(bytes: &[u8]) -> [u64; N] {
     let mut words = [0; N];
     for (word, bytes) in words.iter_mut().zip(bytes.as_chunks::<WORD>().0) {
@@ -141,7 +144,7 @@ fn several<const N: usize>(words: &[u64; SLOT_WORDS], first: usize) -> [u64; N] 
     std::array::from_fn(|at| words[first + at])
 }
 
-/// A number of things that are there now. It cannot be negative, unless the slot is damaged.
+/// The value of a gauge. It cannot be negative, unless the slot is damaged.
 fn gauge(word: u64) -> u64 {
     if i64::try_from(word).is_ok() { word } else { 0 }
 }

@@ -1,5 +1,5 @@
-//! The two things for which the language has no safe words: memory that others write to, and locks that the
-//! kernel drops.
+//! The two things that need unsafe code: memory that other processes write to, and locks that the kernel
+//! drops.
 #![expect(unsafe_code, reason = "maps memory that is shared with other processes, and calls fcntl(2)")]
 
 mod lock;

@@ -59,7 +59,15 @@ impl Disk {
     /// When the kernel refuses.
     #[track_caller]
     pub fn make_read_only(self, cluster: &Cluster) {
-        self.reconfigure(cluster, "ro");
+        self.try_to_make_read_only(cluster).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Makes it read-only, if no process writes to a file on it.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn try_to_make_read_only(self, cluster: &Cluster) -> Result<(), String> {
+        self.reconfigure(cluster, "ro")
     }
 
     /// Makes it writable again.
@@ -68,19 +76,18 @@ impl Disk {
     /// When the kernel refuses.
     #[track_caller]
     pub fn make_writable(self, cluster: &Cluster) {
-        self.reconfigure(cluster, "rw");
+        self.reconfigure(cluster, "rw").unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Sets a flag of the file system and of no mount: mount(8) would set it for its own mount as well, and services
     /// that are started meanwhile keep a copy of that.
-    #[track_caller]
-    fn reconfigure(self, cluster: &Cluster, flag: &str) {
+    fn reconfigure(self, cluster: &Cluster, flag: &str) -> Result<(), String> {
         let path = format!("/proc/{}/root{}", cluster.leader(), self.directory);
         let done = fspick(CWD, path, FsPickFlags::FSPICK_CLOEXEC).and_then(|filesystem| {
             fsconfig_set_flag(filesystem.as_fd(), flag)?;
             fsconfig_reconfigure(filesystem.as_fd())
         });
-        done.unwrap_or_else(|error| panic!("failed to make {} {flag}: {error}", self.directory));
+        done.map_err(|error| format!("failed to make {} {flag}: {error}", self.directory))
     }
 }
 

@@ -21,6 +21,9 @@
 //! | `APP_CLUSTER_ATTACKER` | the attackers |
 //! | `APP_CLUSTER_MORTAL_ORCHESTRATOR` | the orchestrator with the feature `fault-points` |
 //! | `APP_CLUSTER_COUNTS` | `full` for the promised counts, `ci` for fewer rounds |
+//!
+//! `APP_CLUSTER_CHAOS_SEED`, `APP_CLUSTER_CHAOS_ROUND` and `APP_CLUSTER_CHAOS_SECONDS` say which chaos there is, from which
+//! round on and for how long. They may be absent.
 
 mod artifacts;
 mod attack;
@@ -45,13 +48,13 @@ mod workers;
 
 pub use attacker::Attack;
 pub use client::{Failure, Report};
-pub use machine::{Machine, Output, Suite, in_every_suite, in_one_suite, wait_for};
+pub use machine::{Machine, Output, Suite, in_every_suite, in_one_suite, poll, wait_for};
 
 pub use crate::{
     artifacts::Package,
     background::Background,
     cluster::Cluster,
-    counts::ci_or_full,
+    counts::{ci_or_full, number_or},
     disk::Disk,
     foreign::{Client, Told},
     journal::Entry,

@@ -65,7 +65,7 @@ impl Cluster {
         self.systemctl(["restart", "app-cluster"]).assert_success();
     }
 
-    /// Lets the orchestrator die as by `kill -9` when it passes this point for the so manieth time from now on.
+    /// Lets the orchestrator die as by `kill -9` when it passes this point for the nth time from now on.
     #[track_caller]
     pub fn let_orchestrator_die_at(&self, point: &str, time: u32) {
         self.write_file(FAULT_POINT, &format!("{point} {time}\n"));

@@ -77,6 +77,19 @@ impl Cluster {
         Worker::read_all(self.systemctl(words).stdout())
     }
 
+    /// What systemd says of every worker that it has in memory: of all that run, and others.
+    ///
+    /// # Errors
+    /// When systemctl fails, with everything it said.
+    pub fn loaded_workers(&self) -> Result<Vec<Worker>, String> {
+        let output = self.systemctl(["show", Worker::PROPERTIES, "worker@*.service"]);
+        if output.status().success() {
+            Ok(Worker::read_all(output.any_stdout()))
+        } else {
+            Err(output.to_string())
+        }
+    }
+
     /// What systemd says of one worker.
     #[track_caller]
     #[must_use]

@@ -77,7 +77,10 @@ fn calls_without_end(suite: Suite) {
     let orchestrator = Process::of(&cluster, pid.parse().expect("it runs"));
     orchestrator.forget_peak();
     let users = ["nobody", "daemon", "www-data", "app-cluster-worker"];
-    let floods = users.map(|user| cluster.flood_with_calls(user, 0));
+    // Those of two users carry descriptors, as many as a message may.
+    let descriptors = [0, 16, 0, 16];
+    let floods = users.iter().zip(descriptors).map(|(user, count)| cluster.flood_with_calls(user, count));
+    let floods: Vec<_> = floods.collect();
     let mut reloads = Vec::new();
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(ci_or_full(5, 60)) {

@@ -57,6 +57,9 @@ fn what_exceeds_the_deadline_is_cut_counted_and_told(suite: Suite) {
     cluster.reload();
 
     wire.receive().expect_err("the answer would come long after the deadline");
+    let rollout = cluster.status().rollout.pop().expect("there was one");
+    let cost = "; 1 connection was closed by force at the end of a drain";
+    assert!(rollout.message.ends_with(cost), "{}", rollout.message);
     let unit = format!("worker@{instance}");
     let told = cluster.logged(&[&unit], begin);
     let cut = told.iter().find(|entry| entry.message().contains("1 connection") && entry.is_warning());

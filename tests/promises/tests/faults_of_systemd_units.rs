@@ -6,6 +6,7 @@ use promises::{Cluster, DEADLINE, Entry, Mode, Suite, Wire, monotonic_usec, wait
 promises::in_every_suite!(
     need_daemon_reload,
     a_drop_in_that_systemd_rejects,
+    what_fails_before_the_program_is_named,
     socket_unit_stopped,
     socket_unit_failed,
     socket_unit_masked,
@@ -56,6 +57,46 @@ fn a_drop_in_that_systemd_rejects(suite: Suite) {
     cluster.revert("worker@3.service");
     cluster.reloads_all();
     load.loses_nothing();
+}
+
+/// The unit fails before its program is executed: how the run before ended does not explain it, and what systemd says of it does.
+fn what_fails_before_the_program_is_named(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    let before = cluster.pids();
+    for (line, how, words) in [
+        (
+            "EnvironmentFile=/etc/none.env",
+            "failed before systemd could execute its program",
+            "Failed to load environment files: No such file or directory",
+        ),
+        (
+            "ExecStartPre=/bin/sh -c 'echo no key; exit 3'",
+            "failed in ExecStartPre=, before its program",
+            "Control process exited, code=exited, status=3/NOTIMPLEMENTED",
+        ),
+    ] {
+        cluster.edit("worker@.service", "Service", line);
+        let reload = cluster.app_cluster(["reload"]);
+        reload.assert_exit_code(2).assert_says(how).assert_says(words).assert_says("worker@5");
+        if line.contains("no key") {
+            reload.assert_says("no key");
+        }
+        assert!(!reload.stderr().contains("exited with status"), "{reload}");
+        assert_eq!(cluster.pids(), before);
+    }
+    // A worker that is running and is killed tells of it too.
+    cluster.run(["systemctl", "kill", "-s", "KILL", "worker@2"]).assert_success();
+    wait_for("the killed worker to fail in ExecStartPre=", DEADLINE, || {
+        let status = cluster.status();
+        let exit = status.workers.iter().find(|worker| worker.instance == 2).map(|w| w.last_exit.clone());
+        match exit {
+            Some(exit) if exit == "failed in ExecStartPre=, before its program" => Ok(()),
+            exit => Err(format!("{exit:?}")),
+        }
+    });
+    cluster.revert("worker@.service");
+    cluster.reloads_all();
+    cluster.assert_socket_is_whole();
 }
 
 fn socket_unit_stopped(suite: Suite) {

@@ -68,7 +68,7 @@ fn of_some_workers(suite: Suite) {
         wait_for("it to be forgiven", DEADLINE, || {
             let told = about_worker(&cluster, instance, begin);
             let last = told.last().map(|entry| entry.message().to_owned()).unwrap_or_default();
-            if last.contains("flaps no longer") { Ok(()) } else { Err(last) }
+            if last.contains("is stable again") { Ok(()) } else { Err(last) }
         });
         assert_eq!(about_worker(&cluster, instance, begin).len(), before + 1, "it is told more than once");
     }

@@ -28,9 +28,11 @@ fn of_a_rollout(suite: Suite) {
             assert_one(&orchestrator, &[(ROLLOUT, &rollout), (WORKER, &worker), (STEP, step)], &worker);
         }
     }
-    for (step, words) in
-        [("start", "beyond the wanted number"), ("done", "stands in"), ("stop", "not needed any more")]
-    {
+    for (step, words) in [
+        ("start", "beyond the wanted number"),
+        ("done", "serves while others are replaced"),
+        ("stop", "not needed any more"),
+    ] {
         assert_one(&orchestrator, &[(ROLLOUT, &rollout), (WORKER, "worker@5"), (STEP, step)], words);
     }
     let end = [(ROLLOUT, rollout.as_str()), (STEP, "end"), (RESULT, "done")];
@@ -64,7 +66,7 @@ fn of_a_crash(suite: Suite) {
     assert!(crash.is_warning(), "a crash is no warning: {crash:?}");
     assert!(!crash.field(RESULT).is_empty(), "{crash:?}");
     assert_one(&found, &[(WORKER, "worker@2"), (STEP, "ready")], "worker@2 is ready");
-    for lie in ["stopped on purpose", "is not started again"] {
+    for lie in ["stopped by an operator", "is not started again"] {
         assert!(!messages(&found).contains(lie), "nobody stopped it and it runs:\n{}", messages(&found));
     }
 

@@ -56,11 +56,18 @@ fn everybody_may_look_and_only_root_may_act(suite: Suite) {
     let status = cluster.run_as("nobody", &["app-cluster", "status"]);
     status.assert_success().assert_says("worker@1").assert_says("4 of 4 ready");
     let object = ["org.appcluster1", "/org/appcluster1", "org.appcluster1"];
-    for method in ["Status", "Counters", "Releases", "History"] {
+    let looks = ["GetStatus", "GetCounters", "ListReleases", "ListHistory"];
+    for method in [&looks[..], &["Status", "Counters", "Releases", "History"]].concat() {
         call(&cluster, "nobody", &object, method, &[]).assert_success();
     }
     for user in ["nobody", "app-cluster-worker"] {
-        for (method, words) in [("Reload", &["s", "me"][..]), ("Reconfigure", &[]), ("Abort", &["t", "0"])] {
+        for (method, words) in [
+            ("BeginReload", &["a{sv}", "0"][..]),
+            ("BeginRollback", &["a{sv}", "0"]),
+            ("Reload", &["s", "me"]),
+            ("Reconfigure", &[]),
+            ("Abort", &["t", "0"]),
+        ] {
             refused(&call(&cluster, user, &object, method, words));
         }
     }
@@ -95,6 +102,7 @@ fn nobody_is_believed_who_pretends_to_be_systemd(suite: Suite) {
             (unit, "org.freedesktop.DBus.Properties", "PropertiesChanged", service),
             (SYSTEMD[1], SYSTEMD[2], "JobRemoved", job),
             (SYSTEMD[1], SYSTEMD[2], "Reloading", &["b", "false"][..]),
+            ("/org/appcluster1", "org.appcluster1", "RolloutProgress", &["a{sv}", "0"]),
             ("/org/appcluster1", "org.appcluster1", "RolloutChanged", rollout),
         ] {
             // The bus lets everybody send a signal to everybody.

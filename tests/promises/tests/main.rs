@@ -2,11 +2,13 @@
 
 mod a_bad_release_is_undone;
 mod a_release_that_answers_with_errors_is_undone;
+mod a_stop_stops_every_worker;
 mod a_worker_that_asks_is_replaced;
 mod attacks_harm_nobody;
 mod bad_configuration_changes_nothing;
 mod bad_release_stops_at_the_first_worker;
 mod bus_and_manager_come_back;
+mod chaos;
 mod concurrent_reloads;
 mod connections_are_spread;
 mod crash_loop_spares_the_socket;
@@ -41,4 +43,5 @@ mod stalled_worker_is_replaced;
 mod status_shows_what_workers_count;
 mod the_bus_interface_is_as_described;
 mod the_check_names_what_is_wrong;
+mod the_first_worker_proves_a_release;
 mod units_are_clean;

@@ -5,6 +5,10 @@ use promises::{Cluster, DEADLINE, Mode, Suite, Wire, wait_for};
 promises::in_every_suite!(
     a_worker_that_ends_by_itself_is_started_again,
     a_worker_that_was_stopped_stays_stopped,
+    and_one_stopped_while_it_settles_is_no_fault_of_the_release,
+    also_while_no_orchestrator_runs,
+    an_instance_beyond_the_wanted_number_is_stopped,
+    a_unit_of_another_kind_is_not_touched,
 );
 
 fn a_worker_that_ends_by_itself_is_started_again(suite: Suite) {
@@ -52,6 +56,72 @@ fn a_worker_that_was_stopped_stays_stopped(suite: Suite) {
     cluster.reload();
     assert_ne!(cluster.pids()[&2], pids[&2], "it takes part again");
     load.loses_nothing();
+}
+
+/// The orchestrator hears nothing of it, and its successor finds a unit that is down like any other.
+fn and_one_stopped_while_it_settles_is_no_fault_of_the_release(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    cluster.configure("workers = 4\n[rollout]\nsettle = \"3s\"\n");
+    cluster.systemctl(["reload", "--no-block", "app-cluster"]).assert_success();
+    wait_for("worker@1 to settle", DEADLINE, || {
+        let status = cluster.status();
+        let mut steps = status.rollout.iter().flat_map(|rollout| &rollout.steps);
+        let settles = |step: &api::Step| step.instance == 1 && step.state == api::StepState::Settling;
+        if steps.any(settles) { Ok(()) } else { Err(format!("{status:#?}")) }
+    });
+
+    cluster.systemctl(["stop", "worker@1"]).assert_success();
+
+    wait_for("the end of the rollout", DEADLINE, || match cluster.status() {
+        status if status.rollout.iter().any(|rollout| rollout.state == api::RolloutState::Done) => Ok(()),
+        status => Err(format!("{status:#?}")),
+    });
+    let first = cluster.status().workers.into_iter().find(|worker| worker.instance == 1);
+    assert_eq!(first.map(|worker| worker.state), Some(api::WorkerState::Stopped));
+}
+
+fn also_while_no_orchestrator_runs(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    let orchestrator = cluster.orchestrator();
+    orchestrator.pause();
+    cluster.systemctl(["stop", "worker@2"]).assert_success();
+    orchestrator.kill();
+    wait_for("another orchestrator", DEADLINE, || cluster.try_status());
+    until_known_as_stopped(&cluster);
+    cluster.reload();
+    assert_eq!(cluster.worker(2).pid, 0, "somebody started it");
+    cluster.systemctl(["start", "worker@2"]).assert_success();
+    cluster.until_whole();
+}
+
+fn an_instance_beyond_the_wanted_number_is_stopped(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    cluster
+        .run(["ln", "-s", "/var/lib/app-cluster/current", "/run/app-cluster/instances/9"])
+        .assert_success();
+    // Whoever waits for it may be told that the job was canceled.
+    let _ = cluster.systemctl(["start", "worker@9"]);
+    wait_for("worker@9 to be stopped", DEADLINE, || match cluster.show("worker@9.service", "ActiveState") {
+        state if state == "inactive" => Ok(()),
+        state => Err(state),
+    });
+    cluster.until_whole();
+}
+
+fn a_unit_of_another_kind_is_not_touched(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    cluster.systemctl(["stop", "app-cluster"]).assert_success();
+    let unit = "[Service]\nExecStart=/bin/sleep infinity\n";
+    cluster.write_file("/etc/systemd/system/worker@.service", unit);
+    cluster.systemctl(["daemon-reload"]).assert_success();
+    cluster.systemctl(["start", "worker@1", "worker@7"]).assert_success();
+    let pids = ["worker@1.service", "worker@7.service"].map(|unit| cluster.show(unit, "MainPID"));
+    cluster.systemctl(["start", "app-cluster"]).assert_failure();
+    let journal = cluster.journal(["-u", "app-cluster"]);
+    assert!(journal.contains("/etc/systemd/system/worker@.service"), "{journal}");
+    cluster.systemctl(["stop", "app-cluster"]).assert_success();
+    let now = ["worker@1.service", "worker@7.service"].map(|unit| cluster.show(unit, "MainPID"));
+    assert_eq!(now, pids, "they are no workers of the cluster");
 }
 
 #[track_caller]

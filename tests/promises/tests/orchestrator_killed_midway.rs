@@ -10,9 +10,12 @@ promises::in_every_suite!(
     again_and_again_at_any_moment,
 );
 
-/// Where it dies on the way forward, and the how manieth time it passes there: the extra worker is the first,
+/// Where it dies on the way forward, and which time it passes there: the extra worker is the first,
 /// the workers 1 to 4 follow, and the extra one's stop is the last.
-const FORWARD: [(&str, u32); 12] = [
+const FORWARD: [(&str, u32); 15] = [
+    ("flipped", 1),
+    ("before-restart", 1),
+    ("restart-enqueued", 1),
     ("job-finished", 1),
     ("settling", 1),
     ("settled", 1),
@@ -28,20 +31,20 @@ const FORWARD: [(&str, u32); 12] = [
 ];
 
 /// Before the call that asks for it is answered: whoever called is told to try again, and it goes on all the same.
-const BEFORE_THE_ANSWER: [(&str, u32); 4] =
-    [("begun", 1), ("flipped", 1), ("before-restart", 1), ("restart-enqueued", 1)];
+const BEFORE_THE_ANSWER: [(&str, u32); 1] = [("begun", 1)];
 
-/// And on the way back from a release that fails on worker@2, when worker@5 and worker@1 run it already.
+/// And on the way back from a release that fails on worker@3, when worker@5, worker@1 and worker@2 run it already: these two are put
+/// back, and worker@3 as well if it has not come up on the old release by itself.
 const BACK: [(&str, u32); 13] = [
-    ("job-finished", 3),
+    ("job-finished", 4),
     ("turning", 1),
     ("turned", 1),
     ("before-restore", 1),
     ("restore-enqueued", 1),
-    ("job-finished", 4),
+    ("job-finished", 5),
     ("before-restore", 2),
     ("restore-enqueued", 2),
-    ("job-finished", 5),
+    ("job-finished", 6),
     ("before-stop", 1),
     ("stop-enqueued", 1),
     ("ending", 1),
@@ -72,8 +75,8 @@ fn a_way_back_is_brought_to_its_end(suite: Suite) {
     for (number, (point, time)) in BACK.into_iter().enumerate() {
         println!("{suite}: it dies at {point} {time}");
         cluster.let_orchestrator_die_at(point, time);
-        let deploy = cluster.app_cluster(["deploy", "/srv/fails-on-2", "--id", &format!("bad-{number}")]);
-        deploy.assert_exit_code(2).assert_says("worker@2");
+        let deploy = cluster.app_cluster(["deploy", "/srv/fails-on-3", "--id", &format!("bad-{number}")]);
+        deploy.assert_exit_code(2).assert_says("worker@3");
         assert_converged(&cluster, "good", api::EntryState::Restored);
     }
     // Of those that were given up the oldest go, also one that lies in a lower layer of the file system.
@@ -119,15 +122,15 @@ fn again_and_again_at_any_moment(suite: Suite) {
 }
 
 /// A cluster whose orchestrator can be told where to die, with a program to deploy that works and one that does not
-/// on worker@2.
+/// on worker@3.
 fn mortal(suite: Suite) -> Cluster {
     let cluster = Cluster::installed(suite);
     cluster.replace_orchestrator_by_a_mortal_one();
     cluster.run(["cp", "/usr/lib/app-cluster/release/worker", "/srv/good"]).assert_success();
     let script = "#!/bin/sh\n\
-         [ \"$APP_CLUSTER_INSTANCE\" != 2 ] || { echo 'not on this one' >&2; exit 1; }\n\
+         [ \"$APP_CLUSTER_INSTANCE\" != 3 ] || { echo 'not on this one' >&2; exit 1; }\n\
          exec /usr/lib/app-cluster/release/worker\n";
-    cluster.write_file("/srv/fails-on-2", script);
+    cluster.write_file("/srv/fails-on-3", script);
     cluster
 }
 

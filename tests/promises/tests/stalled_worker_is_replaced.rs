@@ -29,7 +29,7 @@ fn by_its_watchdog(suite: Suite) {
 
     let told = cluster.logged(&["app-cluster"], begin);
     let messages: Vec<_> = told.iter().map(Entry::message).collect();
-    for lie in ["stopped on purpose", "is not started again"] {
+    for lie in ["stopped by an operator", "is not started again"] {
         assert!(
             !messages.iter().any(|told| told.contains(lie)),
             "nobody stopped it and it runs: {messages:#?}"

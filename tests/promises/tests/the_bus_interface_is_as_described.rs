@@ -9,6 +9,9 @@ promises::in_every_suite!(
     member_by_member,
     changes_are_announced,
     errors_have_their_names,
+    options_are_read_or_refused,
+    clients_of_1_0_are_served,
+    what_follows_a_start_finds_it,
     whatever_somebody_without_rights_tries,
 );
 
@@ -28,17 +31,19 @@ fn member_by_member(suite: Suite) {
     // What changes something is not for everybody.
     let members = DESCRIPTION.lines().filter_map(|line| line.trim().strip_prefix("<method name=\""));
     let members: Vec<_> = members.filter_map(|rest| rest.split('"').next()).collect();
+    let looks = ["GetStatus", "GetCounters", "ListReleases", "ListHistory"];
+    let looks = [&looks[..], &["Status", "Counters", "Releases", "History"]].concat();
     for member in &members {
         let call =
             ["busctl", "--system", "call", "org.appcluster1", "/org/appcluster1", "org.appcluster1", member];
         let output = cluster.run_as("nobody", &call);
-        if ["Status", "Counters", "Releases", "History"].contains(member) {
+        if looks.contains(member) {
             output.assert_success();
         } else {
             output.assert_failure().assert_says("Access denied");
         }
     }
-    assert_eq!(members.len(), 12);
+    assert_eq!(members.len(), 20);
 }
 
 /// The lines that describe `org.appcluster1`.
@@ -74,7 +79,11 @@ fn changes_are_announced(suite: Suite) {
         let announces = |name: &str, value: Value| {
             of("PropertiesChanged").any(|data| data[0] == "org.appcluster1" && data[1][name]["data"] == value)
         };
-        let rollout = |state: &str| of("RolloutChanged").any(|data| data[0][0] == id && data[0][3] == state);
+        let rollout = |state: &str| {
+            of("RolloutProgress").any(|data| data[0]["id"]["data"] == id && data[0]["state"]["data"] == state)
+        };
+        let rollout_of_1_0 =
+            |state: &str| of("RolloutChanged").any(|data| data[0][0] == id && data[0][3] == state);
         let seen = [
             announces("Desired", 5.into()),
             announces("Ready", 5.into()),
@@ -82,8 +91,10 @@ fn changes_are_announced(suite: Suite) {
             announces("Summary", "5 of 5 ready, release announced".into()),
             rollout("running"),
             rollout("done"),
+            rollout_of_1_0("running"),
+            rollout_of_1_0("done"),
         ];
-        if seen == [true; 6] { Ok(()) } else { Err(format!("{seen:?} of\n{told}")) }
+        if seen == [true; 8] { Ok(()) } else { Err(format!("{seen:?} of\n{told}")) }
     });
 }
 
@@ -121,6 +132,84 @@ fn errors_have_their_names(suite: Suite) {
     });
     refuses("Reload string:me", "ShuttingDown");
     refuses("Reconfigure", "ShuttingDown");
+}
+
+/// Calls a member of the cluster's object, as busctl(1) does.
+fn call(cluster: &Cluster, member_and_arguments: &str) -> Output {
+    let object = "org.appcluster1 /org/appcluster1 org.appcluster1";
+    cluster.shell(&format!("busctl --system --json=short call {object} {member_and_arguments}"))
+}
+
+/// The only value of an answer.
+#[track_caller]
+fn answered(output: &Output) -> Value {
+    output.assert_success();
+    let answer: Value = serde_json::from_str(output.stdout()).expect("it is JSON");
+    answer["data"][0].clone()
+}
+
+/// Waits until `state` gives the end of a rollout.
+fn until_done(what: &str, state: impl Fn() -> Value) {
+    wait_for(what, DEADLINE, || match state() {
+        state if state == "done" => Ok(()),
+        state => Err(state),
+    });
+}
+
+fn options_are_read_or_refused(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    let pids = cluster.pids();
+    let unknown = call(&cluster, "BeginReload 'a{sv}' 2 by s alice colour s blue");
+    unknown.assert_failure().assert_says("the option \"colour\" is refused");
+    let mistyped = call(&cluster, "BeginRollback 'a{sv}' 1 id u 7");
+    mistyped.assert_failure().assert_says("the option \"id\" is refused");
+    assert_eq!((cluster.pids(), cluster.history()), (pids, vec![]));
+
+    let id = answered(&call(&cluster, "BeginReload 'a{sv}' 0"));
+    until_done("a reload without options", || {
+        let status = answered(&call(&cluster, "GetStatus"));
+        let rollout = &status["rollout"]["data"][0];
+        if rollout["id"]["data"] == id { rollout["state"]["data"].clone() } else { status }
+    });
+}
+
+/// What the command of 1.0.0 calls, and what it makes of the answers.
+fn clients_of_1_0_are_served(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    let before = cluster.pids();
+    let status = answered(&call(&cluster, "Status"));
+    assert_eq!((&status[4], status[6].as_array().map(Vec::len)), (&4.into(), Some(4)), "{status}");
+
+    let state = |id: &Value| {
+        let status = answered(&call(&cluster, "Status"));
+        if status[7][0][0] == *id { status[7][0][3].clone() } else { status }
+    };
+    let id = answered(&call(&cluster, "Reload s alice"));
+    until_done("the reload", || state(&id));
+    let after = cluster.pids();
+    assert!(after.iter().all(|(instance, pid)| before[instance] != *pid), "{before:?}, then {after:?}");
+
+    cluster.shell(&format!("install -D {GOOD} /srv/shop/worker")).assert_success();
+    let id = answered(&call(&cluster, "DeployDirectory ssus /srv/shop shop 0 alice"));
+    until_done("the deployment", || state(&id));
+    let status = cluster.status();
+    let run: Vec<_> = status.workers.iter().map(|worker| worker.release.as_str()).collect();
+    assert_eq!((status.release.as_str(), run), ("shop", vec!["shop"; 4]));
+    let id = answered(&call(&cluster, "Rollback ss '' alice"));
+    until_done("the rollback", || state(&id));
+
+    let releases = answered(&call(&cluster, "Releases"));
+    assert!(releases.as_array().is_some_and(|all| all.iter().any(|it| it[0] == "shop")), "{releases}");
+    let history = answered(&call(&cluster, "History"));
+    assert_eq!((&history[0][0], &history[0][1], &history[0][7]), (&id, &"rollback".into(), &"done".into()));
+}
+
+/// `systemctl restart` returns when READY=1 was said: callers have to find the orchestrator then.
+fn what_follows_a_start_finds_it(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    for _ in 0..10 {
+        cluster.shell("systemctl restart app-cluster && app-cluster status").assert_success();
+    }
 }
 
 fn whatever_somebody_without_rights_tries(suite: Suite) {

@@ -1,18 +1,22 @@
-//! Puts the rollout in front of a world that goes wrong, millions of times.
+//! Puts the orchestrator in front of a world that goes wrong, millions of times.
 //!
-//! A seed is one schedule: a cluster, a release that works or does not, people who interfere, signals that are
-//! lost, an orchestrator that dies and comes back. Time is a number, so a minute takes a fraction of a millisecond.
-//! The decisions are the product's own (`rollout`); systemd and the driver are modelled here. What has to hold in
-//! every schedule is written down in `laws`.
+//! A seed is one schedule: a cluster, releases that work or not, operators who interfere, a bus that breaks.
+//! The orchestrator dies and comes back. Time is a number, so a minute takes a fraction of a millisecond. The
+//! orchestrator is the product's own (`cluster`), and only the world around it is modelled. `laws` says what
+//! has to hold in every schedule.
 //!
-//! - `systemd`: units, jobs and processes.
-//! - `orchestrator`: the driver in small.
-//! - `world`: time, people, nature.
+//! - `systemd`: units, jobs and processes. `bus`: the connection to it.
+//! - `disk`, `release`: what is on disk.
+//! - `orchestrator`: its life, and what it asks for.
+//! - `world`: time, operators, nature.
 //! - `chaos`: what goes wrong in this schedule.
 
+mod bus;
 mod chaos;
+mod disk;
 mod laws;
 mod orchestrator;
+mod release;
 mod rng;
 mod systemd;
 mod world;
@@ -28,31 +32,31 @@ use world::World;
 /// A schedule in which an invariant did not hold.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    /// Replays it.
+    /// The seed that replays it.
     pub seed: u64,
     /// Its length, in events.
     pub events: u64,
-    /// What did not hold.
+    /// The law that did not hold.
     pub violation: Violation,
 }
 
-/// What many schedules came to.
+/// The result of many schedules.
 #[derive(Debug, Default)]
 pub struct Report {
     /// How many schedules there were.
     pub schedules: u64,
     /// How many events they had.
     pub events: u64,
-    /// How many rollouts ended in which way.
+    /// How many rollouts ended with each outcome.
     pub outcomes: BTreeMap<&'static str, u64>,
     /// How often each class struck, in the order of [`Class::ALL`].
     pub struck: Vec<u64>,
-    /// How many failed, and the shortest of them, for each invariant.
+    /// How many schedules failed, and the shortest of them, for each law.
     pub failures: BTreeMap<&'static str, (u64, Failure)>,
 }
 
 impl Report {
-    /// The classes that never struck: of those nothing is known.
+    /// The classes that never struck. The simulation says nothing about those.
     pub fn never_struck(&self) -> impl Iterator<Item = Class> {
         let struck = |class: &Class| self.struck.get(*class as usize).copied().unwrap_or(0);
         Class::ALL.iter().copied().filter(move |class| struck(class) == 0)
@@ -88,7 +92,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Runs the schedules with the seeds from `first` on, in as many threads.
+/// Runs the schedules with the seeds from `first` on, in this many threads.
 pub fn simulate(first: u64, schedules: u64, threads: u64) -> Report {
     let threads = threads.max(1);
     let run = |thread: u64| {

@@ -1,128 +1,172 @@
-//! The orchestrator's driver in small: what turns the world into events and actions into the world.
+//! The orchestrator: the product's own decisions, and the little around them that carries them out.
 //!
-//! - `ledger`: what outlives it.
-//! - `request`: what people ask of it.
-//! - `rolling`: how a rollout begins, is gone on with, and ends.
-//! - `hear`: what it hears and sees becomes events.
-//! - `perform`: the machine's actions are done.
-//! - `numbers`: what workers answer while one of them settles.
-//! - `keep`: between rollouts and during them, whoever is to run does.
+//! - `life`: how it starts and ends.
+//! - `perform`: how its effects are performed.
+//! - `heard`: what it can know.
 
-mod hear;
-mod keep;
-mod ledger;
-mod numbers;
+mod heard;
+mod life;
 mod perform;
-mod request;
-mod rolling;
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
-use rollout::Event;
-use rollout::plan::Candidate;
-use rollout::unit::{Instance, Unit};
+use cluster::Cluster;
+use cluster::effect::{Disk as Task, Token};
+use cluster::input::{Input, OwnJob};
 
-pub(crate) use self::ledger::{Disk, Entry};
-pub(crate) use self::request::Request;
-use self::rolling::Running;
+use self::heard::Heard;
 use crate::chaos::Class;
+use crate::systemd::STRANGER;
 use crate::world::{Item, World};
 
-/// After this time a worker with a job is looked at, in ms.
-const LOOK_AFTER: u64 = 1_000;
-/// So often the keeper looks at all, in ms.
-const TICK: u64 = 900;
-
 /// The process that may die.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Orchestrator {
-    pub(crate) is_alive: bool,
-    pub(crate) life: u64,
-    pub(crate) running: Option<Running>,
-    pub(crate) read: BTreeMap<u32, Unit>,
-    jobs: BTreeMap<u64, u32>,
-    queued: Option<usize>,
-    scale: Option<u32>,
+    pub(crate) core: Option<Cluster>,
+    pub(crate) life: u32,
+    /// Whether it accepts calls.
+    pub(crate) is_serving: bool,
+    pub(crate) is_ready: bool,
+    /// The job that systemd has for it when it ends.
+    pub(crate) own_job: OwnJob,
+    pub(crate) was_restarted: bool,
+    /// When it got SIGTERM.
+    pub(crate) terminated: Option<u64>,
+    /// When systemd kills it, if it has not ended by then.
+    overdue_at: u64,
+    /// The effect at which it is killed, and whether that is after the effect.
+    dies_at: Option<(u32, bool)>,
+    pub(crate) effects: u32,
+    wake: Option<u64>,
+    tasks: VecDeque<(Token, Task)>,
+    last_task: u64,
+    last_token: Option<Token>,
+    heard: [Heard; STRANGER as usize + 1],
+    /// The current second, and how many effects it has had.
+    second: (u64, u32),
 }
 
+impl Default for Orchestrator {
+    fn default() -> Self {
+        Self {
+            core: None,
+            life: 0,
+            is_serving: false,
+            is_ready: false,
+            own_job: OwnJob::None,
+            was_restarted: false,
+            terminated: None,
+            overdue_at: u64::MAX,
+            dies_at: None,
+            effects: 0,
+            wake: None,
+            tasks: VecDeque::new(),
+            last_task: 0,
+            last_token: None,
+            heard: [Heard::default(); STRANGER as usize + 1],
+            second: (0, 0),
+        }
+    }
+}
+
+impl Orchestrator {
+    /// Whether no task for the disk is left.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// It is not killed any more.
+    pub(crate) fn spare(&mut self) {
+        self.dies_at = None;
+    }
+}
+
+/// More effects than this in one second are a storm.
+const STORM: u32 = 1_500;
+
 impl World {
-    pub(crate) fn orchestrate(&mut self, item: Item) {
-        let life = self.orchestrator.life;
-        match item {
-            Item::Revive if !self.orchestrator.is_alive => self.revive(),
-            Item::Signal { life: of, signal } if of == life => self.heard(signal),
-            Item::Look { life: of, worker } if of == life => self.look_until_over(worker),
-            Item::Tick { life: of } if of == life => self.tick(),
-            Item::Settled { life: of, rollout, worker } if of == life && self.rolls(rollout) => {
-                self.settled(worker);
+    /// Gives the orchestrator this input.
+    pub(crate) fn feed(&mut self, input: Input) {
+        let clock = self.clock();
+        if self.orchestrator.core.is_none() {
+            return;
+        }
+        self.trace(|_| format!("-> {input:?}"));
+        let is_wake = matches!(input, Input::Wake);
+        if let Some(core) = &mut self.orchestrator.core {
+            core.handle(clock, input);
+        }
+        let effects = self.orchestrator.effects;
+        self.drain();
+        self.set_wake(is_wake && effects == self.orchestrator.effects);
+    }
+
+    /// Performs its effects.
+    pub(crate) fn drain(&mut self) {
+        while let Some(effect) = self.orchestrator.core.as_mut().and_then(Cluster::poll) {
+            self.orchestrator.effects += 1;
+            self.watch_storm();
+            let dies = self.orchestrator.dies_at.filter(|(at, _)| *at == self.orchestrator.effects);
+            if let Some((_, false)) = dies {
+                self.chaos.note(Class::Death);
+                self.trace(|_| format!("killed before {effect:?}"));
+                return self.die();
             }
-            Item::StepDeadline { life: of, rollout, worker, attempt }
-                if of == life && self.rolls(rollout) =>
-            {
-                if let Some(instance) = Instance::new(worker) {
-                    self.event(Event::StepDeadline { instance, attempt });
-                }
+            self.trace(|_| format!("   {effect:?}"));
+            self.perform(effect);
+            if self.orchestrator.core.is_some() && dies.is_some() {
+                self.chaos.note(Class::DeathAfter);
+                self.trace(|_| "killed".to_owned());
+                return self.die();
             }
-            Item::Deadline { life: of, rollout } if of == life && self.rolls(rollout) => {
-                let is_waiting = self.orchestrator.running.as_ref().is_some_and(|r| r.machine.is_waiting());
-                if is_waiting {
-                    self.at(500, Item::Deadline { life, rollout });
-                } else {
-                    self.event(Event::Deadline);
-                }
-            }
-            _ => {}
         }
     }
 
-    fn rolls(&self, rollout: u64) -> bool {
-        self.orchestrator.running.as_ref().is_some_and(|running| running.id == rollout)
-    }
-
-    fn revive(&mut self) {
-        self.orchestrator.is_alive = true;
-        self.trace(|_| "the orchestrator starts".to_owned());
-        let life = self.orchestrator.life;
-        self.at(TICK, Item::Tick { life });
-        self.go_on();
-    }
-
-    /// Whether the orchestrator is no more. It may die between any two things that it does.
-    fn is_dead(&mut self) -> bool {
-        self.meanwhile();
-        // Rarely, or it would never get anywhere.
-        let may_die = self.orchestrator.is_alive && self.rng.below(4) == 0;
-        if may_die && self.chaos.strikes(&mut self.rng, Class::Death) {
-            self.trace(|_| "the orchestrator dies".to_owned());
-            let life = self.orchestrator.life + 1;
-            self.orchestrator = Orchestrator { life, ..Orchestrator::default() };
-            if let Some(entry) = &mut self.disk.entry {
-                entry.was_interrupted = true;
-            }
-            let pause = self.rng.between(10, 4_000);
-            self.at(pause, Item::Revive);
+    fn set_wake(&mut self, was_idle: bool) {
+        let Some(core) = &self.orchestrator.core else { return };
+        let wanted = core.next_wake().map(|moment| {
+            let usec = u64::try_from(moment.as_micros()).unwrap_or(u64::MAX);
+            usec.saturating_add(self.systemd.booted)
+        });
+        let Some(at) = wanted else {
+            self.orchestrator.wake = None;
+            return;
+        };
+        if at <= self.now && was_idle {
+            self.violate("no storm", || "it wants to be woken at once and does nothing then".to_owned());
         }
-        !self.orchestrator.is_alive
+        let at = at.max(self.now);
+        if self.orchestrator.wake != Some(at) {
+            self.orchestrator.wake = Some(at);
+            let is_late = self.chaos.strikes(&mut self.rng, Class::LateWake);
+            let late = if is_late { self.rng.ms(1, 500) } else { 0 };
+            let life = self.orchestrator.life;
+            self.at((at - self.now).saturating_add(late), Item::Wake { life, at });
+        }
     }
 
-    /// Reads a unit as it is now.
-    fn read(&mut self, worker: u32) -> Unit {
-        let unit = self.systemd.unit(worker, self.now);
-        self.orchestrator.read.insert(worker, unit);
-        if unit.is_active() {
-            self.disk.held.remove(&worker);
+    pub(crate) fn wake(&mut self, at: u64) {
+        if self.orchestrator.wake == Some(at) {
+            self.orchestrator.wake = None;
+            self.feed(Input::Wake);
         }
-        unit
     }
 
-    fn candidates(&mut self) -> Vec<Candidate> {
-        let size = u32::try_from(self.systemd.services.len()).unwrap_or(0);
-        let mut candidates = Vec::new();
-        for number in 1..=size {
-            let unit = self.read(number);
-            let is_held = self.disk.held.contains(&number);
-            candidates.extend(Instance::new(number).map(|instance| Candidate { instance, unit, is_held }));
+    fn watch_storm(&mut self) {
+        let second = self.now / 1_000_000;
+        let (current, count) = &mut self.orchestrator.second;
+        *count = if *current == second { *count + 1 } else { 1 };
+        *current = second;
+        if *count > STORM {
+            self.violate("no storm", || format!("more than {STORM} effects in a second"));
         }
-        candidates
+    }
+
+    /// This orchestrator has given a token.
+    pub(crate) fn watch_token(&mut self, token: Token) {
+        if self.orchestrator.last_token.is_some_and(|last| last >= token) {
+            self.violate("no token twice", || format!("{token:?}"));
+        }
+        self.orchestrator.last_token = Some(token);
     }
 }

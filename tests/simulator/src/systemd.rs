@@ -1,54 +1,77 @@
-//! systemd, as far as a rollout sees it: units, jobs, processes, signals.
+//! systemd, as far as the orchestrator sees it: units, jobs, processes, signals.
 //!
-//! - `service`: one worker, as it is now.
-//! - `job`: what is asked of it, by people, by the orchestrator and by systemd itself.
-//! - `process`: what becomes of its process, with and without being asked.
-//! - `release`: what a process executes, and how that behaves.
+//! - `service`: the state of one worker's unit.
+//! - `job`: the jobs of operators, of the orchestrator and of systemd itself.
+//! - `process`: a process from its start until it is ready. `end`: how it ends.
+//! - `told`: what systemd says of a unit.
 
+mod end;
 mod job;
 mod process;
-mod release;
 mod service;
+mod told;
 
-use std::time::Duration;
+use std::collections::BTreeSet;
 
-use rollout::unit::{InvocationId, JobResult, Unit};
+use cluster::input::Signal;
+use names::Instance;
 
-pub(crate) use self::job::{Verb, Who};
+pub(crate) use self::job::{Job, Verb, Who};
 pub(crate) use self::process::Moment;
-pub(crate) use self::release::{BAD, Quality};
-use self::service::Phase;
-pub(crate) use self::service::{Missing, Service};
+pub(crate) use self::service::{Exit, Missing, Phase, Service};
 use crate::chaos::Chaos;
+use crate::disk::Disk;
 use crate::rng::Rng;
 
-/// What systemd tells its subscribers.
-#[derive(Debug, Clone)]
-pub(crate) enum Signal {
-    PropertiesChanged(u32),
-    JobRemoved { id: u64, worker: u32, result: JobResult, was_operators_stop: bool },
+/// How many workers there may be, extra ones included.
+pub(crate) const SIZE: u32 = 10;
+/// A unit that has the name of a worker but is none.
+pub(crate) const STRANGER: u32 = 12;
+
+/// What a job has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// The worker was stopped.
+    Stopped(u32),
+    /// A process was started, by any client or by systemd.
+    Started(u32),
 }
 
-/// `TimeoutStartSec=`, in ms: as it is shipped, in small, and infinity.
-const START_TIMEOUTS: [u64; 3] = [6_000, 6_000, u64::MAX / 2];
-/// How often a worker feeds its watchdog, in ms.
-const FEED: u64 = 100;
+/// How the units are configured, and how this version of systemd behaves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    /// `RestartSec=`, in us.
+    pub(crate) restart_sec: u64,
+    /// `TimeoutStartSec=`, in us.
+    pub(crate) start_timeout: u64,
+    /// If a unit waits for its restart, a start job starts it at once (systemd 257).
+    pub(crate) hurries: bool,
+    /// systemd forgets an inactive unit, with all that was known of it.
+    pub(crate) forgets: bool,
+}
 
-/// The manager.
+/// systemd.
 #[derive(Debug)]
 pub(crate) struct Systemd {
     /// worker@1 is the first.
-    pub(crate) services: Vec<Service>,
-    pub(crate) releases: Vec<Quality>,
-    /// The release that a process started now executes.
-    pub(crate) link: usize,
-    /// `RestartSec=`, in ms.
-    restart_sec: u64,
-    start_timeout: u64,
-    numbers: u64,
-    /// What is to happen later: in ms, to which worker, in which epoch.
-    pub(crate) moments: Vec<(u64, u32, u64, Moment)>,
+    services: Vec<Service>,
+    pub(crate) manner: Manner,
+    /// When the machine was booted, which is the origin of CLOCK_MONOTONIC.
+    pub(crate) booted: u64,
+    pub(crate) is_masked: bool,
+    /// Whether there is a unit that has the name of a worker but is none.
+    pub(crate) has_stranger: bool,
+    /// Whether a client hears the signals.
+    pub(crate) is_heard: bool,
+    jobs: u32,
+    invocations: u64,
+    pids: u32,
+    /// What is to happen later: after how many us, to which worker, in which epoch.
+    pub(crate) moments: Vec<(u64, u32, u32, Moment)>,
     pub(crate) signals: Vec<Signal>,
+    pub(crate) done: Vec<Done>,
+    /// The workers whose last job was a stop, according to the journal.
+    stopped: BTreeSet<u32>,
 }
 
 /// What systemd needs from the world.
@@ -56,53 +79,71 @@ pub(crate) struct Env<'a> {
     pub(crate) now: u64,
     pub(crate) rng: &'a mut Rng,
     pub(crate) chaos: &'a mut Chaos,
+    pub(crate) disk: &'a Disk,
 }
 
 impl Systemd {
-    /// All `running` workers are active, on the first release.
-    pub(crate) fn new(rng: &mut Rng, size: usize, running: u32, first: Quality) -> Self {
-        let mut systemd = Self {
-            services: vec![Service::new(); size],
-            releases: vec![first],
-            link: 0,
-            restart_sec: rng.pick(&[20, 200, 1000]),
-            start_timeout: rng.pick(&START_TIMEOUTS),
-            numbers: 0,
+    pub(crate) fn new(manner: Manner) -> Self {
+        Self {
+            services: (0..STRANGER).map(|_| Service::default()).collect(),
+            manner,
+            booted: 0,
+            is_masked: false,
+            has_stranger: false,
+            is_heard: false,
+            jobs: 0,
+            invocations: 0,
+            pids: 100,
             moments: Vec::new(),
             signals: Vec::new(),
-        };
-        for worker in 1..=running {
-            systemd.numbers += 1;
-            let number = systemd.numbers;
-            let service = systemd.service_mut(worker);
-            service.phase = Phase::Active;
-            service.invocation = number;
-            service.missing = Missing::No;
+            done: Vec::new(),
+            stopped: BTreeSet::new(),
         }
-        systemd
     }
 
     pub(crate) fn service(&self, worker: u32) -> &Service {
         &self.services[worker as usize - 1]
     }
 
-    fn service_mut(&mut self, worker: u32) -> &mut Service {
+    pub(crate) fn service_mut(&mut self, worker: u32) -> &mut Service {
         &mut self.services[worker as usize - 1]
     }
 
-    /// What a client reads.
-    pub(crate) fn unit(&self, worker: u32, now: u64) -> Unit {
-        let service = self.service(worker);
-        let fed = service.stalled.unwrap_or(now).saturating_sub(service.ready) / FEED * FEED;
-        let mut id = [0; 16];
-        id[..8].copy_from_slice(&service.invocation.to_le_bytes());
-        Unit {
-            active: service.active_state(),
-            invocation: InvocationId::from_bytes(&id),
-            restarts: service.restarts,
-            has_job: service.job.is_some(),
-            fed_after: service.is_active().then(|| Duration::from_millis(fed)),
+    /// Every worker's unit, with its number.
+    pub(crate) fn services(&self) -> impl Iterator<Item = (u32, &Service)> {
+        (1..=SIZE).zip(&self.services)
+    }
+
+    /// Whether the last job of this worker was a stop, according to the journal.
+    pub(crate) fn was_stopped(&self, worker: u32) -> bool {
+        self.stopped.contains(&worker)
+    }
+
+    /// The units that are loaded.
+    pub(crate) fn loaded(&self) -> Vec<Instance> {
+        let all = (1..=STRANGER).zip(&self.services);
+        let loaded = all.filter(|(_, service)| service.phase != Phase::Inactive || service.job.is_some());
+        loaded.filter_map(|(number, _)| Instance::new(number)).collect()
+    }
+
+    /// The workers that systemd is stopping for the orchestrator.
+    pub(crate) fn stopping_for_orchestrator(&self) -> impl Iterator<Item = Instance> {
+        let is_its = |service: &Service| {
+            service.job.is_some_and(|job| job.verb == Verb::Stop && job.who == Who::Orchestrator)
+        };
+        let its = self.services().filter(move |(_, service)| is_its(service));
+        its.filter_map(|(number, _)| Instance::new(number))
+    }
+
+    /// The machine boots. Nothing runs, and nothing is known.
+    pub(crate) fn boot(&mut self, now: u64) {
+        self.booted = now - 5_000_000;
+        self.is_masked = false;
+        for service in &mut self.services {
+            *service = Service { epoch: service.epoch + 1, ..Service::default() };
         }
+        self.signals.clear();
+        self.moments.clear();
     }
 
     fn later(&mut self, worker: u32, delay: u64, moment: Moment) {
@@ -110,10 +151,14 @@ impl Systemd {
         self.moments.push((delay, worker, epoch, moment));
     }
 
-    fn change(&mut self, worker: u32, phase: Phase) {
+    /// The unit enters another phase. What was to happen in the phase before does not.
+    fn enter(&mut self, worker: u32, phase: Phase, now: u64) {
         let service = self.service_mut(worker);
+        if service.phase == Phase::Active && phase != Phase::Active {
+            service.inactive = now;
+        }
         service.phase = phase;
         service.epoch += 1;
-        self.signals.push(Signal::PropertiesChanged(worker));
+        self.touch(worker);
     }
 }

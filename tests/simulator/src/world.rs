@@ -1,26 +1,36 @@
-//! One schedule: a cluster, people, and time.
+//! One schedule: a cluster, operators, and time.
 //!
 //! - `queue`: what happens when.
-//! - `settings`: how the cluster is configured.
-//! - `people`: what they do and ask for.
-//! - `nature`: what happens to processes without anybody asking for it.
+//! - `begin`: the world at its beginning.
+//! - `manager`: calls to systemd, and what it says.
+//! - `people`: what operators ask for. `operator`: what they do behind the orchestrator's back.
+//! - `nature`: what happens by itself.
+//! - `calm`: the world calms down, and all is judged.
 
+mod begin;
+pub(crate) mod calm;
+mod manager;
 mod nature;
+mod operator;
 mod people;
 mod queue;
-mod settings;
 
-use rollout::OnFailure;
+use std::time::Duration;
 
+use cluster::moment::Now;
+
+use self::people::People;
 pub(crate) use self::queue::Item;
 use self::queue::Queue;
-use self::settings::Settings;
-use crate::chaos::{Chaos, Class};
-use crate::orchestrator::{Disk, Orchestrator, Request};
+use crate::bus::Bus;
+use crate::chaos::Chaos;
+use crate::disk::Disk;
+use crate::laws::Books;
+use crate::orchestrator::Orchestrator;
 use crate::rng::Rng;
-use crate::systemd::{Env, Quality, Signal, Systemd};
+use crate::systemd::{Env, Moment, Systemd};
 
-/// An invariant that did not hold.
+/// A law that did not hold.
 #[derive(Debug, Clone)]
 pub struct Violation {
     /// Its name.
@@ -29,7 +39,7 @@ pub struct Violation {
     pub seen: String,
 }
 
-/// What a schedule came to.
+/// The result of a schedule.
 #[derive(Debug)]
 pub(crate) struct Verdict {
     pub(crate) violation: Option<Violation>,
@@ -39,6 +49,23 @@ pub(crate) struct Verdict {
     pub(crate) trace: Vec<String>,
 }
 
+/// The time since the Unix epoch when the schedule's clock shows 0, in us.
+pub(crate) const EPOCH: u64 = 1_795_000_000_000_000;
+/// When a schedule begins, in us.
+pub(crate) const BEGIN: u64 = 1_000_000_000;
+/// The longest schedule, in events. One that gets there runs in circles.
+const MOST_EVENTS: u64 = 40_000;
+
+/// The state of the socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Socket {
+    Listens,
+    /// It has failed. The next start of the orchestrator tries it again.
+    Failed,
+    /// It is active, but systemd has lost the listener.
+    Deaf,
+}
+
 /// Everything.
 pub(crate) struct World {
     pub(crate) now: u64,
@@ -46,59 +73,20 @@ pub(crate) struct World {
     pub(crate) rng: Rng,
     pub(crate) chaos: Chaos,
     pub(crate) systemd: Systemd,
-    pub(crate) settings: Settings,
-    /// What outlives the orchestrator.
+    pub(crate) bus: Bus,
     pub(crate) disk: Disk,
+    pub(crate) socket: Socket,
     pub(crate) orchestrator: Orchestrator,
+    pub(crate) people: People,
+    pub(crate) books: Books,
     pub(crate) violation: Option<Violation>,
     pub(crate) outcomes: Vec<&'static str>,
     pub(crate) trace: Option<Vec<String>>,
-    is_last: bool,
-    /// When all has to be over, in ms.
+    /// When everything has to be over, in us.
     bound: u64,
 }
 
-/// The longest schedule, in events: one that gets there runs in circles.
-const MOST_EVENTS: u64 = 60_000;
-/// After this time nobody interferes any more, in ms.
-const CALM: (u64, u64) = (500, 12_000);
-/// So long after a rollout all workers that are to run do, in ms.
-const AFTER: u64 = 6_000;
-/// How many workers there may be, extra ones included.
-const SIZE: usize = 8;
-
 impl World {
-    pub(crate) fn new(seed: u64, has_trace: bool) -> Self {
-        let mut rng = Rng::new(seed);
-        let mut chaos = Chaos::draw(&mut rng);
-        let workers = rng.worker(5);
-        let settings = Settings::draw(&mut rng, &mut chaos, workers);
-        let first = if rng.below(8) == 0 { Quality::Flaky(100) } else { Quality::Good };
-        let systemd = Systemd::new(&mut rng, SIZE, workers, first);
-        let mut world = Self {
-            now: 1,
-            queue: Queue::default(),
-            rng,
-            chaos,
-            systemd,
-            settings,
-            disk: Disk::new(workers),
-            orchestrator: Orchestrator::default(),
-            violation: None,
-            outcomes: Vec::new(),
-            trace: has_trace.then(Vec::new),
-            is_last: false,
-            bound: u64::MAX,
-        };
-        let quiet = world.rng.between(CALM.0, CALM.1);
-        world.at(0, Item::Revive);
-        world.at(50, Item::People);
-        world.at(50, Item::Nature);
-        world.at(quiet, Item::Quiet);
-        world.trace(|world| format!("{workers} workers, {:?}", world.settings));
-        world
-    }
-
     /// Lets time pass until all is judged.
     pub(crate) fn run(mut self) -> Verdict {
         let mut events = 0;
@@ -107,14 +95,14 @@ impl World {
             events += 1;
             self.now = time;
             if events > MOST_EVENTS {
-                self.violate("I5 every rollout ends", || format!("{MOST_EVENTS} events and no end"));
+                self.violate("every rollout ends", || format!("{MOST_EVENTS} events and no end"));
                 break;
             }
             self.happen(item);
             self.flush();
             self.watch_missing();
             if self.now > self.bound {
-                self.violate("I5 every rollout ends", || "one is still under way".to_owned());
+                self.violate("every rollout ends", || "one is still under way".to_owned());
             }
         }
         Verdict {
@@ -127,75 +115,59 @@ impl World {
     }
 
     fn happen(&mut self, item: Item) {
+        let is_current = |life| life == self.orchestrator.life;
         match item {
             Item::Moment { worker, epoch, moment } => {
                 let (systemd, mut env) = self.split();
                 systemd.moment(worker, epoch, moment, &mut env);
             }
+            Item::Call { bus } if bus == self.bus.number => self.call_arrives(),
+            Item::Deliver { bus } if bus == self.bus.number => self.message_arrives(),
+            Item::TimeOut { life, token } if is_current(life) => self.time_out(token),
+            Item::Answer { life, token, answer } if is_current(life) => self.answer(token, *answer),
+            Item::Disk { life } if is_current(life) => self.disk_is_done(),
+            Item::Wake { life, at } if is_current(life) => self.wake(at),
+            Item::Connect { life } if is_current(life) => self.connect(),
+            Item::Expect { life, caller } if is_current(life) => self.expect_reply(caller),
+            Item::ExpectNone { life, rollout } if is_current(life) => self.expect_none_waits(rollout),
+            Item::Stopped { life, worker, invocation, bus } if is_current(life) => {
+                self.has_stopped(worker, invocation, bus);
+            }
+            Item::Start { life } if is_current(life) => self.start_orchestrator(),
+            Item::Overdue { life } if is_current(life) => self.overdue(),
+            Item::TargetRestarts { life } if is_current(life) => self.restart_target(),
+            Item::Stranger { is_there } => self.stranger(is_there),
+            Item::Decide => self.decide(),
+            Item::Unmask => self.mask(false),
+            Item::Correct => self.disk.is_configuration_valid = true,
             Item::People => self.people(),
             Item::Nature => self.nature(),
-            Item::Quiet => {
-                self.trace(|_| "the world calms down".to_owned());
-                self.chaos.is_quiet = true;
-                self.at(120, Item::People);
-                self.bound = self.now + self.longest();
-                self.at(1_000, Item::LastReload);
-                if !self.orchestrator.is_alive {
-                    self.at(100, Item::Revive);
-                }
-            }
-            Item::LastReload if self.is_rolling() => self.at(1_000, Item::LastReload),
-            Item::LastReload => {
-                self.is_last = true;
-                self.systemd.releases.push(Quality::Good);
-                self.settings.policy.on_failure = OnFailure::Rollback;
-                self.settings.policy.canary = None;
-                self.settings.deadline = 120_000;
-                self.settings.step_deadline = 20_000;
-                let to = self.systemd.releases.len() - 1;
-                self.ask(Request::Reload { to });
-                self.bound = self.now + self.longest();
-                self.at(AFTER, Item::Judge);
-            }
-            Item::Judge if self.is_rolling() => self.at(AFTER, Item::Judge),
-            Item::Judge => {
-                self.judge();
-                self.queue.clear();
-            }
-            other => self.orchestrate(other),
+            Item::Quiet => self.calm_down(),
+            Item::Calm(calm) => self.calm(calm),
+            _ => {}
         }
     }
 
-    /// How long two rollouts may take in a calm world, in ms.
-    fn longest(&self) -> u64 {
-        let steps = 2 * SIZE as u64;
-        2 * (self.settings.deadline + steps * self.settings.step_deadline + 30_000)
-    }
-
-    fn is_rolling(&self) -> bool {
-        !self.orchestrator.is_alive || self.orchestrator.running.is_some() || self.disk.entry.is_some()
-    }
-
-    /// What systemd has said and set in motion since.
+    /// Schedules what systemd has set in motion, and sends what it has said.
     pub(crate) fn flush(&mut self) {
-        for (delay, worker, epoch, moment) in std::mem::take(&mut self.systemd.moments) {
+        let moments = std::mem::take(&mut self.systemd.moments);
+        for &(delay, worker, epoch, moment) in &moments {
+            let is_told = matches!(moment, Moment::Tell);
+            let delay = if is_told { self.rng.pick(&[0, 0, 400, 3_000]) } else { delay };
             self.at(delay, Item::Moment { worker, epoch, moment });
         }
-        for signal in std::mem::take(&mut self.systemd.signals) {
-            self.send(&signal);
+        if self.systemd.moments.is_empty() {
+            // The allocation is used again.
+            self.systemd.moments = moments;
+            self.systemd.moments.clear();
         }
-    }
-
-    fn send(&mut self, signal: &Signal) {
-        let life = self.orchestrator.life;
-        if !self.orchestrator.is_alive || self.chaos.strikes(&mut self.rng, Class::LostSignal) {
-            return;
+        if !self.systemd.signals.is_empty() {
+            let mut signals = std::mem::take(&mut self.systemd.signals);
+            signals.drain(..).for_each(|signal| self.say(crate::bus::Message::Signal(signal)));
+            self.systemd.signals = signals;
         }
-        let copies = if self.chaos.strikes(&mut self.rng, Class::DoubledSignal) { 2 } else { 1 };
-        for _ in 0..copies {
-            let is_late = self.chaos.strikes(&mut self.rng, Class::LateSignal);
-            let delay = if is_late { self.rng.between(1, 2_000) } else { 0 };
-            self.at(delay, Item::Signal { life, signal: signal.clone() });
+        while let Some(done) = self.systemd.done.pop() {
+            self.watch_unit(done);
         }
     }
 
@@ -204,12 +176,22 @@ impl World {
     }
 
     pub(crate) fn split(&mut self) -> (&mut Systemd, Env<'_>) {
-        (&mut self.systemd, Env { now: self.now, rng: &mut self.rng, chaos: &mut self.chaos })
+        let (rng, chaos) = (&mut self.rng, &mut self.chaos);
+        (&mut self.systemd, Env { now: self.now, rng, chaos, disk: &self.disk })
+    }
+
+    /// What the clocks show.
+    pub(crate) fn clock(&self) -> Now {
+        Now {
+            moment: Duration::from_micros(self.now - self.systemd.booted),
+            epoch: Duration::from_micros(EPOCH + self.now),
+        }
     }
 
     pub(crate) fn trace(&mut self, line: impl FnOnce(&Self) -> String) {
         if self.trace.is_some() {
-            let line = format!("{:>7} {}", self.now, line(self));
+            let ms = (self.now - BEGIN) as f64 / 1000.0;
+            let line = format!("{ms:>11.3} {}", line(self));
             self.trace.get_or_insert_default().push(line);
         }
     }

@@ -37,9 +37,13 @@ fn installed() -> tempfile::TempDir {
     // Services look below it as their own users.
     fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
     copy(&source("../../units"), &root.path().join(UNITS));
-    for name in
-        ["usr/libexec/app-cluster/orchestrator", "usr/bin/app-cluster", "usr/bin/node", "srv/app/server"]
-    {
+    for name in [
+        "usr/libexec/app-cluster/orchestrator",
+        "usr/bin/app-cluster",
+        "usr/bin/node",
+        "srv/app/server",
+        "bin/sh",
+    ] {
         let program = root.path().join(name);
         fs::create_dir_all(program.parent().unwrap()).unwrap();
         fs::write(&program, "").unwrap();

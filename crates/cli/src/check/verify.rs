@@ -9,6 +9,8 @@ mod said;
 use std::path::Path;
 use std::process::Command;
 
+use names::Names;
+
 use super::problem::{CONFIGURATION, Findings, Problem, VERIFY};
 use super::unit_file::Assignment;
 use super::units::{Loaded, Units, is_same};
@@ -91,8 +93,10 @@ fn of_unit(root: &Path, units: &Units, name: &str, message: &str) -> Option<Prob
     Some(Problem::new(VERIFY, place, format!("systemd says \"{message}\"; {advice}")))
 }
 
-/// The program of the workers is there once the orchestrator has run.
+/// The program of a worker is there once the orchestrator has started it.
 fn is_to_come(root: &Path, message: &str) -> bool {
-    const CURRENT: &str = "var/lib/app-cluster/current";
-    message.contains(CURRENT) && root.join(CURRENT).symlink_metadata().is_err()
+    let links = Names::packaged().links();
+    let mut paths = message.split_whitespace().map(Path::new).filter(|path| path.starts_with(&links));
+    let link = paths.next().and_then(Path::parent).and_then(|link| link.strip_prefix("/").ok());
+    link.is_some_and(|link| root.join(link).symlink_metadata().is_err())
 }

@@ -61,6 +61,10 @@ impl Progress for Bars {
         }
     }
 
+    fn starting(&mut self, step: &Step) {
+        self.worker(step).set_message(words::STARTING);
+    }
+
     fn say(&mut self, text: &str) {
         // Without a place to draw there is nobody to read it.
         let _ = self.screen.println(text);

@@ -6,7 +6,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use api::{ClusterProxy, Entry, EntryState, Rollout, RolloutChangedStream, RolloutState, Status};
+use api::{Cluster, Entry, Rollout, RolloutState, Rollouts, Status, Step, StepState, Worker};
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::sleep;
 use zbus::proxy::OwnerChangedStream;
@@ -29,6 +29,8 @@ pub(super) enum Happened {
     Changed(Box<Change>),
     /// It did not, for a good reason: a rollout before it makes progress, or somebody has paused it.
     Waits { step_timeout: Duration },
+    /// It has not for a while: this worker runs, and has not said that it is ready.
+    Starting(Box<Step>),
     /// The orchestrator went away.
     Away,
     /// It is back.
@@ -49,13 +51,15 @@ pub(super) struct Change {
 
 /// Follows one rollout.
 pub(super) struct Follower<'a> {
-    cluster: &'a ClusterProxy<'static>,
-    changes: RolloutChangedStream,
+    cluster: &'a Cluster,
+    changes: Rollouts,
     owners: OwnerChangedStream<'static>,
     id: u64,
     seen: Option<Rollout>,
     patience: Duration,
     answers_without_it: u32,
+    /// It was said that ours waits for another.
+    is_known_to_wait: bool,
     /// Ends when an orchestrator that is away is to be given up.
     absence: Option<Pin<Box<dyn Future<Output = ()>>>>,
 }
@@ -63,17 +67,26 @@ pub(super) struct Follower<'a> {
 impl<'a> Follower<'a> {
     /// Performs `call`, which gives the rollout's id. Subscribed before, it cannot miss the first step.
     pub(super) async fn begin(
-        cluster: &'a ClusterProxy<'static>,
+        cluster: &'a Cluster,
         call: impl Future<Output = Result<u64, Failure>>,
     ) -> Result<Self, Failure> {
         let failure = |error: zbus::Error| bus::failure(error.into());
-        let changes = cluster.receive_rollout_changed().await.map_err(failure)?;
-        let mut owners = cluster.inner().receive_owner_changed().await.map_err(failure)?;
+        let changes = cluster.rollouts().await.map_err(failure)?;
+        let mut owners = cluster.owners().await.map_err(failure)?;
         let id = call.await?;
         // The orchestrator may have come while nobody was waiting for it; what counts is from here on.
         while let Some(Some(_)) = owners.next().now_or_never() {}
-        let (seen, patience, answers_without_it, absence) = (None, Duration::ZERO, 0, None);
-        Ok(Self { cluster, changes, owners, id, seen, patience, answers_without_it, absence })
+        Ok(Self {
+            cluster,
+            changes,
+            owners,
+            id,
+            seen: None,
+            patience: Duration::ZERO,
+            answers_without_it: 0,
+            is_known_to_wait: false,
+            absence: None,
+        })
     }
 
     /// The id of the rollout.
@@ -104,9 +117,8 @@ impl<'a> Follower<'a> {
             // A signal is newer than an answer that waits beside it, which is then dropped.
             let happened = tokio::select! {
                 biased;
-                change = self.changes.next() => match change.as_ref().map(|signal| signal.args()) {
-                    Some(Ok(args)) => self.signalled(args.rollout),
-                    Some(Err(_)) => None,
+                change = self.changes.next() => match change {
+                    Some(rollout) => self.signalled(rollout),
                     None => Some(Happened::Lost),
                 },
                 owner = self.owners.next() => match owner {
@@ -116,7 +128,7 @@ impl<'a> Follower<'a> {
                 },
                 () = given_up => Some(Happened::Lost),
                 answer = answer => match answer {
-                    Ok((status,)) => self.answered(status).await,
+                    Ok(status) => self.answered(status).await,
                     Err(_) => self.left(),
                 },
             };
@@ -153,30 +165,40 @@ impl<'a> Follower<'a> {
             return Some(Happened::Back);
         }
         self.patience = PATIENCE;
+        let starting = starting(&status);
         match status.rollout.into_iter().next() {
             Some(ours) if ours.id == self.id => {
                 self.answers_without_it = 0;
-                self.signalled(ours)
+                self.signalled(ours).or(starting.map(|step| Happened::Starting(Box::new(step))))
             }
             // Ours is queued behind it.
             Some(other) if other.id < self.id && !other.state.has_ended() => {
                 self.answers_without_it = 0;
-                (other.state == RolloutState::Paused).then(|| waits(&other))
+                let is_first = !std::mem::replace(&mut self.is_known_to_wait, true);
+                (is_first || other.state == RolloutState::Paused).then(|| waits(&other))
             }
             _ => self.recorded().await,
         }
     }
 
     async fn recorded(&mut self) -> Option<Happened> {
-        use EntryState::{Paused, Restoring, Running};
         let entries = bus::answer(self.cluster.history()).await.unwrap_or_default();
         let ours = entries.into_iter().find(|entry| entry.rollout == self.id);
-        if let Some(ended) = ours.filter(|entry| !matches!(entry.state, Running | Paused | Restoring)) {
+        if let Some(ended) = ours.filter(|entry| entry.state.has_ended()) {
             return Some(Happened::Recorded(Box::new(ended)));
         }
         self.answers_without_it += 1;
         (self.answers_without_it >= ANSWERS_WITHOUT_IT).then_some(Happened::Lost)
     }
+}
+
+/// The first worker of the rollout that READY=1 is awaited of: systemd calls it `start` until then.
+fn starting(status: &Status) -> Option<Step> {
+    let runs = |step: &&Step| {
+        let is_it = |worker: &Worker| worker.instance == step.instance && worker.sub_state == "start";
+        step.state == StepState::Restarting && status.workers.iter().any(is_it)
+    };
+    status.rollout.first()?.steps.iter().find(runs).cloned()
 }
 
 fn waits(rollout: &Rollout) -> Happened {

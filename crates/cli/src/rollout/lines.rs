@@ -1,19 +1,23 @@
 //! Progress as plain lines, one per change: for the journal, for pipes, for logs.
 
-use api::{Rollout, RolloutState, StepState};
+use std::time::SystemTime;
+
+use api::{Rollout, RolloutState, Step, StepState};
 
 use super::{Progress, words};
-use crate::output;
+use crate::{age, output};
 
 /// Writes to standard output.
 pub(super) struct Lines {
     id: u64,
+    /// The try of a worker of which it was said that it is waited for: its instance and its deadline.
+    waited_for: Option<(u32, u64)>,
 }
 
 impl Lines {
     /// For the rollout `id`.
     pub(super) fn new(id: u64) -> Self {
-        Self { id }
+        Self { id, waited_for: None }
     }
 }
 
@@ -21,6 +25,16 @@ impl Progress for Lines {
     fn changed(&mut self, before: Option<&Rollout>, now: &Rollout) {
         for line in changes(before, now) {
             self.say(&line);
+        }
+    }
+
+    fn starting(&mut self, step: &Step) {
+        let waited_for = (step.instance, step.deadline_usec);
+        if self.waited_for.replace(waited_for) != Some(waited_for) {
+            let left = age::left(step.deadline_usec, SystemTime::now());
+            let left = left.map(|left| format!(", {left} left at most")).unwrap_or_default();
+            let worker = words::worker(step);
+            self.say(&format!("{worker}: {}{left}; see app-cluster-worker(7)", words::STARTING));
         }
     }
 
@@ -58,7 +72,7 @@ fn changes(before: Option<&Rollout>, now: &Rollout) -> Vec<String> {
 /// What begins when a rollout comes from the state `before` to the one it has now.
 fn headline(before: Option<RolloutState>, now: &Rollout) -> Option<String> {
     match (before, now.state) {
-        (None, RolloutState::Queued) => Some("waiting for the rollout before it".to_owned()),
+        (None, RolloutState::Queued) => Some(words::QUEUED.to_owned()),
         (None, RolloutState::Paused) | (None | Some(RolloutState::Queued), RolloutState::Running) => {
             Some(format!("{} workers, {}", words::total(now), words::releases(now)))
         }
@@ -126,7 +140,7 @@ mod tests {
                 "2 workers, release 1.0 → 1.1",
                 "worker@3 (extra): starting",
                 "worker@3 (extra): settling",
-                "worker@1: skipped, somebody stopped it",
+                "worker@1: skipped, an operator stopped it",
                 "worker@2: restarting",
                 "worker@3 (extra): done",
                 "worker@2: done (1 of 2)",

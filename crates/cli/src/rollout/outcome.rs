@@ -19,7 +19,9 @@ pub(crate) fn exit(rollout: &Rollout) -> Exit {
         RolloutState::Failed | RolloutState::Aborted => Exit::NotWhole,
         RolloutState::Refused => Exit::Refused,
         // It has not ended, so nothing is known of its end.
-        RolloutState::Queued | RolloutState::Running | RolloutState::Paused => Exit::Unreachable,
+        RolloutState::Unknown | RolloutState::Queued | RolloutState::Running | RolloutState::Paused => {
+            Exit::Unreachable
+        }
     }
 }
 
@@ -31,7 +33,9 @@ pub(crate) fn exit_of_entry(entry: &Entry) -> Exit {
         EntryState::Aborted if entry.from == entry.to => Exit::Failed,
         EntryState::Aborted => Exit::Restored,
         EntryState::Failed | EntryState::Interrupted => Exit::NotWhole,
-        EntryState::Running | EntryState::Paused | EntryState::Restoring => Exit::Unreachable,
+        EntryState::Unknown | EntryState::Running | EntryState::Paused | EntryState::Restoring => {
+            Exit::Unreachable
+        }
     }
 }
 
@@ -112,7 +116,7 @@ fn advice(rollout: &Rollout) -> String {
     let again = match rollout.kind {
         Kind::Deploy => "run `app-cluster deploy` again",
         Kind::Rollback => "run `app-cluster rollback` again",
-        Kind::Reload | Kind::Package | Kind::Undo | Kind::Recycle => {
+        Kind::Unknown | Kind::Reload | Kind::Package | Kind::Undo | Kind::Recycle => {
             "run `systemctl reload app-cluster` again"
         }
     };

@@ -15,8 +15,10 @@ pub(crate) fn is_caller() -> bool {
 /// Asks systemd for the time of one more step, `sd_notify(3)`; without systemd it does nothing.
 pub(super) fn extend_timeout(step: Duration) {
     const MARGIN: Duration = Duration::from_secs(5);
-    let usec = u32::try_from((step + MARGIN).as_micros()).unwrap_or(u32::MAX);
-    if let Err(error) = sd_notify::notify(&[NotifyState::ExtendTimeoutUsec(usec)]) {
+    // As text: the crate's own variant ends at 71 minutes.
+    let usec = u64::try_from((step + MARGIN).as_micros()).unwrap_or(u64::MAX);
+    let longer = format!("EXTEND_TIMEOUT_USEC={usec}");
+    if let Err(error) = sd_notify::notify(&[NotifyState::Custom(&longer)]) {
         output::complain(&format!("cannot ask systemd for more time, the reload may be cut off: {error}\n"));
     }
 }

@@ -7,6 +7,15 @@ use api::{Entry, EntryState, Kind, Rollout, RolloutState, Step, StepState};
 /// What can be done with a paused rollout.
 pub(crate) const PAUSED: &str = "`app-cluster resume` goes on, `app-cluster abort` goes back";
 
+/// What a worker is waited for that runs and is not ready.
+pub(crate) const STARTING: &str = "started, waits for its READY=1";
+
+/// A rollout whose turn has not come.
+pub(crate) const QUEUED: &str = "waiting for the rollout before it";
+
+/// What a newer orchestrator says in a word that this command does not know.
+pub(crate) const UNKNOWN: &str = "unknown";
+
 /// The workers that the cluster keeps, of which the rollout is about.
 fn kept(rollout: &Rollout) -> impl Iterator<Item = &Step> {
     rollout.steps.iter().filter(|step| !step.is_surge)
@@ -30,6 +39,7 @@ pub(crate) fn worker(step: &Step) -> String {
 /// How far a step is, as a phrase.
 pub(crate) fn step(step: &Step) -> &'static str {
     match step.state {
+        StepState::Unknown => UNKNOWN,
         StepState::Waiting => "waiting",
         // There was none before it.
         StepState::Restarting if step.is_surge => "starting",
@@ -39,7 +49,7 @@ pub(crate) fn step(step: &Step) -> &'static str {
         StepState::Failed => "failed",
         StepState::Restoring => "restoring",
         StepState::Restored => "restored",
-        StepState::Skipped => "skipped, somebody stopped it",
+        StepState::Skipped => "skipped, an operator stopped it",
         StepState::Stopping => "stopping",
         StepState::Stopped => "stopped",
     }
@@ -48,6 +58,7 @@ pub(crate) fn step(step: &Step) -> &'static str {
 /// The state as a word.
 pub(crate) fn state(state: RolloutState) -> &'static str {
     match state {
+        RolloutState::Unknown => UNKNOWN,
         RolloutState::Queued => "queued",
         RolloutState::Running => "running",
         RolloutState::Paused => "paused",
@@ -62,6 +73,7 @@ pub(crate) fn state(state: RolloutState) -> &'static str {
 /// The state of a rollout of the past as a word.
 pub(crate) fn entry_state(state: EntryState) -> &'static str {
     match state {
+        EntryState::Unknown => UNKNOWN,
         EntryState::Running => "running",
         EntryState::Paused => "paused",
         EntryState::Restoring => "restoring",
@@ -76,6 +88,7 @@ pub(crate) fn entry_state(state: EntryState) -> &'static str {
 /// What asked for it, as a word.
 pub(crate) fn kind(kind: Kind) -> &'static str {
     match kind {
+        Kind::Unknown => UNKNOWN,
         Kind::Reload => "reload",
         Kind::Package => "package",
         Kind::Deploy => "deploy",

@@ -42,13 +42,21 @@ impl DropIns {
             Workers::Auto => "\"auto\"".to_owned(),
             Workers::Count(count) => count.get().to_string(),
         };
-        let text = format!("# Written by `app-cluster scale`.\nworkers = {value}\n");
-        if runtime {
-            put(&self.runtime, Some(text.as_bytes()))
-        } else {
-            put(&self.lasting, Some(text.as_bytes()))?;
-            put(&self.runtime, None)
-        }
+        let path = if runtime { &self.runtime } else { &self.lasting };
+        let former = content(path)?.and_then(|text| String::from_utf8(text).ok()).unwrap_or_default();
+        put(path, Some(with_workers(&former, &value).as_bytes()))?;
+        if runtime { Ok(()) } else { put(&self.runtime, None) }
+    }
+
+    /// Waits for another `scale` that has not been applied yet; no other is applied until this is dropped.
+    pub(super) fn lock(&self) -> anyhow::Result<File> {
+        let directory = directory_of(&self.lasting)?;
+        let locked = create(directory).and_then(|()| {
+            let file = File::open(directory)?;
+            rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
+            Ok(file)
+        });
+        locked.with_context(|| format!("cannot lock {}", directory.display()))
     }
 
     /// Makes them what they were.
@@ -56,6 +64,24 @@ impl DropIns {
         put(&self.lasting, former.lasting.as_deref())?;
         put(&self.runtime, former.runtime.as_deref())
     }
+}
+
+/// The file as it was, with this number of workers: other keys that somebody has added to it stay.
+fn with_workers(former: &str, value: &str) -> String {
+    let setting = format!("workers = {value}");
+    if former.is_empty() {
+        return format!("# Written by `app-cluster scale`.\n{setting}\n");
+    }
+    let is_setting = |line: &str| {
+        line.trim_start().strip_prefix("workers").is_some_and(|rest| rest.trim_start().starts_with('='))
+    };
+    let mut lines: Vec<&str> = former.lines().collect();
+    let top = lines.iter().position(|line| line.trim_start().starts_with('[')).unwrap_or(lines.len());
+    match lines[..top].iter().position(|line| is_setting(line)) {
+        Some(at) => lines[at] = &setting,
+        None => lines.insert(0, &setting),
+    }
+    lines.join("\n") + "\n"
 }
 
 fn content(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
@@ -131,6 +157,13 @@ mod tests {
         files.write(Workers::Auto, false).unwrap();
         assert_eq!(workers(root.path()), "auto");
         assert!(!files.runtime.exists());
+    }
+
+    #[test]
+    fn other_keys_stay() {
+        let text = "# mine\nworkers = 2 # few\n[rollout]\nsurge = 2\n";
+        assert_eq!(with_workers(text, "4"), "# mine\nworkers = 4\n[rollout]\nsurge = 2\n");
+        assert_eq!(with_workers("[rollout]\nsurge = 2\n", "4"), "workers = 4\n[rollout]\nsurge = 2\n");
     }
 
     #[test]

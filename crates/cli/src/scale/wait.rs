@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use api::{ClusterProxy, Status, Worker, WorkerState};
+use api::{Cluster, Status, Worker, WorkerState};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
@@ -32,7 +32,7 @@ pub(super) enum Waited {
 /// # Errors
 /// When a new worker fails, another number is asked for meanwhile, or the orchestrator goes away.
 pub(super) async fn until_so_many_run(
-    cluster: &ClusterProxy<'_>,
+    cluster: &Cluster,
     before: &Status,
     wanted: u32,
 ) -> anyhow::Result<Waited> {
@@ -63,12 +63,12 @@ pub(super) async fn until_so_many_run(
 }
 
 /// How things stand, also where the orchestrator is away for a moment.
-async fn look(cluster: &ClusterProxy<'_>) -> Result<Status, Failure> {
+async fn look(cluster: &Cluster) -> Result<Status, Failure> {
     let mut last = None;
     let answered = clock::within(ABSENCE, async {
         loop {
             match bus::answer(cluster.status()).await {
-                Ok((status,)) => return status,
+                Ok(status) => return status,
                 Err(failure) => last = Some(failure),
             }
             sleep(Duration::from_secs(1)).await;
@@ -138,7 +138,7 @@ impl Change {
                 WorkerState::Starting | WorkerState::Stopping if worker.restarts > least => {
                     return Err(failed(worker, status, self.before));
                 }
-                WorkerState::Starting | WorkerState::Stopping => {}
+                WorkerState::Unknown | WorkerState::Starting | WorkerState::Stopping => {}
             }
         }
         let gone = self.old.iter().filter(|old| !find(**old).is_some_and(is_up));
@@ -148,7 +148,7 @@ impl Change {
 }
 
 fn is_up(worker: &Worker) -> bool {
-    matches!(worker.state, WorkerState::Ready | WorkerState::Starting | WorkerState::Stopping)
+    !matches!(worker.state, WorkerState::Failed | WorkerState::Flapping | WorkerState::Stopped)
 }
 
 fn failed(worker: &Worker, status: &Status, before: u32) -> Failure {

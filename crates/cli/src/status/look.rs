@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use api::{ClusterProxy, Counters, Status, Worker};
+use api::{Cluster, Counters, Status, Worker};
 
 use super::usage::{Cpu, Usage};
 use crate::exit::{Exit, Failure};
@@ -28,14 +28,14 @@ pub(super) struct Process {
 
 impl Look {
     /// Looks now.
-    pub(super) async fn now(cluster: &ClusterProxy<'_>) -> Result<Self, Failure> {
+    pub(super) async fn now(cluster: &Cluster) -> Result<Self, Failure> {
         let (status, counters) = tokio::join!(bus::answer(cluster.status()), bus::answer(cluster.counters()));
-        let (status,) = status.map_err(|failure| match failure {
+        let status = status.map_err(|failure| match failure {
             // Everybody may ask; if not, it is the bus that does not know the orchestrator's policy.
             Failure { exit: Exit::Refused, message } => Failure::new(Exit::Unreachable, message),
             failure => failure,
         })?;
-        // An orchestrator that is older than this command answers the first question only.
+        // Without what is counted the status is worth showing.
         let mut counters: BTreeMap<_, _> =
             counters.unwrap_or_default().into_iter().map(|told| (told.instance, told)).collect();
         let mut process = |worker: &Worker| Process {

@@ -93,6 +93,7 @@ pub(super) fn word(state: WorkerState) -> &'static str {
         WorkerState::Failed => "failed",
         WorkerState::Flapping => "flapping",
         WorkerState::Stopped => "stopped",
+        WorkerState::Unknown => words::UNKNOWN,
     }
 }
 
@@ -109,7 +110,9 @@ fn state(worker: &Worker, now: SystemTime) -> String {
 fn paint(state: WorkerState) -> Paint {
     match state {
         WorkerState::Ready => AnsiColor::Green.on_default(),
-        WorkerState::Starting | WorkerState::Stopping => AnsiColor::Yellow.on_default(),
+        WorkerState::Unknown | WorkerState::Starting | WorkerState::Stopping => {
+            AnsiColor::Yellow.on_default()
+        }
         WorkerState::Failed | WorkerState::Flapping => AnsiColor::Red.on_default().bold(),
         WorkerState::Stopped => Paint::new().dimmed(),
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::ClusterProxy;
+use api::Cluster;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::look::Look;
@@ -13,7 +13,7 @@ use crate::table::Style;
 use crate::terminal::{Asked, Terminal};
 
 /// Shows the cluster every second, until the user leaves.
-pub(super) async fn run(cluster: &ClusterProxy<'_>) -> anyhow::Result<Exit> {
+pub(super) async fn run(cluster: &Cluster) -> anyhow::Result<Exit> {
     let mut seconds = interval(Duration::from_secs(1));
     // Not one after another what was missed while the process was stopped.
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -24,14 +24,14 @@ pub(super) async fn run(cluster: &ClusterProxy<'_>) -> anyhow::Result<Exit> {
     }
 }
 
-async fn next(seconds: &mut Interval, cluster: &ClusterProxy<'_>) -> Result<Look, Failure> {
+async fn next(seconds: &mut Interval, cluster: &Cluster) -> Result<Look, Failure> {
     seconds.tick().await;
     Look::now(cluster).await
 }
 
 async fn in_place(
     mut terminal: Terminal,
-    cluster: &ClusterProxy<'_>,
+    cluster: &Cluster,
     mut seconds: Interval,
     first: Look,
 ) -> anyhow::Result<Exit> {
@@ -59,7 +59,7 @@ async fn in_place(
     }
 }
 
-async fn in_lines(cluster: &ClusterProxy<'_>, mut seconds: Interval, first: Look) -> anyhow::Result<Exit> {
+async fn in_lines(cluster: &Cluster, mut seconds: Interval, first: Look) -> anyhow::Result<Exit> {
     let (mut earlier, mut now) = (None, first);
     while output::print_on(&format!("{}\n", text(&now, earlier.as_ref())))? {
         let next = next(&mut seconds, cluster).await?;

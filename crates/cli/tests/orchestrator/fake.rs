@@ -1,17 +1,26 @@
 //! An orchestrator that says what a test tells it to say.
 
+mod first;
+mod today;
+mod tomorrow;
+
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex};
 
 use api::{
-    Counters, Entry, EntryState, Kind, Release, Rollout, RolloutState, Status, Step, StepState, Worker,
-    WorkerState,
+    Counters, Entry, EntryState, Kind, Options, Release, Rollout, RolloutState, Status, Step, StepState,
+    Worker, WorkerState,
 };
 use tokio::runtime::Runtime;
+use zbus::connection::Builder;
 use zbus::object_server::SignalEmitter;
 
+use self::first::First;
+use self::today::Today;
+use self::tomorrow::Tomorrow;
 use crate::bus::Bus;
 
 /// What the orchestrator says.
@@ -37,11 +46,11 @@ pub(crate) struct Script {
     pub(crate) aborted: Option<Rollout>,
 }
 
-/// The interface with its real members, which `docs/org.appcluster1.xml` describes.
+/// What an orchestrator does, whichever members ask for it.
 pub(crate) struct Fake {
     script: Script,
     calls: Arc<Mutex<Vec<String>>>,
-    /// How often `Status` was asked for since a `Reconfigure`.
+    /// How often the status was asked for since a `Reconfigure`.
     looks: Mutex<Option<usize>>,
 }
 
@@ -54,19 +63,7 @@ impl Fake {
         self.script.refusal.map_or(Ok(()), |refusal| Err(refusal("for a reason".to_owned())))
     }
 
-    async fn begin(&self, call: String, emitter: &SignalEmitter<'_>) -> Result<u64, api::Error> {
-        self.permit()?;
-        self.record(call);
-        for rollout in &self.script.story {
-            Self::rollout_changed(emitter, rollout.clone()).await?;
-        }
-        Ok(ID)
-    }
-}
-
-#[zbus::interface(name = "org.appcluster1")]
-impl Fake {
-    async fn status(&self) -> Result<(Status,), api::Error> {
+    fn look(&self) -> Status {
         let mut status = status(self.script.last.clone());
         if !self.script.workers.is_empty() {
             status.workers = self.script.workers.clone();
@@ -77,119 +74,66 @@ impl Fake {
             status.workers = last.map_or(status.workers, |last| self.script.scaled[last.min(*looks)].clone());
             *looks += 1;
         }
-        Ok((status,))
+        status
     }
 
-    async fn counters(&self) -> Result<Vec<Counters>, api::Error> {
-        Ok(self.script.counters.clone())
+    /// Obeys a call; what it begins is the story.
+    fn begin(&self, call: String) -> Result<&[Rollout], api::Error> {
+        self.permit()?;
+        self.record(call);
+        Ok(&self.script.story)
     }
 
-    async fn releases(&self) -> Result<Vec<Release>, api::Error> {
-        Ok(self.script.releases.clone())
+    fn reload(&self, by: &str) -> Result<&[Rollout], api::Error> {
+        self.begin(format!("Reload by {by}"))
     }
 
-    async fn history(&self) -> Result<Vec<Entry>, api::Error> {
-        Ok(self.script.history.clone())
-    }
-
-    async fn reload(
-        &self,
-        by: &str,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-    ) -> Result<u64, api::Error> {
-        self.begin(format!("Reload by {by}"), &emitter).await
-    }
-
-    async fn deploy(
-        &self,
-        file: zbus::Fd<'_>,
-        id: &str,
-        canary: u32,
-        by: &str,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-    ) -> Result<u64, api::Error> {
+    fn deploy(&self, file: &zbus::Fd<'_>, options: &Options) -> Result<&[Rollout], api::Error> {
         let mut program = String::new();
         let file = file.as_fd().try_clone_to_owned();
         File::from(file.unwrap()).read_to_string(&mut program).unwrap();
-        self.begin(format!("Deploy {program:?} as {id:?}, canary {canary}, by {by}"), &emitter).await
+        self.begin(format!("Deploy {program:?} as {}", Wished(options)))
     }
 
-    async fn deploy_directory(
-        &self,
-        path: &str,
-        id: &str,
-        canary: u32,
-        by: &str,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-    ) -> Result<u64, api::Error> {
-        self.begin(format!("DeployDirectory {path} as {id:?}, canary {canary}, by {by}"), &emitter).await
+    fn deploy_directory(&self, path: &str, options: &Options) -> Result<&[Rollout], api::Error> {
+        self.begin(format!("DeployDirectory {path} as {}", Wished(options)))
     }
 
-    async fn rollback(
-        &self,
-        id: &str,
-        by: &str,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-    ) -> Result<u64, api::Error> {
-        self.begin(format!("Rollback to {id:?} by {by}"), &emitter).await
+    fn roll_back(&self, id: &str, by: &str) -> Result<&[Rollout], api::Error> {
+        self.begin(format!("Rollback to {id:?} by {by}"))
     }
 
-    async fn pause(&self) -> Result<(), api::Error> {
+    fn pause(&self) -> Result<(), api::Error> {
         self.permit()?;
         self.record("Pause".to_owned());
         Ok(())
     }
 
-    async fn resume(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>) -> Result<(), api::Error> {
-        self.begin("Resume".to_owned(), &emitter).await.map(drop)
-    }
-
-    async fn abort(
-        &self,
-        rollout: u64,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-    ) -> Result<(), api::Error> {
+    fn abort(&self, rollout: u64) -> Result<Option<&Rollout>, api::Error> {
         self.permit()?;
         self.record(format!("Abort {rollout}"));
-        if let Some(rollout) = &self.script.aborted {
-            Self::rollout_changed(&emitter, rollout.clone()).await?;
-        }
-        Ok(())
+        Ok(self.script.aborted.as_ref())
     }
 
-    async fn reconfigure(&self) -> Result<u32, api::Error> {
+    fn reconfigure(&self) -> Result<u32, api::Error> {
         self.permit()?;
         *self.looks.lock().unwrap() = Some(0);
         Ok(6)
     }
+}
 
-    #[zbus(property(emits_changed_signal = "const"))]
-    async fn version(&self) -> String {
-        "1.0".to_owned()
+/// The options of a deployment.
+struct Wished<'a>(&'a Options);
+
+impl fmt::Display for Wished<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Options { id, canary, by } = self.0;
+        write!(f, "{id:?}, canary {canary}, by {by}")
     }
+}
 
-    #[zbus(property)]
-    async fn summary(&self) -> String {
-        "1 of 4 ready, release 1.0".to_owned()
-    }
-
-    #[zbus(property)]
-    async fn release(&self) -> String {
-        "1.0".to_owned()
-    }
-
-    #[zbus(property)]
-    async fn desired(&self) -> u32 {
-        4
-    }
-
-    #[zbus(property)]
-    async fn ready(&self) -> u32 {
-        1
-    }
-
-    #[zbus(signal)]
-    async fn rollout_changed(emitter: &SignalEmitter<'_>, rollout: Rollout) -> zbus::Result<()>;
+fn each<T: Clone + Into<U>, U>(items: &[T]) -> Vec<U> {
+    items.iter().cloned().map(Into::into).collect()
 }
 
 /// An orchestrator that is on the bus until it is dropped.
@@ -200,14 +144,29 @@ pub(crate) struct Orchestrator {
 }
 
 impl Orchestrator {
+    /// One of today.
     pub(crate) fn start(bus: &Bus, script: Script) -> Self {
+        Self::with(bus, script, |builder, fake| builder.serve_at(api::PATH, Today(fake)))
+    }
+
+    /// One of 1.0.0, which knows none of the dictionaries.
+    pub(crate) fn start_first(bus: &Bus, script: Script) -> Self {
+        Self::with(bus, script, |builder, fake| builder.serve_at(api::PATH, First(fake)))
+    }
+
+    /// One of a version to come.
+    pub(crate) fn start_tomorrow(bus: &Bus, script: Script) -> Self {
+        Self::with(bus, script, |builder, fake| builder.serve_at(api::PATH, Tomorrow(fake)))
+    }
+
+    fn with(bus: &Bus, script: Script, serve: impl FnOnce(Builder<'_>, Fake) -> Builder<'_>) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let calls = Arc::new(Mutex::new(Vec::new()));
         let fake = Fake { script, calls: calls.clone(), looks: Mutex::new(None) };
         let connection = runtime.block_on(async {
-            let builder = zbus::connection::Builder::address(bus.address.as_str());
-            builder.serve_at(api::PATH, fake).name(api::BUS_NAME).build().await.unwrap()
+            let builder = Builder::address(bus.address.as_str());
+            serve(builder, fake).name(api::BUS_NAME).build().await.unwrap()
         });
         Self { runtime, connection, calls }
     }
@@ -220,7 +179,7 @@ impl Orchestrator {
     /// Announces that a rollout changed.
     pub(crate) fn announce(&self, rollout: Rollout) {
         let emitter = SignalEmitter::new(&self.connection, api::PATH).unwrap();
-        self.runtime.block_on(Fake::rollout_changed(&emitter, rollout)).unwrap();
+        self.runtime.block_on(today::announce(&emitter, &rollout)).unwrap();
     }
 
     /// What it says of itself to `busctl introspect`.

@@ -32,6 +32,7 @@ fn status_shows_the_cluster_to_people_and_programs() {
     );
     let json = run(&bus, &["status", "--json"]).lines.concat();
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&value["schema_version"], &value["version"]), (&1.into(), &"1.0".into()));
     assert_eq!(value["rollout"][0]["steps"][1]["state"], "restarting");
     assert_eq!(value["workers"][0]["counters"]["latency"]["p999_usec"], 20_000);
 }
@@ -45,7 +46,9 @@ fn status_does_without_what_is_counted() {
     assert_eq!((ended.exit, ended.lines.len(), &ended.lines[..2]), (0, 4, &bare.map(str::to_owned)[..]));
 
     // An orchestrator, or a bus, that does not know the question.
-    let bus = Bus::start("<deny send_interface=\"org.appcluster1\" send_member=\"Counters\"/>");
+    let denied = ["GetCounters", "Counters"]
+        .map(|member| format!("<deny send_interface=\"org.appcluster1\" send_member=\"{member}\"/>"));
+    let bus = Bus::start(&denied.concat());
     let _orchestrator =
         Orchestrator::start(&bus, Script { counters: vec![counters(0)], ..Script::default() });
     let ended = run(&bus, &["status"]);
@@ -80,6 +83,7 @@ fn releases_and_history_are_shown_to_people_and_programs() {
 
     let json = run(&bus, &["releases", "--json"]).lines.concat();
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["schema_version"], 1);
     assert_eq!(
         (&value["releases"][0]["is_current"], &value["history"][0]["kind"]),
         (&true.into(), &"reload".into())

@@ -16,6 +16,7 @@ mod pty;
 mod reload;
 mod scale;
 mod systemd;
+mod versions;
 mod watch;
 
 use api::{Failure, Rollout, RolloutState, StepState};

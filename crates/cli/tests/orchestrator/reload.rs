@@ -77,7 +77,9 @@ fn a_call_that_is_refused_says_why() {
 
 #[test]
 fn whoever_may_not_is_told_to_use_sudo() {
-    let bus = Bus::start("<deny send_interface=\"org.appcluster1\" send_member=\"Reload\"/>");
+    let denied = ["BeginReload", "Reload"]
+        .map(|member| format!("<deny send_interface=\"org.appcluster1\" send_member=\"{member}\"/>"));
+    let bus = Bus::start(&denied.concat());
     let _orchestrator = Orchestrator::start(&bus, Script::default());
     let ended = run(&bus, &["reload"]);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Limits that are off unless somebody sets one.
+//! Limits that are off by default.
 
 use std::ops::RangeInclusive;
 
@@ -38,18 +38,18 @@ impl Kind for Limit {
 }
 
 impl Limit {
-    /// What somebody may have meant by a number that is not allowed.
+    /// The ratio that the user probably meant by an invalid number.
     fn meant(&self, number: f64) -> Option<Ratio> {
-        // A sign is a likelier slip than a number below zero.
+        // A minus sign is more likely a typing error than a negative number.
         let number = number.abs();
-        // Whoever writes 5 for a share means five of a hundred.
+        // A user who writes 5 for a share means five percent.
         let is_percentage = *self.0.end() == Ratio::ONE && number > 1.0;
         let ratio = Ratio::nearest(if is_percentage { number / 100.0 } else { number })?;
         Some(ratio.clamp(*self.0.start(), *self.0.end()))
     }
 }
 
-/// The number that somebody has put into quotes, as a percentage perhaps.
+/// The number in a quoted text, which may be a percentage.
 fn written(text: &str) -> Option<f64> {
     match text.strip_suffix('%') {
         Some(percentage) => percentage.trim().parse().ok().map(|number: f64| number / 100.0),

@@ -1,4 +1,5 @@
-//! Values: from TOML to a type without a wrong value, or why not and what to write instead.
+//! Converts TOML values to types that allow only valid values. If that fails, says why, and what to write
+//! instead.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -8,29 +9,29 @@ use toml::de::{DeInteger, DeValue};
 use crate::settings::{Count, Deadline, OnFailure, Workers};
 use crate::{spelling, timespan};
 
-/// Why a value is not taken: what is expected, and what to write.
+/// Why a value is invalid: what is expected, what was found, and what to write.
 #[derive(Debug)]
 pub(crate) struct Rejected {
     pub(crate) expected: String,
     pub(crate) found: String,
-    /// The value, as it is written in TOML, that comes nearest to what was found, if any does.
+    /// The valid value closest to what was found, in TOML. Absent if no value is close.
     pub(crate) write: Option<String>,
 }
 
 impl Rejected {
-    /// The same with `example` to write if nothing comes near.
+    /// Suggests `example` if there is no closest value.
     pub(crate) fn or_write(self, example: String) -> Self {
         Self { write: self.write.or(Some(example)), ..self }
     }
 }
 
-/// What a key may be set to.
+/// The kind of value that a key accepts.
 pub(crate) trait Kind {
     type Value;
 
     fn parse(&self, value: &DeValue<'_>) -> Result<Self::Value, Rejected>;
 
-    /// The value, as it is written in TOML.
+    /// The value in TOML.
     fn show(&self, value: Self::Value) -> String;
 }
 
@@ -53,7 +54,7 @@ impl Kind for Number {
             _ => Err(Rejected {
                 expected: format!("a number from {from} to {to}"),
                 found: show(value),
-                // A sign is a likelier slip than a number below zero.
+                // A minus sign is more likely a typing error than a negative number.
                 write: number.map(|n| n.unsigned_abs().clamp(from.into(), to.into()).to_string()),
             }),
         }
@@ -73,7 +74,7 @@ impl Kind for Span {
     fn parse(&self, value: &DeValue<'_>) -> Result<Duration, Rejected> {
         let (parsed, is_text) = match value {
             DeValue::String(text) => (timespan::parse(text), true),
-            // Somebody who leaves the quotes out means seconds, as everywhere in systemd.
+            // A number without quotes means seconds, as everywhere in systemd.
             DeValue::Integer(integer) => (timespan::parse(&whole(integer).to_string()), false),
             DeValue::Float(float) => (timespan::parse(float.as_str()), false),
             _ => (Err(timespan::ParseError::Empty), false),
@@ -180,12 +181,12 @@ impl Kind for Failure {
     }
 }
 
-/// The number; the greatest there is for one beyond it.
+/// The number, or `i128::MAX` if it is greater.
 pub(super) fn whole(integer: &DeInteger<'_>) -> i128 {
     i128::from_str_radix(integer.as_str(), integer.radix()).unwrap_or(i128::MAX)
 }
 
-/// A value for a message: scalars as they are written, the rest by type.
+/// Shows a value in a message: a scalar as it is written, any other value by its type.
 pub(super) fn show(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => format!("{text:?}"),

@@ -12,24 +12,25 @@ impl Ratio {
     /// The ratio of 1.
     pub const ONE: Self = Self::from_millionths(MILLION);
 
-    /// So many millionths; whatever it is, it is a ratio.
+    /// A ratio of this many millionths. Every number is valid.
     pub const fn from_millionths(millionths: u32) -> Self {
         Self(millionths)
     }
 
-    /// How many millionths it is.
+    /// The ratio in millionths.
     pub const fn millionths(self) -> u32 {
         self.0
     }
 
-    /// The nearest ratio; the greatest there is for what is beyond it, `None` for what is negative or no number.
+    /// The nearest ratio. It is the greatest one for a number beyond it, and `None` for a negative number or
+    /// NaN.
     pub(crate) fn nearest(number: f64) -> Option<Self> {
         // A cast saturates.
         (number >= 0.0).then(|| Self((number * f64::from(MILLION)).round() as u32))
     }
 }
 
-/// As TOML writes it: `0.05`, `3.0`.
+/// Formats the ratio as in TOML: `0.05`, `3.0`.
 impl fmt::Display for Ratio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", f64::from(self.0) / f64::from(MILLION))

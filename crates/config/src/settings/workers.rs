@@ -33,7 +33,7 @@ impl FromStr for Workers {
     fn from_str(text: &str) -> Result<Self, ParseWorkersError> {
         match text {
             "auto" => Ok(Self::Auto),
-            // `+2` is two more elsewhere.
+            // For other commands, `+2` means two more.
             _ if text.starts_with('+') => Err(ParseWorkersError),
             _ => text.parse().ok().and_then(Count::new).map(Self::Count).ok_or(ParseWorkersError),
         }
@@ -45,11 +45,11 @@ impl FromStr for Workers {
 pub struct Count(u32);
 
 impl Count {
-    /// The greatest number of workers, those of a surge among them. The system bus allows 512 match rules
-    /// per connection, and the orchestrator has one for each worker.
+    /// The greatest number of workers, including those of a surge. The system bus allows 512 match rules per
+    /// connection, and the orchestrator needs one for each worker.
     pub const MAX: u32 = 500;
 
-    /// The count, if it is one.
+    /// The count, if it is in range.
     pub fn new(count: u32) -> Option<Self> {
         (1..=Self::MAX).contains(&count).then_some(Self(count))
     }

@@ -4,7 +4,7 @@ use scoreboard::{Board, Slot};
 
 use super::*;
 
-/// A board in a directory of its own, and the workers on it, all in this process.
+/// A board in its own directory, and its workers, which all are this process.
 struct Stage {
     directory: tempfile::TempDir,
 }
@@ -60,7 +60,7 @@ fn what_was_answered_meanwhile_counts_and_the_old_ones_are_one() {
     let Compared { new, old } = stage.read(&[3, 1, 2]).compare(&earlier, instance(3)).unwrap();
     assert_eq!((new.errors, new.others), (2, 98));
     assert_eq!((old.errors, old.others), (2, 110));
-    // To within an eighth.
+    // The percentile is accurate to an eighth.
     let is_about = |time: Option<Duration>, ms: u64| {
         let (least, most) = (Duration::from_millis(ms), Duration::from_millis(ms + ms / 8 + 1));
         time.is_some_and(|time| (least..=most).contains(&time))
@@ -79,7 +79,7 @@ fn who_is_asked_for_and_does_not_count_is_left_out() {
     assert_eq!(why, "it does not count on the scoreboard");
     let why = stage.read(&[2, 7]).compare(&earlier, instance(2)).unwrap_err();
     assert_eq!(why, "there is no old worker that counts on the scoreboard");
-    // A slot that no other process than the main process of the unit has.
+    // The slot belongs to another process than the main process of the unit.
     assert!(stage.read_as(&[2, 1], u32::MAX).0.is_empty());
 }
 
@@ -90,7 +90,7 @@ fn nothing_is_held_against_a_worker_that_a_process_before_it_has_counted() {
     let earlier = stage.read(&[2, 1]);
     answer(&new, 500, 100, 10);
     drop(new);
-    assert!(!stage.read(&[2, 1]).0.contains_key(&instance(2)), "a process that is dead");
+    assert!(!stage.read(&[2, 1]).0.contains_key(&instance(2)), "the process is dead");
     let _successor = stage.worker(2);
     assert!(stage.read(&[2, 1]).0.contains_key(&instance(2)));
     assert!(stage.read(&[2, 1]).compare(&earlier, instance(2)).is_err(), "it was another process then");
@@ -157,24 +157,24 @@ fn who_cannot_be_read_is_left_out_and_nobody_else() {
     let workers = [1, 2].map(|number| stage.worker(number));
     answer(&workers[0], 200, 1, 1);
     assert_eq!(all().len(), 2);
-    // The slot of the second one is cut in two.
+    // The file now ends within the slot of the second worker.
     let file = std::fs::File::options().write(true).open(stage.path()).unwrap();
     file.set_len(file.metadata().unwrap().len() - 2048).unwrap();
     assert_eq!(all().into_iter().map(|told| told.instance).collect::<Vec<_>>(), [1]);
     std::fs::write(stage.path(), vec![b'x'; 100_000]).unwrap();
     assert_eq!(all(), []);
-    // The worker that has the rest of the file mapped is not asked to write to it any more.
+    // This worker still has the rest of the file mapped, so it must not write to it any more.
     std::mem::forget(workers);
 }
 
-/// Whoever is the workers' user writes all over the board while its owner lives.
+/// A program of the workers' user overwrites the board while the owner of the slot is alive.
 #[test]
 fn damaged_slots_are_told_as_they_are() {
     use std::os::unix::fs::FileExt;
     let stage = Stage::new();
     let _worker = stage.worker(1);
     let file = std::fs::File::options().write(true).open(stage.path()).unwrap();
-    // Its sequence is even and its process still this one; all that is counted is as high as can be.
+    // The sequence is even, and the process is still this one. All figures have their maximum.
     let slot = 36_864;
     file.write_all_at(&[0xff; 4096 - 16], slot + 16).unwrap();
     let told = counters(&stage.path(), &[(instance(1), std::process::id())]);
@@ -182,7 +182,7 @@ fn damaged_slots_are_told_as_they_are() {
     assert_eq!((one.requests, one.responses.sum(), one.connections), (u64::MAX, u64::MAX, 0));
     assert!(!one.release.is_empty() && !one.release.contains(char::is_control), "{one:?}");
     assert!(one.latency.p999_usec >= one.latency.p50_usec, "{one:?}");
-    // It is being claimed, for ever.
+    // The slot stays in the middle of a claim forever.
     file.write_all_at(&[0xff; 16], slot).unwrap();
     assert_eq!(counters(&stage.path(), &[(instance(1), std::process::id())]), []);
 }

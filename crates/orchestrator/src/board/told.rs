@@ -1,15 +1,15 @@
-//! What workers have counted, in the words of the bus.
+//! Converts the figures of workers to the types of the bus.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use rollout::Instance;
+use names::Instance;
 use scoreboard::{Ended, Histogram, Reader, Record, Timeout};
 
 use super::record_of;
 
-/// What these workers, whose main processes these are, have counted. Whoever does not count, or whose slot cannot be
-/// read, is left out; so is everybody if there is no board.
+/// The figures of these workers, each with the id of its main process. A worker that does not count, or whose
+/// slot cannot be read, is missing. If there is no board, all are.
 pub(crate) fn counters(path: &Path, workers: &[(Instance, u32)]) -> Vec<api::Counters> {
     let Ok(reader) = Reader::open(path) else { return Vec::new() };
     let clocks = Clocks::now();
@@ -69,7 +69,7 @@ fn latency(seen: &Histogram) -> api::Latency {
     }
 }
 
-/// Both clocks at one moment. The board has that of the boot, the bus that of the world.
+/// Both clocks at one moment. The board uses CLOCK_BOOTTIME, the bus uses the time since the Unix epoch.
 struct Clocks {
     epoch_usec: u64,
     boottime: Duration,
@@ -77,10 +77,11 @@ struct Clocks {
 
 impl Clocks {
     fn now() -> Self {
-        Self { epoch_usec: crate::running::epoch_usec(SystemTime::now()), boottime: scoreboard::boottime() }
+        Self { epoch_usec: crate::clock::epoch_usec(SystemTime::now()), boottime: scoreboard::boottime() }
     }
 
-    /// A moment that the board tells. One to come, which only a damaged slot can tell, is taken for now.
+    /// Converts a time on the board. Only a damaged slot can have a time in the future, which is replaced by
+    /// now.
     fn epoch_usec(&self, stamp: Duration) -> u64 {
         self.epoch_usec.saturating_sub(usec(self.boottime.saturating_sub(stamp)))
     }

@@ -1,4 +1,4 @@
-//! Power cuts and full disks, at any of the steps that [`super`] takes.
+//! Simulates power cuts and full disks at any step that [`super`] takes.
 
 use std::cell::RefCell;
 use std::io;
@@ -8,41 +8,41 @@ use std::path::Path;
 /// What happens at a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The process is gone: no code of it runs any more.
+    /// The process ends, and no code of it runs any more.
     PowerCut,
-    /// This one step fails, those after it do not.
+    /// Only this step fails. Later steps succeed.
     DiskFull,
 }
 
-/// How an operation with a fault in it went.
+/// The result of an operation with a fault.
 #[derive(Debug)]
 pub(crate) struct Trial<T> {
-    /// What the operation returned, if it came to that.
+    /// What the operation returned. `None` if a power cut ended it.
     pub(crate) returned: Option<T>,
-    /// Whether there was such a step.
+    /// Whether the fault happened: the operation had that many steps.
     pub(crate) struck: bool,
 }
 
 struct Plan {
-    /// None: no fault, only the record of steps.
+    /// The step at which the fault happens. `None` only records the steps.
     fault: Option<(usize, Fault)>,
     taken: Vec<String>,
 }
 
-/// What unwinds the stack when the power is cut.
+/// The panic payload that unwinds the stack at a power cut.
 struct PowerIsCut;
 
 thread_local! {
     static PLAN: RefCell<Option<Plan>> = const { RefCell::new(None) };
 }
 
-/// The steps that an operation takes, as `verb name`.
+/// The steps that an operation takes, each as `verb name`.
 pub(crate) fn steps_of<T>(operation: impl FnOnce() -> T) -> Vec<String> {
     run(None, operation).1.taken
 }
 
-/// Lets the fault strike at the first step, in another run at the second, and so on to the end, each time on what
-/// `prepare` makes; `check` gets to see what is left.
+/// Runs the operation once for each of its steps, with the fault at that step. Each run starts with what
+/// `prepare` makes, and `check` examines what is left.
 pub(crate) fn at_every_step<S, T>(
     fault: Fault,
     prepare: impl Fn() -> S,
@@ -55,7 +55,7 @@ pub(crate) fn at_every_step<S, T>(
         let struck = plan.taken.len() >= number;
         check(&mut stage, Trial { returned, struck });
         if !struck {
-            assert!(number > 2, "whatever is durable takes two steps: is it done by the disk module?");
+            assert!(number > 2, "a durable change takes two steps: does the operation use the disk module?");
             return;
         }
     }

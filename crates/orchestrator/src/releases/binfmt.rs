@@ -1,26 +1,27 @@
-//! Whether another program is registered to run this one: an emulator, as qemu is, or Java (binfmt_misc).
+//! Finds out whether an interpreter is registered for a program, such as qemu or Java (binfmt_misc).
 //!
-//! The kernel asks it before anything else. Its own list is hidden by the sandbox (`ProcSubset=pid`), so what is registered
-//! without being written down, as a container's tool does, is not seen.
+//! The kernel tries the registered interpreters before anything else. The sandbox hides the kernel's own list
+//! (`ProcSubset=pid`). So this does not find an interpreter that was registered without a file, as a
+//! container tool does.
 
 use std::fs;
 use std::path::Path;
 
-/// Where it is written what is registered at boot: binfmt.d(5), a line for each.
+/// The directories of what is registered at boot (binfmt.d(5)). Each line of a file is an entry.
 const LINES: [&str; 4] = ["etc/binfmt.d", "run/binfmt.d", "usr/local/lib/binfmt.d", "usr/lib/binfmt.d"];
-/// The same for update-binfmts(8) of Debian, a file for each.
+/// The directory of Debian's update-binfmts(8). Each file is an entry.
 const FILES: &str = "var/lib/binfmts";
 
-/// By what a program is recognized.
+/// The sign by which a program is recognized.
 #[derive(Debug, PartialEq, Eq)]
 enum Sign {
-    /// These bytes at this offset, as far as the mask has ones.
+    /// These bytes at this offset. Only the bits that are set in the mask count.
     Magic { offset: usize, magic: Vec<u8>, mask: Vec<u8> },
-    /// What its name ends in.
+    /// The extension of its name.
     Extension(String),
 }
 
-/// Whether something below `root` is registered for a program that is there and begins so.
+/// Whether an entry below `root` matches the program with this path and these first bytes.
 pub(super) fn takes(root: &Path, program: &Path, start: &[u8]) -> bool {
     let lines = LINES.into_iter().flat_map(|directory| texts(&root.join(directory)));
     let lines = lines.flat_map(|text| text.lines().filter_map(of_line).collect::<Vec<_>>());
@@ -33,7 +34,8 @@ fn texts(directory: &Path) -> impl Iterator<Item = String> + use<> {
     entries.filter_map(|entry| fs::read_to_string(entry.path()).ok())
 }
 
-/// `:name:M:offset:magic:mask:interpreter:flags`, with any delimiter; `E` has an extension in the place of the magic.
+/// Parses `:name:M:offset:magic:mask:interpreter:flags`, with any delimiter. For the kind `E`, the magic is
+/// an extension.
 fn of_line(line: &str) -> Option<Sign> {
     let delimiter = line.chars().next().filter(|first| !['#', ';'].contains(first))?;
     let mut fields = line.split(delimiter).skip(2);
@@ -45,7 +47,7 @@ fn of_line(line: &str) -> Option<Sign> {
     }
 }
 
-/// A line each for package, kind, offset, magic or extension, mask.
+/// Parses a file with one line each for package, kind, offset, magic or extension, and mask.
 fn of_file(text: &str) -> Option<Sign> {
     let mut lines = text.lines().skip(1);
     let (kind, offset, sign, mask) = (lines.next()?, lines.next()?, lines.next()?, lines.next()?);
@@ -76,7 +78,7 @@ impl Sign {
     }
 }
 
-/// Letters, and others as `\x7f`.
+/// Parses a text in which `\x7f` stands for a byte.
 fn bytes(text: &str) -> Option<Vec<u8>> {
     let mut parts = text.split(r"\x");
     let mut bytes = parts.next()?.as_bytes().to_vec();
@@ -91,7 +93,7 @@ fn bytes(text: &str) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// The bits that a file of any kind may have otherwise, are not looked at.
+    /// The mask ignores the bits that differ between kinds of ELF files.
     const QEMU: &str =
         r":qemu-aarch64:M::\x7fELF\x02\x01\x01\x00:\xff\xff\xff\xff\xff\xfe\xff\x00:/usr/bin/qemu:OPF";
 

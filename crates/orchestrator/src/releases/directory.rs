@@ -1,24 +1,24 @@
-//! A deployed directory is used where it is: what workers, another user in another sandbox, need to see of it.
+//! Deployed directories, which are used in place. Checks that workers, which run as another user in another
+//! sandbox, can use them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use anyhow::{Context as _, bail, ensure};
 
-use super::{PROGRAM, ReleaseId, Releases, program};
+use super::{PROGRAM, ReleaseId, Releases, named_after_the_time, program};
 use crate::disk;
 
-/// What our unit hides from us (systemd.exec(5)), and what people may hide from workers: ProtectHome= the first three,
-/// TemporaryFileSystem= the others.
+/// The directories that our unit hides from this process (systemd.exec(5)), and that an operator may hide
+/// from workers. ProtectHome= hides the first three, TemporaryFileSystem= the others.
 pub(super) const HIDDEN: [&str; 5] = ["/home", "/root", "/run/user", "/tmp", "/var/tmp"];
 
 impl Releases {
-    /// Makes a directory with a program `worker` in it a release. It is not copied.
+    /// Makes a release of a directory with a program `worker` in it. It is not copied.
     ///
-    /// Without an id the release is called like the directory, or after the time if that cannot be or is taken.
-    /// Refuses an id that is taken, and a directory that workers could not use.
+    /// Without an id, the release gets the name of the directory. If that name is invalid or taken, it is
+    /// named after the time. Fails if the id is taken, or if workers could not use the directory.
     pub(crate) fn stage_directory(&self, dir: &Path, id: Option<ReleaseId>) -> anyhow::Result<ReleaseId> {
         let dir = self.check_directory(dir)?;
         let id = match id {
@@ -30,14 +30,15 @@ impl Releases {
         Ok(id)
     }
 
-    /// Whether workers can execute `worker` in this directory; returns the path without symbolic links.
+    /// Checks whether workers can execute `worker` in this directory. Returns the path without symbolic
+    /// links.
     pub(super) fn check_directory(&self, dir: &Path) -> anyhow::Result<PathBuf> {
         ensure!(dir.is_absolute(), "{} is not an absolute path", dir.display());
         let dir = self.check_path(dir)?;
         let own = fs::canonicalize(&self.state_dir).unwrap_or_else(|_| self.state_dir.clone());
         ensure!(
             !dir.starts_with(&own),
-            "{} belongs to app-cluster itself; `app-cluster rollback` goes to a release that is there already",
+            "{} belongs to app-cluster itself; `app-cluster rollback` goes to an existing release",
             dir.display()
         );
         ensure!(dir.is_dir(), "{} is not a directory", dir.display());
@@ -46,19 +47,19 @@ impl Releases {
         ensure!(metadata.is_file(), "{} is not a file", program.display());
         ensure!(
             metadata.permissions().mode() & 0o005 == 0o005,
-            "{path} is not executable for the user of the workers; `chmod a+rx {path}` makes it so",
+            "the user of the workers cannot execute {path}; `chmod a+rx {path}` allows it",
             path = program.display()
         );
         program::check(&program, &program.display().to_string(), &self.hidden)?;
         Ok(dir)
     }
 
-    /// Whether workers can reach this path; returns it without symbolic links.
+    /// Checks whether workers can reach this path. Returns it without symbolic links.
     fn check_path(&self, path: &Path) -> anyhow::Result<PathBuf> {
         self.check_visible(path)?;
         self.check_open(path)?;
         let resolved =
-            path.canonicalize().with_context(|| format!("failed to look at {}", path.display()))?;
+            path.canonicalize().with_context(|| format!("failed to examine {}", path.display()))?;
         self.check_visible(&resolved)?;
         self.check_open(&resolved)?;
         Ok(resolved)
@@ -75,20 +76,20 @@ impl Releases {
         }
     }
 
-    /// Whether everybody can enter the directories on the way, named from the top.
+    /// Checks, from the root down, whether all users can enter the directories of the path.
     fn check_open(&self, path: &Path) -> anyhow::Result<()> {
         let mut on_the_way: Vec<_> = path.ancestors().collect();
         on_the_way.reverse();
         for step in on_the_way {
             if let Ok(target) = fs::read_link(step) {
-                // Here and now: what is hidden from us is not to be looked at.
+                // This check comes first, because this process cannot examine a hidden path.
                 self.check_visible(&target)?;
             }
             let metadata =
-                step.metadata().with_context(|| format!("failed to look at {}", step.display()))?;
+                step.metadata().with_context(|| format!("failed to examine {}", step.display()))?;
             ensure!(
                 !metadata.is_dir() || metadata.permissions().mode() & 0o001 != 0,
-                "{step} is closed to the user of the workers; `chmod o+x {step}` opens it",
+                "the user of the workers cannot enter {step}; `chmod o+x {step}` allows it",
                 step = step.display()
             );
         }
@@ -97,6 +98,6 @@ impl Releases {
 
     fn named_like(&self, dir: &Path) -> ReleaseId {
         let name = dir.file_name().and_then(|name| ReleaseId::new(name.to_str()?));
-        name.filter(|id| self.is_free(id)).unwrap_or_else(|| self.next_free(ReleaseId::at(SystemTime::now())))
+        name.filter(|id| self.is_free(id)).unwrap_or_else(|| self.next_free(named_after_the_time()))
     }
 }

@@ -1,4 +1,5 @@
-//! What execve(2) asks of an ELF program before it starts it, elf(5): the machine, and the loader that it names.
+//! Checks what execve(2) requires of an ELF program (elf(5)): the right machine, and the loader that it
+//! names.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail, ensure};
 
-/// How such a file begins.
+/// The first bytes of an ELF file.
 pub(super) const MAGIC: &[u8] = b"\x7fELF";
 
 const ET_EXEC: u16 = 2;
@@ -20,12 +21,12 @@ const I386: u16 = 3;
 const ARM: u16 = 40;
 const X86_64: u16 = 62;
 const AARCH64: u16 = 183;
-/// More than that no program has.
+/// The greatest number of program headers that is read.
 const MOST_HEADERS: u16 = 1024;
 /// PATH_MAX.
 const LONGEST_PATH: u64 = 4096;
 
-/// What makes a machine another one: class, order of bytes, `e_machine`.
+/// A machine, identified by class, byte order and `e_machine`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Machine {
     class: u8,
@@ -33,22 +34,23 @@ struct Machine {
     number: u16,
 }
 
-/// Whether this machine can run the program, and its loader is there; what is below `hidden` cannot be looked at.
+/// Checks that this machine can run the program, and that its loader exists. A loader below `hidden` cannot
+/// be examined.
 pub(super) fn check(program: &File, hidden: &[PathBuf]) -> anyhow::Result<()> {
-    let header = Header::read(program).context("it is cut short, an ELF program has a whole header")?;
+    let header = Header::read(program).context("it is truncated, because its ELF header is incomplete")?;
     let own = File::open("/proc/self/exe").ok().and_then(|own| Header::read(&own));
     if let Some(own) = own {
         let (its, ours) = (header.machine, own.machine);
         ensure!(
             ours.may_run(its),
-            "it is built for {}, and this machine is {}; build it for this one",
+            "it is built for {}, but this machine is {}; build it for this machine",
             its.name(),
             ours.name()
         );
     }
     ensure!(
         matches!(header.kind, ET_EXEC | ET_DYN),
-        "it is no program but a part of one (ELF type {}); deploy what the linker makes of it",
+        "it is not a program but a part of one (ELF type {}); deploy the output of the linker",
         header.kind
     );
     if let Some(loader) = header.loader(program)
@@ -56,7 +58,7 @@ pub(super) fn check(program: &File, hidden: &[PathBuf]) -> anyhow::Result<()> {
         && !loader.exists()
     {
         bail!(
-            "its loader {} is not on this machine; install what brings it, or link the program statically or on a \
+            "its loader {} is not on this machine; install it, or link the program statically or on a \
              system like this one",
             loader.display()
         );
@@ -68,7 +70,7 @@ pub(super) fn check(program: &File, hidden: &[PathBuf]) -> anyhow::Result<()> {
 struct Header {
     machine: Machine,
     kind: u16,
-    /// Where the program headers are, how long each is, and how many.
+    /// The offset of the program headers, their size and their number.
     headers: (u64, u16, u16),
 }
 
@@ -86,7 +88,7 @@ impl Header {
         Some(Self { machine, kind: u16::from_ne_bytes(bytes(file, 16)?), headers })
     }
 
-    /// The dynamic loader that the program names, PT_INTERP; none if it is linked statically.
+    /// The dynamic loader that the program names (PT_INTERP). `None` if it is linked statically.
     fn loader(&self, file: &File) -> Option<PathBuf> {
         let (at, size, count) = self.headers;
         let is_64 = self.machine.class == CLASS_64;
@@ -103,11 +105,11 @@ impl Header {
 }
 
 impl Machine {
-    /// Whether a kernel of this machine runs that one's programs itself. Of most of 64 bits it depends on how the kernel was
-    /// built whether it runs those of 32 bits; they are not refused.
+    /// Whether a kernel of this machine can run programs of the other machine. Whether a 64-bit kernel runs
+    /// 32-bit programs often depends on how it was built, so those are not refused.
     fn may_run(self, other: Self) -> bool {
         let is_narrower = match (self.number, other.number) {
-            // i386, and x32: x86_64 with short addresses.
+            // The second is i386, or x32, which is x86_64 with 32-bit addresses.
             (X86_64, I386 | X86_64) | (AARCH64, ARM) => self.class == CLASS_64 && other.class == CLASS_32,
             _ => false,
         };
@@ -116,7 +118,7 @@ impl Machine {
 
     fn name(self) -> String {
         let bits = if self.class == CLASS_64 { 64 } else { 32 };
-        // elf.h; uname(1) calls them so.
+        // The numbers are from elf.h, the names from uname(1).
         match self.number {
             I386 => "i386".to_owned(),
             X86_64 => "x86_64".to_owned(),
@@ -130,7 +132,7 @@ impl Machine {
     }
 }
 
-/// An address or a size of the file's class.
+/// Reads an address or a size, which has 32 or 64 bits.
 fn word(file: &File, at: u64, is_64: bool) -> Option<u64> {
     if is_64 {
         bytes(file, at).map(u64::from_ne_bytes)
@@ -151,7 +153,7 @@ mod tests {
 
     use super::*;
 
-    /// Why this program, changed so, cannot be executed.
+    /// The reason why this test program cannot be executed after the change. Empty if it can.
     fn why(change: impl FnOnce(&mut Vec<u8>)) -> String {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("worker");
@@ -175,19 +177,19 @@ mod tests {
         let other = if cfg!(target_arch = "aarch64") { (62_u16, "x86_64") } else { (183, "aarch64") };
         let machine = why(|elf| elf[18..20].copy_from_slice(&other.0.to_ne_bytes()));
         assert!(
-            machine.starts_with(&format!("it is built for {}, and this machine is ", other.1)),
+            machine.starts_with(&format!("it is built for {}, but this machine is ", other.1)),
             "{machine}"
         );
         assert!(
             why(|elf| elf[16..18].copy_from_slice(&1_u16.to_ne_bytes()))
-                .contains("no program but a part of one")
+                .contains("not a program but a part of one")
         );
         let loader = why(|elf| {
             let at = elf.windows(4).position(|bytes| bytes == b"/lib").expect("it has a loader");
             elf[at..at + 4].copy_from_slice(b"/xib");
         });
         assert!(loader.contains("its loader /xib") && loader.contains("is not on this machine"), "{loader}");
-        assert!(why(|elf| elf.truncate(40)).contains("cut short"));
+        assert!(why(|elf| elf.truncate(40)).contains("truncated"));
     }
 
     #[test]

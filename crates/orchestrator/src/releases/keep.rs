@@ -1,19 +1,17 @@
-//! Which releases there are, and which of them go.
+//! Lists and removes releases.
 
 use std::fs;
 use std::io;
-
-use rollout::lineage::{Lineage, OnDisk};
 
 use super::stage::STAGING;
 use super::{Release, ReleaseId, Releases};
 use crate::disk;
 
-/// Where a release goes to be removed: what is left of it after a power cut is none.
+/// The name of a release while it is removed. If a power cut leaves a part of it, this name is not a release.
 const REMOVED: &str = ".removed";
 
 impl Releases {
-    /// All releases, in the order in which they came here.
+    /// All releases, in the order in which they were added.
     pub(crate) fn list(&self) -> io::Result<Vec<Release>> {
         let ids = self.names()?.into_iter().filter_map(|name| ReleaseId::new(&name));
         let mut releases: Vec<_> = ids.filter_map(|id| self.release(&id)).collect();
@@ -21,37 +19,19 @@ impl Releases {
         Ok(releases)
     }
 
-    /// Removes releases until `keep` are left, in the order of [`Lineage::surplus`], and what an interrupted change has left;
-    /// returns the releases removed. The current one is in use, whatever is said.
+    /// Removes these releases, and leftovers of interrupted changes. It never removes the current release.
     ///
-    /// Of a deployed directory only our link to it goes.
-    pub(crate) fn prune(
-        &self,
-        keep: usize,
-        lineage: &Lineage<'_, ReleaseId>,
-        in_use: &[&ReleaseId],
-    ) -> io::Result<Vec<ReleaseId>> {
+    /// For a deployed directory, it removes only the link to it.
+    pub(crate) fn remove_all(&self, ids: &[ReleaseId]) -> io::Result<()> {
         self.remove_leftovers()?;
-        let Some(current) = self.current() else {
-            // Nobody knows then which of them is in use.
-            return Ok(Vec::new());
-        };
-        let releases = self.list()?;
-        let on_disk = |id| OnDisk {
-            id,
-            is_rejected: self.is_rejected(id),
-            is_in_use: *id == current || in_use.contains(&id),
-            is_usable: self.may_go_back_to(id),
-        };
-        let on_disk: Vec<_> = releases.iter().map(|release| on_disk(&release.id)).collect();
-        let surplus = lineage.surplus(&on_disk, &current, keep);
-        for id in &surplus {
+        let current = self.current();
+        for id in ids.iter().filter(|id| Some(*id) != current.as_ref() && !self.is_free(id)) {
             self.remove(id)?;
         }
-        Ok(surplus.into_iter().cloned().collect())
+        Ok(())
     }
 
-    /// Removes a release that is not in use. Of a deployed directory only our link to it goes.
+    /// Removes a release that is not in use. For a deployed directory, it removes only the link to it.
     pub(crate) fn remove(&self, id: &ReleaseId) -> io::Result<()> {
         let dir = self.dir(id);
         if dir.is_symlink() {
@@ -59,17 +39,18 @@ impl Releases {
         } else {
             let removed = self.parent().join(REMOVED);
             match disk::rename(&dir, &removed) {
-                // A directory of a lower layer, as in the image of a container, has its name for good (overlayfs).
+                // On overlayfs, a directory of a lower layer cannot be renamed, as in the image of a
+                // container.
                 Err(error) if error.kind() == io::ErrorKind::CrossesDevices => disk::remove_tree(&dir)?,
                 renamed => renamed.and_then(|()| disk::remove_tree(&removed))?,
             }
         }
-        // Not before: until the release is gone, it must not look like a good one.
+        // The mark goes last: until the release is removed, it must not look like a good one.
         self.accept(id)?;
         disk::sync_dir(&self.parent())
     }
 
-    /// Removes this release, and gives its name to that one.
+    /// Removes the release `id`, and gives its name to the release `by`.
     pub(crate) fn replace(&self, id: &ReleaseId, by: &ReleaseId) -> io::Result<()> {
         self.remove(id)?;
         disk::rename(&self.dir(by), &self.dir(id))

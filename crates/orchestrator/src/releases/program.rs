@@ -1,5 +1,6 @@
-//! Whether execve(2) can run a program. It is asked before a worker tries: what the kernel says then, "No such file or
-//! directory" or "Permission denied", is about another path than the one that systemd names beside it.
+//! Checks whether execve(2) can run a program. The check comes before a worker starts, because the kernel's
+//! own errors mislead. "No such file or directory" or "Permission denied" is about another path than the one
+//! that systemd names.
 
 use std::fs::{self, File, Metadata};
 use std::io::{ErrorKind, Read as _};
@@ -11,17 +12,18 @@ use rustix::fs::{StatVfsMountFlags, statvfs};
 
 use super::{binfmt, elf};
 
-/// As much of a script as the kernel reads (BINPRM_BUF_SIZE).
+/// How many bytes of a script the kernel reads (BINPRM_BUF_SIZE).
 const LINE: u64 = 256;
-/// What some editors put before a text in UTF-8.
+/// The bytes that some editors put before a text in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Whether this program, which people know as `name`, can be executed here; what is below `hidden` cannot be looked at.
+/// Checks whether this program can be executed on this machine. Errors call it `name`. A path below `hidden`
+/// cannot be examined.
 pub(super) fn check(program: &Path, name: &str, hidden: &[PathBuf]) -> anyhow::Result<()> {
     if let Some(mount) = mount_without_exec(program) {
         bail!(
-            "{name} cannot be executed: {mount} is mounted with `noexec`; `mount -o remount,exec {mount}` changes that until \
-             the next boot, /etc/fstab for good",
+            "{name} cannot be executed, because {mount} is mounted with `noexec`; `mount -o remount,exec {mount}` \
+             allows it until the next boot, and a change in /etc/fstab allows it permanently",
             mount = mount.display()
         );
     }
@@ -29,7 +31,7 @@ pub(super) fn check(program: &Path, name: &str, hidden: &[PathBuf]) -> anyhow::R
     let mut start = Vec::new();
     open()?.take(LINE).read_to_end(&mut start).with_context(|| format!("failed to read {name}"))?;
     if binfmt::takes(Path::new("/"), program, &start) {
-        // What its interpreter wants of it, only that one knows.
+        // Only the interpreter knows what it requires of the program.
         return Ok(());
     }
     if start.starts_with(elf::MAGIC) {
@@ -39,48 +41,48 @@ pub(super) fn check(program: &Path, name: &str, hidden: &[PathBuf]) -> anyhow::R
     check_script(line, hidden).with_context(|| format!("{name}, line 1"))
 }
 
-/// What execve(2) makes of the first line of a script.
+/// Checks the first line of a script as execve(2) reads it.
 fn check_script(line: &[u8], hidden: &[PathBuf]) -> anyhow::Result<()> {
     if let Some(rest) = line.strip_prefix(BYTE_ORDER_MARK)
         && rest.starts_with(b"#!")
     {
-        bail!("a byte order mark stands before `#!`; `sed -i '1s/^\\xef\\xbb\\xbf//'` on it removes that");
+        bail!("a byte order mark precedes `#!`; run `sed -i '1s/^\\xef\\xbb\\xbf//'` on the file");
     }
     let Some(rest) = line.strip_prefix(b"#!") else {
         bail!(
-            "neither an ELF program nor a script whose first line begins with `#!`, and nothing else can be executed; \
-             write `#!/bin/sh` there if it is one for the shell"
+            "it is neither an ELF program nor a script that begins with `#!`, so it cannot be executed; \
+             if it is a shell script, write `#!/bin/sh` there"
         );
     };
     ensure!(
         !line.ends_with(b"\r"),
-        "it ends with CR LF, and the CR is taken for a part of what it names; `sed -i 's/\\r$//'` on it removes them"
+        "it ends with CR LF, so the kernel takes the CR as part of the name; run `sed -i 's/\\r$//'` on the file"
     );
     let rest = String::from_utf8_lossy(rest);
     let Some(interpreter) = rest.split([' ', '\t']).find(|word| !word.is_empty()) else {
-        bail!("no program is named after `#!`; write one, as in `#!/bin/sh`");
+        bail!("no program follows `#!`; write one, as in `#!/bin/sh`");
     };
     ensure!(
         interpreter.starts_with('/'),
-        "`{interpreter}` is no absolute path; write where it is, as in `#!/usr/bin/{interpreter}`"
+        "`{interpreter}` is not an absolute path; write its path, as in `#!/usr/bin/{interpreter}`"
     );
     if hidden.iter().any(|hidden| Path::new(interpreter).starts_with(hidden)) {
         return Ok(());
     }
-    // That it is for a group only says nothing about the workers, which may be in it.
+    // A program that only a group may execute is not refused, because the workers may be in that group.
     let is_program = |metadata: &Metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0;
     match fs::metadata(interpreter) {
         Ok(metadata) if is_program(&metadata) => Ok(()),
-        Ok(_) => bail!("{interpreter} is no program that can be executed; write the path of one there"),
-        // The user of the workers may see what this one may not.
+        Ok(_) => bail!("{interpreter} is not an executable program; write the path of one there"),
+        // The user of the workers may have access where this process has none.
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
         Err(error) => {
-            bail!("{interpreter}: {error}; install it, or write the path of the program that is meant")
+            bail!("{interpreter}: {error}; install it, or write the path of another program")
         }
     }
 }
 
-/// The mount that does not let this program be executed, if it is on one.
+/// The mount point with `noexec` that the program is on, if any.
 fn mount_without_exec(program: &Path) -> Option<&Path> {
     let device = fs::metadata(program).ok()?.dev();
     let is_of_it = |path: &&Path| {
@@ -94,7 +96,7 @@ fn mount_without_exec(program: &Path) -> Option<&Path> {
 mod tests {
     use super::*;
 
-    /// Why this cannot be executed, in the words of `check`.
+    /// The error of `check` for a program with this content. Empty if it can be executed.
     fn why(content: impl AsRef<[u8]>) -> String {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("worker");
@@ -115,17 +117,17 @@ mod tests {
             assert_eq!(why(sound), "", "{sound:?}");
         }
         for (content, said) in [
-            ("echo hello\n", "neither an ELF program nor a script"),
-            ("\u{feff}#!/bin/sh\n", "a byte order mark stands before `#!`; `sed -i '1s/^\\xef\\xbb\\xbf//'`"),
+            ("echo hello\n", "it is neither an ELF program nor a script"),
+            ("\u{feff}#!/bin/sh\n", "a byte order mark precedes `#!`; run `sed -i '1s/^\\xef\\xbb\\xbf//'`"),
             (
                 "#!/bin/sh\r\nexit\r\n",
-                "it ends with CR LF, and the CR is taken for a part of what it names; `sed -i 's/\\r$//'`",
+                "it ends with CR LF, so the kernel takes the CR as part of the name; run `sed -i 's/\\r$//'`",
             ),
-            ("#!\n", "no program is named after `#!`"),
-            ("#!python3\n", "write where it is, as in `#!/usr/bin/python3`"),
+            ("#!\n", "no program follows `#!`"),
+            ("#!python3\n", "write its path, as in `#!/usr/bin/python3`"),
             ("#!/usr/bin/no-such-node --x\n", "/usr/bin/no-such-node: No such file or directory"),
-            ("#!/etc/passwd\n", "/etc/passwd is no program that can be executed"),
-            ("#!/bin\n", "/bin is no program that can be executed"),
+            ("#!/etc/passwd\n", "/etc/passwd is not an executable program"),
+            ("#!/bin\n", "/bin is not an executable program"),
         ] {
             let why = why(content);
             assert!(
@@ -141,9 +143,7 @@ mod tests {
         let python = dir.path().join("python");
         fs::write(&python, "").unwrap();
         let script = format!("#!{}\n", python.display());
-        for (mode, said) in
-            [(0o750, ""), (0o010, ""), (0o755, ""), (0o644, "is no program that can be executed")]
-        {
+        for (mode, said) in [(0o750, ""), (0o010, ""), (0o755, ""), (0o644, "is not an executable program")] {
             fs::set_permissions(&python, fs::Permissions::from_mode(mode)).unwrap();
             let why = why(&script);
             assert!(if said.is_empty() { why.is_empty() } else { why.contains(said) }, "{mode:o}: {why}");
@@ -152,7 +152,8 @@ mod tests {
 
     #[test]
     fn a_mount_without_exec_is_told_from_others() {
-        // proc_pid_mountinfo(5): the fifth field is where, the sixth how. Of two at one place the last is seen.
+        // In proc_pid_mountinfo(5), the fifth field is the mount point, the sixth its options. Of two mounts
+        // at one place, the last is visible.
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let mounts = mounts.lines().filter_map(|line| {
             let mut fields = line.split(' ').skip(4);

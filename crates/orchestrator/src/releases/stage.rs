@@ -1,39 +1,39 @@
-//! Making a release of what the package brings, and of a file that an administrator deploys.
+//! Makes a release of the package's program, and of a file that an operator deploys.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::time::SystemTime;
 
 use anyhow::{Context as _, bail, ensure};
 
-use super::{Origin, PROGRAM, ReleaseId, Releases, VERSION, program};
+use super::{Origin, PROGRAM, ReleaseId, Releases, VERSION, named_after_the_time, program};
 use crate::disk;
 
-/// Where a release is made, before it gets its name.
+/// The name of a release while it is made.
 pub(super) const STAGING: &str = ".staging";
 
-/// What became of a program that is deployed.
+/// The result of staging a deployed program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Staged {
-    /// It is a release now.
+    /// It is now a new release.
     New(ReleaseId),
-    /// There is a release of this name already, and it is a copy of the same file.
+    /// A release of this name already exists, and is a copy of the same file.
     There(ReleaseId),
 }
 
 impl Releases {
-    /// Makes what the package brings a release, if it is not the current one already.
+    /// Makes a release of the package's program, unless that already is the current release.
     ///
-    /// `None` means that there is nothing to do: the package brings nothing, or what it brings is current, or what
-    /// is current was deployed by an administrator, who does not want another program instead of it.
-    pub(crate) fn stage_packaged(&self) -> anyhow::Result<Option<ReleaseId>> {
+    /// `None` means that there is nothing to do: the package installs no program, or its program is current.
+    /// Or an operator deployed the current release, and does not want it replaced. The current release is
+    /// `current`, or else the one that the link names.
+    pub(crate) fn stage_packaged(&self, current: Option<&ReleaseId>) -> anyhow::Result<Option<ReleaseId>> {
         let program = self.packaged.join(PROGRAM);
         if !program.exists() {
             return Ok(None);
         }
-        if let Some(current) = self.current().and_then(|id| self.release(&id))
+        if let Some(current) = current.cloned().or_else(|| self.current()).and_then(|id| self.release(&id))
             && (current.origin != Origin::Package || self.is_packaged(&current.id)?)
         {
             return Ok(None);
@@ -45,18 +45,20 @@ impl Releases {
                 self.copy_packaged(&program, &id)?;
                 return Ok(Some(id));
             }
-            // Otherwise it is the same version with other bytes: it is built without counting up.
+            // Otherwise the package has the same version with other bytes, because a build did not increase
+            // it.
             if self.release(&id).is_some_and(|release| release.origin == Origin::Package)
                 && self.is_packaged(&id)?
             {
                 return Ok(Some(id));
             }
         }
-        bail!("no name is left for release {version}")
+        bail!("no free name is left for release {version}")
     }
 
-    /// Whether this release, which a package brought, is what the package brings now. A new version is another release
-    /// even if its program is the same: after an upgrade people look for it in `app-cluster status`.
+    /// Whether this release, which a package installed, equals what the package installs now. A new version
+    /// is another release even if its program is the same, because after an upgrade people look for it in
+    /// `app-cluster status`.
     fn is_packaged(&self, id: &ReleaseId) -> anyhow::Result<bool> {
         for file in [VERSION, PROGRAM] {
             if !same_content(&self.packaged.join(file), &self.dir(id).join(file))? {
@@ -66,35 +68,35 @@ impl Releases {
         Ok(true)
     }
 
-    /// Makes a copy of a program a release.
+    /// Makes a release of a copy of a program.
     ///
-    /// `program` is a descriptor that the caller on the bus opened and may still use. Without an id the release is called
-    /// after the time. Refuses an id that another program has, and what cannot be a program; after an error nothing is
-    /// there that was not there before.
+    /// `program` is a descriptor that the caller on the bus opened and may still use. Without an id, the
+    /// release is named after the time. Fails if another program has the id, or if the file cannot be a
+    /// program. After an error nothing has changed.
     pub(crate) fn stage_file(&self, program: &File, id: Option<ReleaseId>) -> anyhow::Result<Staged> {
         let id = match id {
             Some(id) if self.is_copy_of(&id, program) => return Ok(Staged::There(id)),
             Some(id) => self.ensure_free(id)?,
-            None => self.next_free(ReleaseId::at(SystemTime::now())),
+            None => self.next_free(named_after_the_time()),
         };
         self.stage(&id, |staging| self.copy_program(program, &staging.join(PROGRAM)))?;
         Ok(Staged::New(id))
     }
 
-    /// Whether this release was made of a file with the same content.
+    /// Whether this release is a copy of a file with the same content.
     fn is_copy_of(&self, id: &ReleaseId, program: &File) -> bool {
         let is_of_file = self.release(id).is_some_and(|release| release.origin == Origin::File);
-        // What cannot be read is told when it is copied.
+        // If the file cannot be read, copying it reports the error.
         is_of_file && is_same(program, &self.program(id)).unwrap_or(false)
     }
 
-    /// The id, unless there is something of this name already.
+    /// The id, unless the name is taken.
     pub(super) fn ensure_free(&self, id: ReleaseId) -> anyhow::Result<ReleaseId> {
         ensure!(self.is_free(&id), "{}", taken(&id));
         Ok(id)
     }
 
-    /// The id, or the first numbered one that is not taken.
+    /// The id, or the first numbered variant that is free.
     pub(crate) fn next_free(&self, id: ReleaseId) -> ReleaseId {
         if self.is_free(&id) {
             return id;
@@ -106,10 +108,10 @@ impl Releases {
         self.dir(id).symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 
-    /// What the package calls the release that it brings.
+    /// The version of the release that the package installs.
     ///
     /// # Errors
-    /// When the package is not installed, or calls it what cannot name a release.
+    /// Fails if the package is not installed, or if its version cannot name a release.
     pub(crate) fn packaged_version(&self) -> anyhow::Result<ReleaseId> {
         let path = self.packaged.join(VERSION);
         let text = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
@@ -125,13 +127,13 @@ impl Releases {
         })
     }
 
-    /// Copies what a descriptor shows, and finds out whether it can be executed where it is then.
+    /// Copies the file behind a descriptor, and checks whether the copy can be executed.
     fn copy_program(&self, program: &File, to: &Path) -> anyhow::Result<()> {
         copy(program, to)?;
         program::check(to, "the file", &self.hidden)
     }
 
-    /// Makes a directory, lets `fill` put a release into it, and gives it its name.
+    /// Makes a directory, lets `fill` put a release into it, and renames it to the release's name.
     fn stage(&self, id: &ReleaseId, fill: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let staging = self.parent().join(STAGING);
         let staged = self.prepare_parent(id).and_then(|()| {
@@ -142,7 +144,8 @@ impl Releases {
             Ok(disk::rename(&staging, &self.dir(id))?)
         });
         if staged.is_err() {
-            // It has its name already if that could not be made durable; else there is nothing to take back.
+            // If only making the name durable failed, the directory already has it. Otherwise this rename
+            // does nothing.
             let _ = disk::rename(&self.dir(id), &staging);
             if let Err(error) = disk::remove_tree(&staging) {
                 tracing::warn!(
@@ -154,29 +157,27 @@ impl Releases {
         staged.with_context(|| format!("failed to make release {id} in {}", self.parent().display()))
     }
 
-    /// Before a name is given: where it is given is there, and nothing is left of what had it before.
+    /// Prepares for a new name: the parent directory exists, and no mark is left of an earlier release of
+    /// this name.
     pub(super) fn prepare_parent(&self, id: &ReleaseId) -> anyhow::Result<()> {
         disk::create_dir(&self.parent())?;
         Ok(self.accept(id)?)
     }
 }
 
-/// Why a release of this name cannot be made.
+/// The reason why a release of this name cannot be made.
 pub(crate) fn taken(id: &ReleaseId) -> String {
-    format!("release {id} exists already; `app-cluster rollback {id}` goes to it, another id keeps both")
+    format!("release {id} exists already; `app-cluster rollback {id}` goes to it, and another id keeps both")
 }
 
-/// Copies what a descriptor shows.
+/// Copies the file behind a descriptor.
 fn copy(program: &File, to: &Path) -> anyhow::Result<()> {
-    let before = program.metadata().context("failed to look at the file")?;
-    ensure!(
-        before.is_file(),
-        "not a regular file; what can be deployed is a program, or a directory with one"
-    );
-    ensure!(before.len() > 0, "the file is empty; what can be deployed is a program");
+    let before = program.metadata().context("failed to examine the file")?;
+    ensure!(before.is_file(), "it is not a regular file; deploy a program, or a directory with one");
+    ensure!(before.len() > 0, "the file is empty; deploy a program");
     let mut content = FromStart { file: program, offset: 0 }.take(before.len());
     let copied = disk::write(to, 0o755, &mut content).context("failed to copy the file")?;
-    let after = program.metadata().context("failed to look at the file")?;
+    let after = program.metadata().context("failed to examine the file")?;
     ensure!(
         copied == before.len() && after.len() == before.len() && after.modified()? == before.modified()?,
         "the file changed while it was copied; deploy it again when it is complete"
@@ -184,7 +185,8 @@ fn copy(program: &File, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads a file from its beginning: where the descriptor stands is shared with the process that handed it over.
+/// Reads a file from its beginning, without the descriptor's offset, which is shared with the process that
+/// passed it.
 struct FromStart<'a> {
     file: &'a File,
     offset: u64,
@@ -198,7 +200,7 @@ impl Read for FromStart<'_> {
     }
 }
 
-/// Whether a descriptor shows what is in this file.
+/// Whether the file behind a descriptor has the same content as this file.
 fn is_same(one: &File, other: &Path) -> io::Result<bool> {
     let other = File::open(other)?;
     if one.metadata()?.len() != other.metadata()?.len() {

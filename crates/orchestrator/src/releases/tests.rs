@@ -6,11 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use rollout::lineage::Lineage;
-
 use super::*;
 
-/// A script that can be told from another by `name`.
+/// A script, distinguished from others by `name`.
 fn script(name: &str) -> String {
     format!("#!/bin/sh\nexec {name}\n")
 }
@@ -19,7 +17,7 @@ fn id(name: &str) -> ReleaseId {
     ReleaseId::new(name).unwrap()
 }
 
-/// A state directory, a package and somebody's files.
+/// A state directory, a package and files of a user.
 struct Disk {
     root: tempfile::TempDir,
     releases: Releases,
@@ -28,7 +26,7 @@ struct Disk {
 impl Disk {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
-        // tempfile makes it for its owner alone, and workers are somebody else.
+        // tempfile gives access only to the owner, but workers run as another user.
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let path = |name: &str| root.path().join(name);
         let mut releases = Releases::new(path("lib"), path("pkg"));
@@ -50,10 +48,10 @@ impl Disk {
     }
 
     fn stage(&self) -> Option<String> {
-        self.releases.stage_packaged().unwrap().map(|id| id.to_string())
+        self.releases.stage_packaged(None).unwrap().map(|id| id.to_string())
     }
 
-    /// A package that became the current release.
+    /// A disk whose current release came from the package.
     fn with_current(version: &str) -> Self {
         let disk = Self::new();
         disk.package(version, &script(version));
@@ -62,7 +60,7 @@ impl Disk {
         disk
     }
 
-    /// Somebody's directory with a worker in it.
+    /// Creates a user's directory with a worker in it.
     fn directory(&self, name: &str) -> PathBuf {
         let dir = self.path(name);
         fs::create_dir_all(&dir).unwrap();
@@ -71,7 +69,7 @@ impl Disk {
         dir
     }
 
-    /// Makes a release the one that came so many seconds after the others.
+    /// Sets when a release was added.
     fn came_at(&self, name: &str, second: u64) {
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
         fs::File::open(self.path("lib/releases").join(name)).unwrap().set_modified(time).unwrap();
@@ -93,7 +91,7 @@ fn a_package_becomes_a_release_once() {
     assert_eq!(disk.stage(), None, "no package, no release");
     disk.package("1.0.0", "old");
     assert_eq!(disk.stage().as_deref(), Some("1.0.0"));
-    assert_eq!(disk.releases.current(), None, "staged is not current");
+    assert_eq!(disk.releases.current(), None, "a staged release is not current");
     disk.releases.make_current(&id("1.0.0")).unwrap();
     assert_eq!(disk.releases.current(), Some(id("1.0.0")));
     assert_eq!(disk.stage(), None);
@@ -133,12 +131,20 @@ fn a_package_does_not_replace_what_somebody_deployed() {
 #[test]
 fn a_package_goes_around_a_deployed_release_of_its_name() {
     let disk = Disk::with_current("1.0.0");
-    // The directory is gone, and its name is not.
+    // The directory is gone, but its name is still taken.
     let mine = disk.directory("srv/mine");
     disk.releases.stage_directory(&mine, Some(id("1.1.0"))).unwrap();
     fs::remove_dir_all(&mine).unwrap();
     disk.package("1.1.0", &script("srv/mine"));
     assert_eq!(disk.stage().as_deref(), Some("1.1.0.2"));
+}
+
+#[test]
+fn a_current_release_that_has_lost_its_link_is_still_the_current_one() {
+    let disk = Disk::with_current("1.0.0");
+    fs::remove_file(disk.path("lib/current")).unwrap();
+    assert_eq!(disk.releases.stage_packaged(Some(&id("1.0.0"))).unwrap(), None);
+    assert_eq!(disk.stage().as_deref(), Some("1.0.0"));
 }
 
 #[test]
@@ -161,7 +167,7 @@ fn rejection_lasts_until_a_rollout_succeeds() {
         disk.releases.accept(&id(bad)).unwrap();
         assert!(!disk.releases.is_rejected(&id(bad)));
     }
-    assert_eq!(fs::read_dir(disk.path("srv/bad")).unwrap().count(), 1, "nothing is put into it");
+    assert_eq!(fs::read_dir(disk.path("srv/bad")).unwrap().count(), 1, "the directory is not changed");
 }
 
 #[test]
@@ -177,7 +183,7 @@ fn a_new_release_is_not_rejected_for_an_old_one_of_its_name() {
 fn a_version_that_is_no_name_is_refused() {
     let disk = Disk::new();
     disk.package("../../etc", "evil");
-    let error = disk.releases.stage_packaged().unwrap_err().to_string();
+    let error = disk.releases.stage_packaged(None).unwrap_err().to_string();
     assert!(error.contains("cannot name a release"), "{error}");
 }
 
@@ -206,42 +212,31 @@ fn the_list_tells_where_releases_come_from() {
     assert_eq!(listed[0].added, SystemTime::UNIX_EPOCH + Duration::from_secs(1));
 }
 
-/// No rollout is known.
-fn no_past() -> Lineage<'static, ReleaseId> {
-    std::iter::empty().collect()
-}
-
 #[test]
-fn the_oldest_go_first_and_only_as_many_as_have_to() {
+fn what_is_not_needed_is_removed_and_the_current_release_stays() {
     let disk = Disk::new();
-    for (second, version) in ["1.4.0", "1.3.0", "1.2.0", "1.1.0", "1.0.0"].into_iter().enumerate() {
+    for version in ["1.0.0", "1.1.0", "1.2.0"] {
         disk.package(version, version);
         disk.stage();
-        disk.came_at(version, second as u64);
     }
-    assert_eq!(disk.releases.prune(1, &no_past(), &[]).unwrap(), [], "none is current: any may be in use");
-    disk.releases.make_current(&id("1.4.0")).unwrap();
-    disk.releases.reject(&id("1.2.0")).unwrap();
+    disk.releases.make_current(&id("1.2.0")).unwrap();
     disk.releases.reject(&id("1.1.0")).unwrap();
-    assert_eq!(disk.releases.prune(5, &no_past(), &[]).unwrap(), []);
-    assert_eq!(disk.releases.prune(3, &no_past(), &[&id("1.3.0")]).unwrap(), [id("1.2.0"), id("1.1.0")]);
-    assert_eq!(disk.names(), ["1.0.0", "1.3.0", "1.4.0"]);
-    assert_eq!(disk.releases.prune(0, &no_past(), &[&id("1.3.0")]).unwrap(), [id("1.0.0")]);
-    assert_eq!(disk.names(), ["1.3.0", "1.4.0"], "the current one and the protected one stay");
+    disk.releases.remove_all(&["1.1.0", "0.9.0", "1.2.0"].map(id)).unwrap();
+    assert_eq!(disk.names(), ["1.0.0", "1.2.0"]);
 }
 
 #[test]
-fn pruning_leaves_a_deployed_directory_alone() {
+fn removing_leaves_a_deployed_directory_alone() {
     let disk = Disk::with_current("1.0.0");
     let dir = disk.directory("srv/blog");
     disk.releases.stage_directory(&dir, None).unwrap();
-    assert_eq!(disk.releases.prune(1, &no_past(), &[]).unwrap(), [id("blog")]);
+    disk.releases.remove_all(&[id("blog")]).unwrap();
     assert_eq!(disk.names(), ["1.0.0"]);
     assert!(dir.join(PROGRAM).exists());
 }
 
 #[test]
-fn pruning_removes_what_an_interruption_left() {
+fn removing_takes_away_what_an_interruption_left() {
     let disk = Disk::with_current("1.0.0");
     for name in [".staging", ".removed"] {
         fs::create_dir(disk.path("lib/releases").join(name)).unwrap();
@@ -249,6 +244,6 @@ fn pruning_removes_what_an_interruption_left() {
     }
     fs::write(disk.path("lib/releases/.gone.rejected"), "").unwrap();
     disk.releases.reject(&id("1.0.0")).unwrap();
-    assert_eq!(disk.releases.prune(9, &no_past(), &[]).unwrap(), []);
+    disk.releases.remove_all(&[]).unwrap();
     assert_eq!(disk.names(), [".1.0.0.rejected", "1.0.0"]);
 }

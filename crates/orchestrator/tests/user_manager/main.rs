@@ -1,7 +1,7 @@
-//! The orchestrator before a real systemd: a private user manager, up in a tenth of a second.
+//! Tests the orchestrator with a real systemd: a private user manager, which starts in a tenth of a second.
 //!
-//! Needs root (for a mount namespace), systemd and dbus-daemon. Packages, polkit, the journal and real load are
-//! the business of the booted machines.
+//! The tests need root (for a mount namespace), systemd and dbus-daemon. The tests in booted machines cover
+//! packages, polkit, the journal and real load.
 
 mod session;
 
@@ -33,7 +33,7 @@ fn an_orchestrator_that_was_killed_leaves_workers_alone_and_its_successor_adopts
     });
     session.wait_for_status("3 of 3 ready");
     assert_eq!(session.pids([1, 2, 3]), workers);
-    assert!(session.log().contains("3 workers run already and are not restarted"), "{}", session.log());
+    assert!(session.log().contains("found 3 running workers"), "{}", session.log());
 }
 
 #[test]
@@ -106,4 +106,52 @@ fn stopping_the_orchestrator_stops_the_workers_and_restarting_it_does_not() {
         assert_eq!(session.show(&format!("worker@{n}.service"), "ActiveState"), "inactive");
     }
     assert_eq!(session.show("app-cluster.socket", "ActiveState"), "active");
+}
+
+#[test]
+fn clients_read_the_state_and_act_over_the_bus() {
+    let session = Session::with_cluster();
+    session.wait_for_status("3 of 3 ready");
+    let call = |member: &str, arguments: &[&str]| {
+        let mut words = vec!["busctl", "--address=unix:path=/run/user/0/bus", "call"];
+        words.extend(["org.appcluster1", "/org/appcluster1", "org.appcluster1", member]);
+        words.extend(arguments);
+        session.run(&words)
+    };
+    let status = call("Status", &[]).expect("the status is read");
+    assert!(status.contains("\"3 of 3 ready") && status.contains("\"worker@3.service\""), "{status}");
+    let refused = call("Pause", &[]).expect_err("nothing is paused");
+    assert!(refused.contains("no rollout is under way"), "{refused}");
+    let id = call("Reload", &["s", "ada"]).expect("a rollout begins");
+    session.wait_until("the rollout in the history", || {
+        let history = call("History", &[])?;
+        let id = id.trim_start_matches("t ");
+        let is_done = history.contains(id) && history.contains("\"ada\"") && history.contains("\"done\"");
+        if is_done { Ok(()) } else { Err(history) }
+    });
+}
+
+#[test]
+fn a_bus_that_is_started_anew_is_found_again() {
+    let session = Session::with_cluster();
+    session.wait_for_status("3 of 3 ready");
+    let before = session.pids([1, 2, 3]);
+    session.systemctl(&["kill", "--signal=KILL", "dbus.service"]).expect("the bus is killed");
+    session.wait_until("the end of the connection", || {
+        let log = session.log();
+        if log.contains("the system bus is gone") { Ok(()) } else { Err(log) }
+    });
+    session.systemctl(&["restart", "dbus.service"]).expect("the bus starts");
+    let read = ["busctl", "--address=unix:path=/run/user/0/bus", "get-property"];
+    let read = [&read[..], &["org.appcluster1", "/org/appcluster1", "org.appcluster1", "Ready"]].concat();
+    session.wait_until("the service on the new bus", || {
+        let ready = session.run(&read)?;
+        if ready == "u 3" { Ok(()) } else { Err(ready) }
+    });
+    session.systemctl(&["kill", "--signal=HUP", "app-cluster.service"]).expect("SIGHUP is sent");
+    session.wait_until("three new processes", || {
+        let now = session.pids([1, 2, 3]);
+        let all_new = now.iter().zip(&before).all(|(now, before)| now != before && now != "0");
+        if all_new { Ok(()) } else { Err(format!("{before:?} became {now:?}")) }
+    });
 }

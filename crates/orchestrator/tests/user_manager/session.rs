@@ -1,4 +1,4 @@
-//! A private user manager with the cluster's units in it, and what can be asked of it.
+//! A private user manager with the cluster's units, and functions to query it.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -6,41 +6,41 @@ use std::time::Duration;
 
 use machine::wait_for;
 
-/// So long that passing it means a bug.
+/// A deadline so long that missing it means a bug.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A `systemd --user` of our own. Ends when dropped.
+/// A private `systemd --user`. It ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Session {
     manager: Child,
 }
 
 impl Session {
-    /// Starts it and the cluster in it.
+    /// Starts the manager, and the cluster in it.
     pub(crate) fn with_cluster() -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/user_manager/session.sh");
-        // It dies with the test, however that ends.
+        // The manager dies with the test, however the test ends.
         let manager = Command::new("setpriv")
             .args(["--pdeathsig=TERM", "unshare", "--mount", "--propagation=private", "sh"])
             .arg(script)
             .arg(env!("CARGO_BIN_EXE_app-cluster-orchestrator"))
             .stdin(Stdio::null())
             .spawn()
-            .expect("unshare can be run; the test needs root");
+            .expect("unshare runs; the test needs root");
         let session = Self { manager };
         wait_for("the bus", DEADLINE, || session.systemctl(&["is-active", "dbus.service"]));
         session.systemctl(&["start", "app-cluster.service"]).expect("the cluster starts");
         session
     }
 
-    /// Runs `systemctl --user`: its output, or what went wrong.
+    /// Runs `systemctl --user`. Returns its output, or what went wrong.
     pub(crate) fn systemctl(&self, arguments: &[&str]) -> Result<String, String> {
         let mut words = vec!["systemctl", "--user"];
         words.extend(arguments);
         self.run(&words)
     }
 
-    /// Runs a command where the manager lives: its output, or what went wrong.
+    /// Runs a command in the manager's namespaces. Returns its output, or what went wrong.
     pub(crate) fn run(&self, words: &[&str]) -> Result<String, String> {
         let output = Command::new("nsenter")
             .args(["--mount", &format!("--target={}", self.manager.id()), "--"])
@@ -76,13 +76,13 @@ impl Session {
         });
     }
 
-    /// Waits for something else; on failure prints what the orchestrator logged.
+    /// Waits for a condition. On failure it prints the orchestrator's log.
     #[track_caller]
     pub(crate) fn wait_until<T>(&self, what: &str, condition: impl FnMut() -> Result<T, String>) -> T {
         wait_for(what, DEADLINE, condition)
     }
 
-    /// What the orchestrator logged.
+    /// The orchestrator's log.
     pub(crate) fn log(&self) -> String {
         self.run(&["cat", "/run/log"]).unwrap_or_default()
     }
@@ -93,7 +93,7 @@ impl Drop for Session {
         if std::thread::panicking() {
             eprintln!("the orchestrator's log:\n{}", self.log());
         }
-        // systemd --user stops its units on SIGTERM; the cgroup it was given is ours to remove.
+        // systemd --user stops its units on SIGTERM. Its cgroup is left, so this removes it.
         let id = self.manager.id();
         let ended = Command::new("kill").arg(id.to_string()).status().and_then(|_| self.manager.wait());
         let cgroups =

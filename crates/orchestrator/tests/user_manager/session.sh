@@ -1,8 +1,8 @@
-# A private `systemd --user`, seen by nobody else: its own mounts, its own /run, its own cgroup.
-# Usage: session.sh ORCHESTRATOR; runs until it is killed.
+# A private `systemd --user`, which no other process sees. It has its own mounts, /run and cgroup.
+# Usage: session.sh ORCHESTRATOR. It runs until it is killed.
 set -e
 mount -t tmpfs tmpfs /run
-# A cluster that is installed on this machine is none of ours.
+# This hides the files of a cluster that is installed on this machine.
 for directory in /etc/app-cluster /usr/lib/app-cluster /usr/local/lib/app-cluster; do
     [ ! -d "$directory" ] || mount -t tmpfs tmpfs "$directory"
 done
@@ -17,7 +17,7 @@ workers = 3
 settle = "50ms"
 END
 
-# A worker that is ready at once, drains in no time, and does what the files in /run ask for.
+# A worker that is ready at once, drains at once, and does what the files in /run say.
 cat >/run/worker <<'END'
 #!/bin/sh
 [ ! -e /run/fail ] || { echo "told to fail" >&2; exit 1; }
@@ -76,7 +76,8 @@ Restart=always
 RestartSec=100ms
 END
 
-# systemd takes over the cgroup it finds itself in: one of our own, in whichever layout the host has.
+# systemd takes over the cgroup that it runs in. This gives it one of its own, whichever cgroup layout the
+# host has.
 for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; do
     [ -e "$hierarchy/cgroup.procs" ] || continue
     mkdir "$hierarchy/app-cluster-test-$$"

@@ -43,7 +43,7 @@ fn nothing_has_no_quantile_and_no_mean() {
 
 #[test]
 fn quantiles_of_known_latencies() {
-    // 1 to 100 µs: the 50th is 50, in the bucket 48 … 51; the 99th is 99, in 96 … 103.
+    // 1 to 100 µs: the 50th is 50, in the bucket 48 … 51. The 99th is 99, in the bucket 96 … 103.
     let histogram = of(&(1..=100).collect::<Vec<_>>());
     let quantile = |share| histogram.quantile(share).unwrap().as_micros();
     assert_eq!([0.0, 0.01, 0.10, 0.50, 0.99, 1.0].map(quantile), [1, 1, 10, 51, 103, 103]);
@@ -69,13 +69,13 @@ fn absurd_counts_do_not_overflow() {
     assert_eq!(of(&[1]).since(&absurd), Histogram::default());
 }
 
-/// The latency that a share of all does not exceed, from the sorted latencies.
+/// The latency that a share of the sorted latencies does not exceed.
 fn exact(sorted: &[u64], share: f64) -> u64 {
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted[rank.clamp(1, sorted.len()) - 1]
 }
 
-/// As many short latencies as long ones.
+/// A strategy that yields as many short latencies as long ones.
 fn latencies() -> impl Strategy<Value = Vec<u64>> {
     let latency = (0_u32..=28, any::<u64>()).prop_map(|(bits, value)| value & ((1 << bits) - 1));
     prop::collection::vec(latency, 1..200)

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A slot that was claimed, with these words in it.
+/// The bytes of a claimed slot with these words in it.
 fn slot(words: &[(usize, u64)]) -> Vec<u8> {
     let mut slot = [0; SLOT_WORDS];
     slot[SEQUENCE] = 2;

@@ -1,4 +1,4 @@
-//! Words that several processes may write to at once.
+//! Memory in words that several processes may write to at the same time.
 
 use std::ffi::c_void;
 use std::fmt;
@@ -11,21 +11,22 @@ use std::sync::atomic::AtomicU64;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use rustix::param::page_size;
 
-/// `N` words, of a file or of nobody else's.
+/// `N` words of a mapped file or of private memory.
 ///
-/// There is nothing in it but atomic words: whatever another process writes is a value, and a race is none.
+/// It holds only atomic words. So whatever another process writes is a valid value, and concurrent access is
+/// no data race.
 pub(crate) struct Memory<const N: usize> {
     words: NonNull<[AtomicU64; N]>,
     mapping: Option<Mapping>,
 }
 
-/// What mmap(2) has mapped: whole pages, the first of which may begin before the words do.
+/// The pages that mmap(2) has mapped. The first page may begin before the words do.
 struct Mapping {
     begin: NonNull<c_void>,
     length: usize,
 }
 
-// SAFETY: it owns what it points to, and lends it as atomics only, which any thread may use.
+// SAFETY: it owns what it points to, and lends it only as atomics, which any thread may use.
 unsafe impl<const N: usize> Send for Memory<N> {}
 // SAFETY: as above.
 unsafe impl<const N: usize> Sync for Memory<N> {}
@@ -33,23 +34,24 @@ unsafe impl<const N: usize> Sync for Memory<N> {}
 impl<const N: usize> Memory<N> {
     const BYTES: usize = N * size_of::<AtomicU64>();
 
-    /// Words of a file, from `offset` on, a multiple of a word's size. They must have been allocated: touching
-    /// one that the file system has no room for, or that is behind the end of the file, is SIGBUS (mmap(2)).
+    /// Maps words of a file from `offset` on, which must be a multiple of a word's size. The caller must have
+    /// allocated them. Touching a word that the file system has no room for, or that is beyond the end of the
+    /// file, raises SIGBUS (mmap(2)).
     pub(crate) fn of_file(file: impl AsFd, offset: u64) -> io::Result<Self> {
         let access = ProtFlags::READ | ProtFlags::WRITE;
-        // Pages have 16 or 64 KiB on some machines, slots have 4 everywhere.
+        // On some machines a page has 16 or 64 KiB. A slot always has 4 KiB.
         let before = offset % page_size() as u64;
         let length = before as usize + Self::BYTES;
-        // SAFETY: the kernel chooses the address, so nothing that is mapped already is replaced.
+        // SAFETY: the kernel chooses the address, so the call replaces no existing mapping.
         let begin =
             unsafe { mmap(ptr::null_mut(), length, access, MapFlags::SHARED, file, offset - before) }?;
         let begin = NonNull::new(begin).ok_or(io::ErrorKind::OutOfMemory)?;
-        // SAFETY: so many bytes are mapped, and more than these.
+        // SAFETY: the mapping is longer than `before` bytes.
         let words = unsafe { begin.byte_add(before as usize) }.cast();
         Ok(Self { words, mapping: Some(Mapping { begin, length }) })
     }
 
-    /// Zeros that nobody else sees.
+    /// Allocates zeros in private memory.
     pub(crate) fn private() -> Self {
         // SAFETY: zero is a value of an atomic word.
         let words = unsafe { Box::<[AtomicU64; N]>::new_zeroed().assume_init() };
@@ -61,8 +63,8 @@ impl<const N: usize> Deref for Memory<N> {
     type Target = [AtomicU64; N];
 
     fn deref(&self) -> &[AtomicU64; N] {
-        // SAFETY: `N` words are mapped or allocated there until `drop`, aligned to a word, and every
-        // combination of bits is a value.
+        // SAFETY: `N` words are mapped or allocated there until `drop`. They are aligned to a word, and every
+        // combination of bits is valid.
         unsafe { self.words.as_ref() }
     }
 }
@@ -70,12 +72,12 @@ impl<const N: usize> Deref for Memory<N> {
 impl<const N: usize> Drop for Memory<N> {
     fn drop(&mut self) {
         if let Some(mapping) = &self.mapping {
-            // SAFETY: that is what `of_file` has mapped, and who borrowed it is gone.
+            // SAFETY: `of_file` has mapped this, and no borrow of it is left.
             let result = unsafe { munmap(mapping.begin.as_ptr(), mapping.length) };
-            // It fails for a bad address only, and this one is the kernel's own.
+            // The call fails only for an invalid address, and this one came from the kernel.
             debug_assert!(result.is_ok());
         } else {
-            // SAFETY: that is the box that `private` has leaked, and who borrowed it is gone.
+            // SAFETY: `private` has leaked this box, and no borrow of it is left.
             drop(unsafe { Box::from_raw(self.words.as_ptr()) });
         }
     }

@@ -1,4 +1,4 @@
-//! Who gets a slot.
+//! Which process gets a slot.
 
 use std::sync::Barrier;
 use std::thread;

@@ -1,4 +1,4 @@
-//! What is counted is what is read.
+//! A reader reads exactly what a worker has counted.
 
 use std::path::Path;
 use std::process;
@@ -131,7 +131,7 @@ fn a_figure_is_never_torn() {
         scope.spawn(|| {
             while !is_enough.load(Relaxed) {
                 slot.sent(u64::MAX);
-                // It runs over to zero.
+                // It overflows to zero.
                 slot.sent(1);
             }
         });

@@ -1,4 +1,4 @@
-//! Files that are no board, or were one.
+//! Files that are not a board, and boards that are damaged.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, symlink};
@@ -105,7 +105,7 @@ fn a_claim_sets_everything_to_zero() {
     assert!(file[FRONT + 24..].iter().all(|byte| *byte == 0), "all but who it is");
 }
 
-/// A board with a slot, overwritten somewhere and cut somewhere.
+/// A board with a slot, overwritten at one place and truncated at another.
 fn damaged() -> impl Strategy<Value = Vec<u8>> {
     let sound = {
         let (_dir, path) = place();

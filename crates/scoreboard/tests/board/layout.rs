@@ -1,5 +1,5 @@
-//! Version 1 of the layout, byte by byte. When one of these tests fails, workers and readers of two builds misread
-//! each other: give the layout another version, and the file another name.
+//! Version 1 of the layout, byte by byte. If one of these tests fails, workers and readers of two builds
+//! misread each other. Then change the version of the layout and the name of the file.
 
 use std::fs;
 use std::time::Duration;
@@ -50,7 +50,7 @@ fn the_words_of_a_slot_are_where_they_were() {
             0..3 => connection.end(Ended::Finished),
             3..7 => connection.end(Ended::Idle),
             7..12 => connection.end(Ended::Forced),
-            // Stays open.
+            // The guard is leaked, so the connection stays open.
             _ => std::mem::forget(connection),
         }
     }

@@ -1,7 +1,7 @@
-//! The board as its users see it: a worker, and readers.
+//! The board as a worker and its readers see it.
 //!
-//! No test here may start a process: until such a child executes its program it has what this one had open, and a slot
-//! that another test has given up meanwhile stays taken.
+//! No test here may start a process. Until such a child executes its program, it has a copy of every open
+//! descriptor. It would hold a slot that another test has just released.
 
 mod claims;
 #[path = "../common/mod.rs"]

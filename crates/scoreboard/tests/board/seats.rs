@@ -1,4 +1,4 @@
-//! Who accepts.
+//! Which workers accept.
 
 use scoreboard::{Slot, monotonic};
 

@@ -1,4 +1,4 @@
-//! What the tests of one process and those of several have in common.
+//! Helpers for the tests of one process and for those of several.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ pub(crate) fn instance(number: u32) -> Instance {
     Instance::new(number).expect("the board has room for it")
 }
 
-/// A directory for a board that is not there yet.
+/// A directory, and the path in it of a board that does not exist yet.
 pub(crate) fn place() -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().expect("there is room for a directory");
     let path = dir.path().join("board.v1");

@@ -1,4 +1,4 @@
-//! A `/run` that is full.
+//! The board on a full `/run`.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,11 +9,12 @@ use scoreboard::{Error, Reader};
 use crate::other_process::{self, OtherProcess};
 use crate::{claim, place, read};
 
-/// The page of the header, eight of the table of seats, and one slot: 40 KiB.
+/// One page for the header, eight for the table of seats, and one for a slot: 40 KiB.
 const MOUNT: &str =
     r#"mount -t tmpfs -o size="$SIZE" tmpfs "$(dirname "$SCOREBOARD_TEST_BOARD")" && exec "$0" "$@""#;
 
-/// Needs a mount namespace: root, or a system that lets anybody have one together with a user namespace.
+/// This test needs a mount namespace. So it needs root, or a system that lets any user create one together
+/// with a user namespace.
 #[test]
 fn a_full_file_system_is_an_error_on_the_way_up_and_no_death_later() {
     for size in ["40k", "32k"] {
@@ -24,7 +25,7 @@ fn a_full_file_system_is_an_error_on_the_way_up_and_no_death_later() {
     }
 }
 
-/// What the other process does, in a file system with room for one slot, or not even for the table.
+/// What the other process does. Its file system has room for one slot, or not even for the table.
 pub(crate) fn in_a_full_file_system(path: &Path) {
     if std::env::var("SIZE").as_deref() == Ok("32k") {
         assert_full(claim(path, 1, "1").expect_err("it is full"));

@@ -34,7 +34,7 @@ fn the_last_figures_of_a_killed_process_stay_readable_and_its_successor_begins_a
     let dead = read(&path, 5).unwrap();
     assert!(!dead.is_alive);
     assert_eq!((&dead.record, dead.seat), (&alive.record, alive.seat));
-    let seat = sibling.siblings().next().expect("nobody has taken it from its seat");
+    let seat = sibling.siblings().next().expect("the worker still has its seat");
     assert!(!seat.is_held());
 
     let slot = claim(&path, 5, "2").unwrap();

@@ -1,4 +1,4 @@
-//! The other process: this program once more, which then runs the one test that is ignored otherwise.
+//! The other process. It is this test program again, which then runs the one test that is otherwise ignored.
 
 use std::env;
 use std::io::{BufRead, BufReader, Read};
@@ -11,24 +11,24 @@ const BOARD: &str = "SCOREBOARD_TEST_BOARD";
 const ROLE: &str = "SCOREBOARD_TEST_ROLE";
 const INSTANCE: &str = "SCOREBOARD_TEST_INSTANCE";
 
-/// What the other process says when it has done what it should do at first.
+/// What the other process prints after its first steps.
 const DONE: &str = "the other process is there";
 
-/// Another process; killed when this is dropped.
+/// Another process. It is killed when this is dropped.
 pub(crate) struct OtherProcess {
     child: Child,
     output: BufReader<ChildStdout>,
 }
 
 impl OtherProcess {
-    /// Begins it, and does not wait for anything.
+    /// Starts it, and does not wait.
     pub(crate) fn begin(role: &str, board: &Path, number: u32) -> Self {
-        // A worker is as strict as its unit says: UMask=0077.
+        // The unit of a worker may be this strict: UMask=0077.
         let script = "umask 077; exec \"$0\" \"$@\"";
         Self::run(Command::new("sh").args(["-c", script]), role, board, number)
     }
 
-    /// Begins it by this command, which is given the program and its arguments.
+    /// Starts it with this command, which gets the program and its arguments.
     pub(crate) fn run(command: &mut Command, role: &str, board: &Path, number: u32) -> Self {
         let program = env::current_exe().expect("a program knows its path");
         let mut child = command
@@ -45,10 +45,10 @@ impl OtherProcess {
         Self { child, output }
     }
 
-    /// Waits until it has done what it should do at first.
+    /// Waits until it has done its first steps.
     pub(crate) fn wait(mut self) -> Self {
         let mut said = String::new();
-        while self.output.read_line(&mut said).expect("it can be heard") > 0 {
+        while self.output.read_line(&mut said).expect("its output can be read") > 0 {
             if said.contains(DONE) {
                 return self;
             }
@@ -60,14 +60,14 @@ impl OtherProcess {
         self.child.id()
     }
 
-    /// SIGKILL, and waits for its end.
+    /// Sends SIGKILL, and waits until the process has ended.
     pub(crate) fn kill(mut self) {
         self.end();
     }
 
     fn end(&mut self) {
-        self.child.kill().expect("it is ours");
-        self.child.wait().expect("it is ours");
+        self.child.kill().expect("it is a child of this process");
+        self.child.wait().expect("it is a child of this process");
     }
 }
 
@@ -90,13 +90,13 @@ fn the_other_process() {
     }
 }
 
-/// Says that it has done what it should, and waits to be killed, or for the end of who has started it.
+/// Prints that the first steps are done. Then it waits until it is killed, or until its parent ends.
 pub(crate) fn done() {
     println!("{DONE}");
     let _ = std::io::stdin().read(&mut [0]);
 }
 
-/// Has a slot with three connections, one of them closed, and a request in flight.
+/// Claims a slot, counts three connections, one of them closed, and a request in flight.
 fn hold(board: &Path, number: u32) {
     let slot = claim(board, number, "held").expect("the slot is free");
     slot.ready();
@@ -107,7 +107,7 @@ fn hold(board: &Path, number: u32) {
     done();
 }
 
-/// Claims a slot again and again; its release is its process id, and it counts by its process id only.
+/// Claims a slot again and again. Its release is its process id, and it counts only by its process id.
 fn churn(board: &Path, number: u32) {
     let pid = std::process::id();
     let release = format!("{pid:0100}");

@@ -29,7 +29,7 @@ async fn every_case_holds() {
     hold(&all()).await;
 }
 
-/// As docs/worker.md says. With those of HTTP/2 they are nearly 400, as README.md says.
+/// As docs/worker.md says. With those of HTTP/2 they are nearly 400, as docs/promises.md says.
 #[test]
 fn there_are_more_than_180_cases() {
     assert!(all().len() > 180, "{} cases", all().len());

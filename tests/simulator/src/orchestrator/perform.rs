@@ -1,124 +1,127 @@
-//! Events go to the machine, and what it says is done, one action after another.
+//! The orchestrator's effects are performed.
 
-use std::collections::VecDeque;
-use std::time::Duration;
+use cluster::effect::{Disk as Task, Effect, Token};
+use cluster::input::{Answer, Input, LastWords};
+use cluster::numbers::{Compared, Figures};
+use names::Instance;
 
-use rollout::unit::Instance;
-use rollout::{Action, Attempt, Event};
-
-use super::LOOK_AFTER;
 use crate::chaos::Class;
-use crate::systemd::{Verb, Who};
 use crate::world::{Item, World};
 
+/// How many answers a worker has given when it is compared with others.
+const ANSWERS: u64 = 200;
+
 impl World {
-    /// Hands an event to the machine and does what it says.
-    pub(crate) fn event(&mut self, event: Event) {
-        if self.orchestrator.running.is_none() || self.is_dead() {
+    pub(super) fn perform(&mut self, effect: Effect) {
+        let life = self.orchestrator.life;
+        match effect {
+            Effect::Call(token, call) => {
+                self.watch_token(token);
+                self.watch_call(&call);
+                self.call(token, call);
+            }
+            Effect::Disk(token, task) => {
+                self.watch_token(token);
+                self.watch_task(&task);
+                self.task(token, task);
+            }
+            Effect::BeginCount(workers) => self.begin_count(workers),
+            Effect::Compare(token, workers) => {
+                self.watch_token(token);
+                let answer = Box::new(Answer::Compared(self.compare(&workers)));
+                let pause = self.rng.pick(&[0, 1_000]);
+                self.at(pause, Item::Answer { life, token, answer });
+            }
+            Effect::EndCount(instance) => self.books.begun.retain(|begun| begun[0].0 != instance),
+            Effect::LastWords(token, _) => {
+                self.watch_token(token);
+                let answer = Box::new(Answer::LastWords(LastWords::default()));
+                let pause = self.rng.pick(&[1_000, 50_000, 2_000_000]);
+                self.at(pause, Item::Answer { life, token, answer });
+            }
+            Effect::WhySocketFailed(token) => {
+                self.watch_token(token);
+                let answer = Box::new(Answer::FailureOf(None));
+                self.at(5_000, Item::Answer { life, token, answer });
+            }
+            Effect::WasStopped(token, instance) => {
+                self.watch_token(token);
+                let answer = Box::new(Answer::WasStopped(self.systemd.was_stopped(instance.number())));
+                self.at(5_000, Item::Answer { life, token, answer });
+            }
+            Effect::Reply(caller, reply) => self.replied(caller, &reply),
+            Effect::Serve => {
+                self.orchestrator.is_serving = true;
+                self.has_adopted();
+            }
+            Effect::Announce(rollout) => self.announced(&rollout),
+            Effect::Ready => self.orchestrator.is_ready = true,
+            Effect::Extend(span) => self.extend(span),
+            Effect::Exit => self.exit(),
+            Effect::Fail(_) => self.fail(),
+            Effect::Properties(_) | Effect::Status(_) | Effect::Log(_) => {}
+        }
+    }
+
+    fn task(&mut self, token: Token, task: Task) {
+        let is_slow = self.chaos.strikes(&mut self.rng, Class::SlowDisk);
+        let takes = if is_slow { self.rng.ms(10, 2_000) } else { self.rng.pick(&[50, 200, 3_000]) };
+        let done = (self.now + takes).max(self.orchestrator.last_task);
+        self.orchestrator.last_task = done;
+        self.orchestrator.tasks.push_back((token, task));
+        let life = self.orchestrator.life;
+        self.at(done - self.now, Item::Disk { life });
+    }
+
+    pub(crate) fn disk_is_done(&mut self) {
+        let Some((token, task)) = self.orchestrator.tasks.pop_front() else { return };
+        let answer = self.disk.perform(task, &mut self.rng, &mut self.chaos);
+        if matches!(answer, Answer::Done(Err(_))) {
+            self.books.note_unsure();
+        }
+        self.feed(Input::Answer(token, answer));
+    }
+
+    fn begin_count(&mut self, workers: Vec<(Instance, u32)>) {
+        if let Some((first, _)) = workers.first() {
+            let first = *first;
+            self.books.begun.retain(|begun| begun[0].0 != first);
+            self.books.begun.push(workers);
+        }
+    }
+
+    /// What the workers have counted since: the new one, and those of the old ones that still run.
+    fn compare(&mut self, workers: &[(Instance, u32)]) -> Result<Compared, String> {
+        let new = workers.first().ok_or("nobody is to be compared")?;
+        self.books.set_wrong(new.0, false);
+        if self.chaos.strikes(&mut self.rng, Class::Uncounted) {
+            return Err("the scoreboard cannot be read".to_owned());
+        }
+        let begun = self.books.begun.iter().find(|begun| begun[0].0 == new.0);
+        let begun = begun.ok_or("nothing was noted")?.clone();
+        let is_there = |worker: &&(Instance, u32)| begun.contains(worker);
+        if !is_there(&new) {
+            return Err("it is another process".to_owned());
+        }
+        let mut compared = Compared { new: Figures::default(), old: Figures::default() };
+        self.count(new, &mut compared.new);
+        for old in workers[1..].iter().filter(is_there) {
+            self.count(old, &mut compared.old);
+        }
+        // A worker with errors answers half of its requests with them. That exceeds the limit beside any old
+        // one without.
+        let is_worse = compared.new.errors > 0 && compared.old.others > compared.old.errors;
+        self.books.set_wrong(new.0, is_worse);
+        Ok(compared)
+    }
+
+    fn count(&self, (instance, pid): &(Instance, u32), figures: &mut Figures) {
+        let service = self.systemd.service(instance.number());
+        if service.pid != *pid || *pid == 0 {
             return;
         }
-        let Some(running) = &mut self.orchestrator.running else { return };
-        let before = running.machine.clone();
-        let words = self.trace.as_ref().map(|_| format!("{event:?}")).unwrap_or_default();
-        let actions = running.machine.handle(event);
-        self.trace(|_| format!("{words} -> {actions:?}"));
-        self.watch(&before, &actions);
-        self.perform(actions);
+        let errors = if service.errs { ANSWERS / 2 } else { 0 };
+        figures.errors += errors;
+        figures.others += ANSWERS - errors;
     }
-
-    pub(super) fn perform(&mut self, actions: Vec<Action>) {
-        let mut actions = VecDeque::from(actions);
-        let mut looks_at_all = false;
-        while let Some(action) = actions.pop_front() {
-            self.flush();
-            if self.is_dead() {
-                return;
-            }
-            let rollout = self.orchestrator.running.as_ref().map_or(0, |running| running.id);
-            let life = self.orchestrator.life;
-            let event = match action {
-                Action::Restart(instance, attempt) => {
-                    self.watch_restart(instance, attempt);
-                    self.step(instance, attempt, Verb::Restart)
-                }
-                Action::Stop(instance, attempt) => self.step(instance, attempt, Verb::Stop),
-                Action::Settle(instance, settle) => {
-                    let worker = instance.number();
-                    self.at(millis(settle), Item::Settled { life, rollout, worker });
-                    self.begin_comparing(instance);
-                    None
-                }
-                Action::RestoreRelease => {
-                    if self.restore_release().is_none() {
-                        return;
-                    }
-                    looks_at_all = true;
-                    None
-                }
-                Action::Finish(outcome) => return self.finish(&outcome),
-                Action::TellUndecided(..) | Action::Ignore(_) => None,
-            };
-            if let Some(event) = event
-                && let Some(running) = &mut self.orchestrator.running
-            {
-                let before = running.machine.clone();
-                let more = running.machine.handle(event);
-                self.watch(&before, &more);
-                actions.extend(more);
-            }
-        }
-        // A worker that came up on the new release just before the link was flipped has not been seen yet.
-        if looks_at_all {
-            self.look_at_all();
-        }
-    }
-
-    fn step(&mut self, instance: Instance, attempt: Attempt, verb: Verb) -> Option<Event> {
-        let (life, worker) = (self.orchestrator.life, instance.number());
-        if let Some(running) = &mut self.orchestrator.running {
-            running.begun_with.remove(&instance);
-        }
-        let rollout = self.orchestrator.running.as_ref().map_or(0, |running| running.id);
-        self.at(LOOK_AFTER, Item::Look { life, worker });
-        let deadline = self.settings.step_deadline;
-        self.at(deadline, Item::StepDeadline { life, rollout, worker, attempt });
-        let answer = self.enqueue(worker, verb);
-        if let Some(running) = &mut self.orchestrator.running {
-            running.is_unsure |= answer != Some(true);
-        }
-        answer.map(|is_accepted| match is_accepted {
-            true => Event::Enqueued(instance),
-            false => Event::JobRefused { instance, reason: "no".to_owned() },
-        })
-    }
-
-    /// Asks systemd for a job; nothing if it is not known whether systemd has it.
-    pub(super) fn enqueue(&mut self, worker: u32, verb: Verb) -> Option<bool> {
-        self.orchestrator.jobs.retain(|_, of| *of != worker);
-        if self.chaos.strikes(&mut self.rng, Class::Refused) {
-            return Some(false);
-        }
-        if self.chaos.strikes(&mut self.rng, Class::NotAsked) {
-            return None;
-        }
-        let is_canceled = self.chaos.strikes(&mut self.rng, Class::Canceled);
-        if let Some(running) = &mut self.orchestrator.running {
-            running.is_unsure |= is_canceled;
-        }
-        let (systemd, mut env) = self.split();
-        let id = match is_canceled {
-            true => systemd.enqueue_and_cancel(worker),
-            false => systemd.enqueue(worker, verb, Who::Orchestrator, &mut env),
-        };
-        self.trace(|_| format!("systemd: {verb:?} {worker}, job {id}"));
-        if self.chaos.strikes(&mut self.rng, Class::NoAnswer) {
-            return None;
-        }
-        self.orchestrator.jobs.insert(id, worker);
-        Some(true)
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,15 +1,17 @@
-//! The job engine, that of `job_install()` and `service.c`: a restart takes the place of a stop and the other way
-//! round, a restart merges with a start or restart that is there, and its start half becomes a start job.
+//! The job engine, as in `job_install()` and `service.c`. A restart replaces a stop, and a stop replaces a
+//! restart. A restart merges with a start or restart that is there, and its second half becomes a start job.
 
-use rollout::unit::JobResult;
+use cluster::unit::JobResult;
 
+use super::process::Moment;
 use super::service::{Missing, Phase};
-use super::{Env, Signal, Systemd};
+use super::{Done, Env, Systemd};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Who {
     Orchestrator,
     Operator,
+    Systemd,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,95 +22,127 @@ pub(crate) enum Verb {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Job {
-    pub(super) id: u64,
-    pub(super) verb: Verb,
-    pub(super) who: Option<Who>,
+pub(crate) struct Job {
+    pub(crate) id: u32,
+    pub(crate) verb: Verb,
+    pub(crate) who: Who,
 }
 
 impl Systemd {
-    /// Enqueues a job in mode replace; returns its id.
-    pub(crate) fn enqueue(&mut self, worker: u32, verb: Verb, who: Who, env: &mut Env<'_>) -> u64 {
-        let old = self.service(worker).job;
-        let conflicts = old.is_some_and(|old| (old.verb == Verb::Stop) != (verb == Verb::Stop));
-        if conflicts {
-            self.end_job(worker, JobResult::Canceled);
-        }
-        self.numbers += 1;
-        let id = match old {
-            Some(old) if !conflicts => old.id,
-            _ => self.numbers,
-        };
-        let merged = match old {
-            Some(old) if !conflicts && old.verb == Verb::Restart => Verb::Restart,
-            _ => verb,
-        };
-        self.service_mut(worker).job = Some(Job { id, verb: merged, who: Some(who) });
-        if !(old.is_some() && !conflicts && merged == old.map_or(verb, |old| old.verb)) {
-            self.run(worker, merged, who, env);
-        }
-        id
-    }
-
-    /// Enqueues a job that is canceled before it has done anything.
-    pub(crate) fn enqueue_and_cancel(&mut self, worker: u32) -> u64 {
-        self.numbers += 1;
-        let id = self.numbers;
-        let (result, was_operators_stop) = (JobResult::Canceled, false);
-        self.signals.push(Signal::JobRemoved { id, worker, result, was_operators_stop });
-        id
-    }
-
-    fn run(&mut self, worker: u32, verb: Verb, who: Who, env: &mut Env<'_>) {
-        let phase = self.service(worker).phase;
-        if verb != Verb::Start && self.service(worker).has_process() {
-            self.stop_process(worker, who, env);
-            return;
+    /// Enqueues a job in mode replace. Returns its id, or none if the unit is masked.
+    pub(crate) fn enqueue(&mut self, worker: u32, verb: Verb, who: Who, env: &mut Env<'_>) -> Option<u32> {
+        if self.is_masked && verb != Verb::Stop {
+            return None;
         }
         if who == Who::Operator && self.service(worker).missing == Missing::Ours {
             self.service_mut(worker).missing = Missing::World;
         }
-        match (verb, phase) {
-            (Verb::Start, Phase::Active) => self.end_job(worker, JobResult::Done),
+        let old = self.service(worker).job;
+        let conflicts = old.is_some_and(|old| (old.verb == Verb::Stop) != (verb == Verb::Stop));
+        if conflicts {
+            self.end_job(worker, JobResult::Canceled, env);
+        }
+        let (id, merged) = match old.filter(|_| !conflicts) {
+            Some(old) if old.verb == Verb::Restart => (old.id, Verb::Restart),
+            Some(old) => (old.id, verb),
+            None => (self.next_job(), verb),
+        };
+        let is_same = !conflicts && old.is_some_and(|old| old.verb == merged);
+        self.service_mut(worker).job = Some(Job { id, verb: merged, who });
+        self.touch(worker);
+        if !is_same {
+            // The job runs in the next round, after the answer.
+            let epoch = self.service(worker).epoch;
+            self.moments.push((env.rng.between(0, 300), worker, epoch, Moment::Runs(id)));
+        }
+        Some(id)
+    }
+
+    fn next_job(&mut self) -> u32 {
+        self.jobs += 1;
+        self.jobs
+    }
+
+    /// A job begins.
+    pub(super) fn run(&mut self, worker: u32, id: u32, env: &mut Env<'_>) {
+        let Some(job) = self.service(worker).job.filter(|job| job.id == id) else { return };
+        let (verb, who) = (job.verb, job.who);
+        if verb != Verb::Start && self.service(worker).has_process() {
+            self.stop_process(worker, who, env);
+            return;
+        }
+        let service = self.service_mut(worker);
+        match (verb, service.phase) {
+            (Verb::Start, Phase::Active) => self.end_job(worker, JobResult::Done, env),
             (Verb::Start | Verb::Restart, Phase::Inactive | Phase::Failed) => self.spawn_soon(worker, env),
-            // The count stays as it is: only a service that is dead without a restart to come sets it back.
+            (Verb::Start, Phase::AutoRestart) if self.manner.hurries => self.spawn_soon(worker, env),
+            // The restart count stays as it is. A start resets it only if the service is dead and waits for
+            // no restart.
             (Verb::Restart, Phase::AutoRestart) => {
-                self.change(worker, Phase::Inactive);
+                self.enter(worker, Phase::Inactive, env.now);
                 self.spawn_soon(worker, env);
             }
             (Verb::Stop, Phase::AutoRestart) => {
-                self.change(worker, Phase::Inactive);
-                self.end_job(worker, JobResult::Done);
+                self.service_mut(worker).is_flushed = true;
+                self.enter(worker, Phase::Inactive, env.now);
+                self.end_job(worker, JobResult::Done, env);
             }
             (Verb::Stop, Phase::Inactive | Phase::Failed) => {
-                // A process that was about to be started is not any more.
+                // A process that was about to start does not start any more.
                 self.service_mut(worker).epoch += 1;
-                self.end_job(worker, JobResult::Done);
+                self.end_job(worker, JobResult::Done, env);
             }
-            // What is under way comes to its end first.
+            // What is under way ends first.
             _ => {}
         }
     }
 
-    pub(super) fn end_job(&mut self, worker: u32, result: JobResult) {
-        if let Some(job) = self.service_mut(worker).job.take() {
-            self.removed(worker, job, result);
+    pub(super) fn end_job(&mut self, worker: u32, result: JobResult, env: &mut Env<'_>) {
+        let Some(job) = self.service(worker).job else { return };
+        let is_done = result == JobResult::Done;
+        // The unit still has the job when its change is signalled.
+        self.tell_removed(worker, job.id, result);
+        self.service_mut(worker).job = None;
+        self.touch(worker);
+        if is_done {
+            self.note_last_job(worker, job.verb);
+        }
+        if is_done && job.verb == Verb::Stop && job.who == Who::Operator {
+            self.done.push(Done::Stopped(worker));
+        }
+        if self.service(worker).phase == Phase::Inactive {
+            self.forget_soon(worker, env.rng);
         }
     }
 
-    fn removed(&mut self, worker: u32, job: Job, result: JobResult) {
-        let was_operators_stop =
-            job.verb == Verb::Stop && job.who == Some(Who::Operator) && result == JobResult::Done;
-        self.signals.push(Signal::JobRemoved { id: job.id, worker, result, was_operators_stop });
+    /// The journal says what the last job was, even if the unit is forgotten.
+    fn note_last_job(&mut self, worker: u32, verb: Verb) {
+        match verb {
+            Verb::Stop => self.stopped.insert(worker),
+            Verb::Start | Verb::Restart => self.stopped.remove(&worker),
+        };
     }
 
-    /// systemd's own restart, which is a job like any other.
+    /// systemd's own restart is a job like any other.
     pub(super) fn auto_restart(&mut self, worker: u32, env: &mut Env<'_>) {
-        self.numbers += 1;
-        let id = self.numbers;
+        match self.service(worker).job {
+            Some(Job { verb: Verb::Stop, .. }) => return,
+            Some(_) => {}
+            None if self.is_masked => {
+                self.service_mut(worker).exit.result = "resources";
+                self.service_mut(worker).is_flushed = true;
+                self.enter(worker, Phase::Failed, env.now);
+                return;
+            }
+            None => {
+                let id = self.next_job();
+                self.service_mut(worker).job = Some(Job { id, verb: Verb::Restart, who: Who::Systemd });
+            }
+        }
         let service = self.service_mut(worker);
         service.restarts += 1;
-        service.job.get_or_insert(Job { id, verb: Verb::Start, who: None });
-        self.spawn(worker, env);
+        service.is_flushed = false;
+        self.enter(worker, Phase::Inactive, env.now);
+        self.spawn_soon(worker, env);
     }
 }

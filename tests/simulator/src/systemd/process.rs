@@ -1,73 +1,73 @@
-//! The life of a process: it is started, becomes ready, and ends, because it was asked to or by itself.
+//! A process starts, and becomes ready or not.
 
-use rollout::unit::JobResult;
+use cluster::unit::JobResult;
 
-use super::job::{Job, Verb, Who};
-use super::service::{Missing, Phase};
-use super::{Env, Quality, Systemd};
+use super::job::Verb;
+use super::service::{Exit, Missing, Phase};
+use super::{Done, Env, Systemd};
 use crate::chaos::Class;
+use crate::release::STAYS;
 
 /// What happens in a unit after some time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Moment {
-    Ready,
-    StartFails,
-    Crashes,
-    Ends,
-    Stalls,
-    Stopped,
+    Tell,
+    /// The job of this id begins.
+    Runs(u32),
     Spawns,
+    Ready,
+    /// The process ends by itself.
+    Ends(Exit),
+    Stalls,
+    /// A timeout has passed, for this reason.
+    Killed(&'static str),
+    /// The process that was asked to end is gone.
+    Stopped,
+    /// The process still runs after `TimeoutStopSec=`.
+    StopsLate,
     AutoRestarts,
-    CannotStart,
+    Forgotten,
 }
 
-/// `TimeoutStopSec=`, in ms.
-const STOP_TIMEOUT: u64 = 4_000;
-/// `WatchdogSec=`, in ms.
-const WATCHDOG: u64 = 3_000;
+/// `WatchdogSec=`, in us.
+pub(super) const WATCHDOG: u64 = 3_000_000;
+/// How often a worker feeds its watchdog, in us.
+pub(super) const FEED: u64 = 100_000;
 
 impl Systemd {
-    /// A moment has come, if it belongs to what the unit is now.
-    pub(crate) fn moment(&mut self, worker: u32, epoch: u64, moment: Moment, env: &mut Env<'_>) {
-        // The life of a process goes on over the change to active, which is the next epoch.
-        let is_of_life = matches!(moment, Moment::Crashes | Moment::Ends | Moment::Stalls);
+    /// A moment has come. It counts only if it belongs to the unit's present state.
+    pub(crate) fn moment(&mut self, worker: u32, epoch: u32, moment: Moment, env: &mut Env<'_>) {
+        if let Moment::Tell = moment {
+            return self.tell(worker);
+        }
+        // A process lives on when it becomes active, which is the next epoch. A job waits.
+        let is_of_life = matches!(moment, Moment::Ends(_) | Moment::Stalls);
         let current = self.service(worker).epoch;
-        if current != epoch && !(is_of_life && self.service(worker).is_active() && current == epoch + 1) {
+        let goes_on = is_of_life && self.service(worker).is_active() && current == epoch + 1;
+        if current != epoch && !goes_on && !matches!(moment, Moment::Runs(_)) {
             return;
         }
         match moment {
-            Moment::Ready => {
-                let service = self.service_mut(worker);
-                service.missing = Missing::No;
-                service.ready = env.now;
-                self.change(worker, Phase::Active);
-                self.end_job(worker, JobResult::Done);
-            }
-            Moment::StartFails | Moment::Crashes => self.fail(worker, true),
-            Moment::CannotStart => self.fail(worker, false),
-            Moment::Ends => self.end(worker),
+            Moment::Tell => {}
+            Moment::Runs(id) => self.run(worker, id, env),
+            Moment::Spawns => self.spawn(worker, env),
+            Moment::Ready => self.ready(worker, env),
+            Moment::Ends(exit) => self.end(worker, exit, env),
             Moment::Stalls => {
                 self.service_mut(worker).stalled = Some(env.now);
-                self.later(worker, WATCHDOG, Moment::Crashes);
+                self.later(worker, WATCHDOG, Moment::Killed("watchdog"));
             }
-            Moment::Stopped => self.stopped(worker, env),
-            Moment::Spawns => self.spawn(worker, env),
+            Moment::Killed(why) => self.kill_for(worker, why, env),
+            Moment::Stopped => self.stopped(worker, false, env),
+            Moment::StopsLate => self.stopped(worker, true, env),
             Moment::AutoRestarts => self.auto_restart(worker, env),
+            Moment::Forgotten => {
+                let service = self.service(worker);
+                if service.phase == Phase::Inactive && service.job.is_none() {
+                    self.forget(worker);
+                }
+            }
         }
-    }
-
-    pub(super) fn stop_process(&mut self, worker: u32, who: Who, env: &mut Env<'_>) {
-        let was_active = self.service(worker).is_active();
-        let service = self.service_mut(worker);
-        service.missing = match (was_active, who) {
-            (true, Who::Orchestrator) => Missing::Ours,
-            (_, Who::Operator) => Missing::World,
-            (false, Who::Orchestrator) => service.missing,
-        };
-        self.change(worker, Phase::Stopping);
-        let is_late = env.chaos.strikes(env.rng, Class::LateStop);
-        let drain = if is_late { STOP_TIMEOUT } else { env.rng.between(1, 300) };
-        self.later(worker, drain, Moment::Stopped);
     }
 
     pub(super) fn spawn_soon(&mut self, worker: u32, env: &mut Env<'_>) {
@@ -75,101 +75,107 @@ impl Systemd {
             job.verb = Verb::Start;
         }
         self.service_mut(worker).epoch += 1;
-        let delay = env.rng.between(0, 2);
+        self.touch(worker);
+        let delay = env.rng.between(0, 2_000);
         self.later(worker, delay, Moment::Spawns);
     }
 
-    pub(super) fn spawn(&mut self, worker: u32, env: &mut Env<'_>) {
-        self.numbers += 1;
-        let (number, link) = (self.numbers, self.link);
+    fn spawn(&mut self, worker: u32, env: &mut Env<'_>) {
+        self.invocations += 1;
+        self.pids += 1;
+        let (invocation, pid) = (self.invocations, self.pids);
+        let release = env.disk.executed_by(worker);
         let service = self.service_mut(worker);
         if std::mem::take(&mut service.is_flushed) {
             service.restarts = 0;
         }
-        service.invocation = number;
-        service.release = link;
+        service.invocation = invocation;
+        service.pid = pid;
+        service.release = release;
         service.started = env.now;
         service.stalled = None;
-        self.change(worker, Phase::Starting);
-        let fault = self.releases[link].fault(env);
-        self.service_mut(worker).errs = fault == Some(Class::Errors);
-        let start = env.rng.between(5, 400);
-        let Some(fault) = fault else {
-            self.later(worker, start, Moment::Ready);
-            return;
+        service.killed_for = None;
+        service.exit = Exit::NONE;
+        service.asks = false;
+        self.enter(worker, Phase::Starting, env.now);
+        self.done.push(Done::Started(worker));
+        let Some(release) = release else {
+            return self.later(worker, 100_000, Moment::Ends(Exit::NO_PROGRAM));
         };
-        env.chaos.note(fault);
-        let life = start + env.rng.pick(&[1, 50, 500, 3_000, 20_000]);
-        let first = match fault {
-            Class::NeverReady => (start, Moment::StartFails),
-            Class::Hangs => (self.start_timeout, Moment::StartFails),
-            Class::Unstartable => (start, Moment::CannotStart),
+        let fault = env.disk.releases[release].quality.fault(env.rng, env.chaos);
+        self.service_mut(worker).errs = fault == Some(Class::Errors);
+        self.live(worker, fault, env);
+    }
+
+    /// Plans the life of a process with this fault.
+    fn live(&mut self, worker: u32, fault: Option<Class>, env: &mut Env<'_>) {
+        let start = env.rng.ms(5, 400);
+        if let Some(fault) = fault {
+            env.chaos.note(fault);
+        }
+        let (delay, moment) = match fault {
+            Some(Class::NeverReady) => (start, Moment::Ends(Exit::FAILED)),
+            Some(Class::Unstartable) => (start, Moment::Ends(Exit::UNSTARTABLE)),
+            Some(Class::Hangs) => (self.manner.start_timeout, Moment::Killed("timeout")),
             _ => (start, Moment::Ready),
         };
-        self.later(worker, first.0, first.1);
+        self.later(worker, delay, moment);
+        let life = start + env.rng.pick(&[1_000, 50_000, 500_000, 3_000_000, 20_000_000]);
         match fault {
-            Class::DiesAfterReady => self.later(worker, life, Moment::Crashes),
-            Class::ExitsZero => self.later(worker, life, Moment::Ends),
-            Class::Stalls => self.later(worker, start + env.rng.between(1, 300), Moment::Stalls),
+            Some(Class::DiesAfterReady) => self.later(worker, life, Moment::Ends(Exit::CRASH)),
+            Some(Class::DiesLater) => self.later(worker, start + STAYS, Moment::Ends(Exit::CRASH)),
+            Some(Class::ExitsZero) => self.later(worker, life, Moment::Ends(Exit::ZERO)),
+            Some(Class::Stalls) => {
+                let delay = start + env.rng.ms(1, 300);
+                self.later(worker, delay, Moment::Stalls);
+            }
             _ => {}
         }
     }
 
-    /// The process failed by itself.
-    fn fail(&mut self, worker: u32, comes_back: bool) {
-        self.service_mut(worker).missing = Missing::World;
-        if comes_back {
-            self.change(worker, Phase::AutoRestart);
-            let delay = self.restart_sec;
-            self.later(worker, delay, Moment::AutoRestarts);
-        } else {
-            self.service_mut(worker).is_flushed = true;
-            self.change(worker, Phase::Failed);
-        }
-        self.end_job(worker, JobResult::Failed);
-    }
-
-    fn end(&mut self, worker: u32) {
+    fn ready(&mut self, worker: u32, env: &mut Env<'_>) {
         let service = self.service_mut(worker);
-        service.missing = Missing::World;
-        service.is_flushed = true;
-        self.change(worker, Phase::Inactive);
-    }
-
-    fn stopped(&mut self, worker: u32, env: &mut Env<'_>) {
-        self.service_mut(worker).is_flushed = true;
-        self.change(worker, Phase::Inactive);
-        match self.service(worker).job {
-            Some(Job { verb: Verb::Stop, .. }) => self.end_job(worker, JobResult::Done),
-            Some(_) => self.spawn_soon(worker, env),
-            None => {}
+        service.missing = Missing::No;
+        service.active = env.now;
+        self.enter(worker, Phase::Active, env.now);
+        // A restart that came meanwhile has yet to begin.
+        if self.service(worker).job.is_some_and(|job| job.verb == Verb::Start) {
+            self.end_job(worker, JobResult::Done, env);
         }
     }
 
-    /// The world kills a process that is active.
-    pub(crate) fn crash(&mut self, worker: u32) {
+    /// A unit that is no worker runs, or a worker ran when the world began.
+    pub(crate) fn begin_active(&mut self, worker: u32, release: Option<usize>, now: u64) {
+        self.invocations += 1;
+        self.pids += 1;
+        let (invocation, pid) = (self.invocations, self.pids);
+        let service = self.service_mut(worker);
+        service.phase = Phase::Active;
+        (service.invocation, service.pid, service.release) = (invocation, pid, release);
+        (service.started, service.active) = (now - 2_000_000, now - 1_000_000);
+        service.missing = Missing::No;
+        self.touch(worker);
+    }
+
+    /// A unit is gone.
+    pub(crate) fn vanish(&mut self, worker: u32) {
+        let service = self.service_mut(worker);
+        (service.pid, service.job) = (0, None);
+        self.enter(worker, Phase::Inactive, 0);
+    }
+
+    /// A worker asks to be replaced.
+    pub(crate) fn ask(&mut self, worker: u32) {
         if self.service(worker).is_active() {
-            self.fail(worker, true);
+            self.service_mut(worker).asks = true;
+            self.touch(worker);
         }
     }
 
-    /// The same, and it is back before anybody can look.
-    pub(crate) fn crash_and_respawn(&mut self, worker: u32, is_ready: bool, env: &mut Env<'_>) {
-        if !self.service(worker).is_active() {
-            return;
-        }
-        self.fail(worker, true);
-        self.auto_restart(worker, env);
-        let epoch = self.service(worker).epoch;
-        if is_ready && self.releases[self.link] == Quality::Good {
-            self.moment(worker, epoch, Moment::Ready, env);
-        }
-    }
-
-    /// A process ends with status 0 by itself.
-    pub(crate) fn exit(&mut self, worker: u32) {
-        if self.service(worker).is_active() {
-            self.end(worker);
+    /// The world kills a process.
+    pub(crate) fn crash(&mut self, worker: u32, exit: Exit, env: &mut Env<'_>) {
+        if self.service(worker).has_process() {
+            self.end(worker, exit, env);
         }
     }
 }

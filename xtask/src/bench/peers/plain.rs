@@ -14,7 +14,7 @@ pub(super) const ADDRESS: &str = "127.0.0.1:8081";
 const WORKER: [(&str, &str); 5] = [
     ("PartOf=app-cluster.target\n", "PartOf=plain.target\n"),
     ("Sockets=app-cluster.socket\n", "Sockets=plain.socket\n"),
-    ("ExecStart=/var/lib/app-cluster/current/worker\n", "ExecStart=/opt/peers/plain-axum\n"),
+    ("ExecStart=/run/app-cluster/instances/%i/worker\n", "ExecStart=/opt/peers/plain-axum\n"),
     // Plain axum does not count on a board, and feeds no watchdog.
     (
         "RuntimeDirectory=app-cluster/scoreboard\nRuntimeDirectoryMode=0750\nRuntimeDirectoryPreserve=yes\n",

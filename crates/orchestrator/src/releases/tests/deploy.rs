@@ -1,4 +1,4 @@
-//! What somebody hands over, and what is refused.
+//! Files and directories that an operator deploys, and those that are refused.
 
 use std::fs::{self, File};
 use std::io::{Seek as _, Write as _};
@@ -47,7 +47,7 @@ fn a_file_is_copied_whole() {
     let copy = disk.path("lib/releases/blog-7/worker");
     assert!(fs::read(&copy).unwrap() == program);
     assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o755);
-    assert_eq!(file.stream_position().unwrap(), 7, "the descriptor is not ours alone");
+    assert_eq!(file.stream_position().unwrap(), 7, "the caller shares the descriptor's offset");
     disk.releases.check_runnable(&staged).unwrap();
 }
 
@@ -56,10 +56,10 @@ fn a_file_without_an_id_is_called_after_the_time() {
     let disk = Disk::new();
     let file = disk.file("#!/bin/sh\n");
     let staged: Vec<_> = (0..4).map(|_| disk.releases.stage_file(&file, None).unwrap()).collect();
-    let earliest = ReleaseId::at(SystemTime::now() - Duration::from_secs(3600));
+    let earliest = ReleaseId::at(clock::since_epoch(SystemTime::now()) - Duration::from_secs(3600));
     for one in &staged {
         let Staged::New(one) = one else { panic!("{one:?}") };
-        assert!(*one > earliest && *one <= ReleaseId::at(SystemTime::now()).numbered(9), "{one}");
+        assert!(*one > earliest && *one <= named_after_the_time().numbered(9), "{one}");
     }
     assert_eq!(disk.names().len(), 4, "each has a name of its own: {staged:?}");
 }
@@ -116,7 +116,7 @@ fn a_file_that_somebody_still_writes_is_refused() {
             .take_while(|_| Instant::now() < deadline)
             .find_map(Result::err);
         is_noticed.store(true, Ordering::Relaxed);
-        format!("{:#}", refusal.expect("never noticed"))
+        format!("{:#}", refusal.expect("the change was never noticed"))
     });
     assert!(refusal.contains("changed while it was copied"), "{refusal}");
 }
@@ -127,17 +127,17 @@ fn a_directory_is_used_where_it_is() {
     let dir = disk.directory("srv/blog-7");
     symlink(&dir, disk.path("srv/latest")).unwrap();
     let staged = disk.releases.stage_directory(&disk.path("srv/latest"), None).unwrap();
-    assert_eq!(staged, id("blog-7"), "called like what the link points to");
+    assert_eq!(staged, id("blog-7"), "the release has the name of the link's target");
     disk.releases.make_current(&staged).unwrap();
     assert_eq!(fs::read_link(disk.path("lib/releases/blog-7")).unwrap(), dir);
     assert_eq!(fs::read_to_string(disk.path("lib/current/worker")).unwrap(), script("srv/blog-7"));
 
-    // Its name is taken now, and the other one cannot be a name.
+    // The first name is taken now, and the second is not a valid name.
     let again = disk.releases.stage_directory(&dir, None).unwrap();
     let strange = disk.releases.stage_directory(&disk.directory("srv/a b"), None).unwrap();
-    let earliest = ReleaseId::at(SystemTime::now() - Duration::from_secs(3600));
+    let earliest = ReleaseId::at(clock::since_epoch(SystemTime::now()) - Duration::from_secs(3600));
     for one in [again, strange] {
-        assert!(one > earliest && one <= ReleaseId::at(SystemTime::now()).numbered(9), "{one}");
+        assert!(one > earliest && one <= named_after_the_time().numbered(9), "{one}");
     }
 }
 
@@ -205,12 +205,12 @@ fn a_directory_whose_program_nothing_can_execute_is_refused() {
     let refusal = disk.refusal_of_directory(&dir);
     let worker = dir.join(PROGRAM);
     assert!(refusal.starts_with(&format!("{}, line 1: it ends with CR LF", worker.display())), "{refusal}");
-    // What it says has to be typed as it stands.
+    // The command in the message has to work as it is.
     let remedy = format!("{} {}", refusal.split('`').nth(1).unwrap(), worker.display());
     assert!(std::process::Command::new("sh").args(["-c", &remedy]).status().unwrap().success());
     disk.releases.stage_directory(&dir, None).unwrap();
 
-    // One that could be executed when it was deployed.
+    // This program could be executed when it was deployed.
     fs::write(&worker, "#!/srv/no-such-interpreter\n").unwrap();
     let refusal = format!("{:#}", disk.releases.check_runnable(&id("dos")).unwrap_err());
     assert!(refusal.contains("line 1: /srv/no-such-interpreter: No such file"), "{refusal}");
@@ -226,9 +226,9 @@ fn a_release_that_is_gone_or_closed_is_not_runnable() {
     let why = |id: &ReleaseId| format!("{:#}", disk.releases.check_runnable(id).unwrap_err());
 
     mode(&dir.join(PROGRAM), 0o644);
-    assert!(why(&blog).contains("is not executable"), "{}", why(&blog));
+    assert!(why(&blog).contains("the user of the workers cannot execute"), "{}", why(&blog));
     fs::remove_dir_all(&dir).unwrap();
-    assert!(why(&blog).contains("release blog cannot run: failed to look at"), "{}", why(&blog));
+    assert!(why(&blog).contains("release blog cannot run: failed to examine"), "{}", why(&blog));
     mode(&disk.path("lib/releases/1.0.0/worker"), 0o644);
     assert!(why(&id("1.0.0")).contains("not an executable file"));
     assert_eq!(why(&id("2.0.0")), "there is no release 2.0.0");

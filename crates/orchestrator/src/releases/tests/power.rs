@@ -1,4 +1,4 @@
-//! The power fails, or the disk is full, at every step.
+//! A power cut, or a full disk, at every step.
 
 use std::fs::{self, File};
 
@@ -8,7 +8,8 @@ use crate::disk::faults::{Fault, at_every_step, steps_of};
 const PROGRAM_OF_MINE: &str = "#!/bin/sh\nexec mine\n";
 
 impl Disk {
-    /// Four releases, the third current, one of them rejected, one a directory; a file and a directory to deploy.
+    /// A disk with four releases: the third is current, one is rejected, one is a directory. A file and a
+    /// directory are ready to deploy.
     fn in_use() -> Self {
         let disk = Self::new();
         for (second, version) in ["1.0.0", "1.1.0", "1.2.0"].into_iter().enumerate() {
@@ -25,9 +26,9 @@ impl Disk {
         disk
     }
 
-    /// What must hold at any instant.
+    /// Asserts what must hold at any moment.
     fn check(&self) {
-        let current = self.releases.current().expect("a link");
+        let current = self.releases.current().expect("there is a link");
         self.releases.check_runnable(&current).unwrap();
         for release in self.releases.list().unwrap() {
             self.releases.check_runnable(&release.id).unwrap();
@@ -44,7 +45,7 @@ impl Disk {
             let is_bad = release.id == id("1.0.0");
             assert_eq!(self.releases.is_rejected(&release.id), is_bad, "{name} rejected");
         }
-        assert!(self.path("srv/blog/worker").exists(), "the directory is not ours");
+        assert!(self.path("srv/blog/worker").exists(), "the directory belongs to the user");
     }
 
     fn mine(&self) -> File {
@@ -52,7 +53,8 @@ impl Disk {
     }
 }
 
-/// Lets `operation` meet both faults at every step; afterwards all is well and `again` goes through.
+/// Runs `operation` with both faults at every step. Afterwards the disk must be sound, and `again` must
+/// succeed.
 fn survives<T>(operation: impl Fn(&Disk) -> anyhow::Result<T>, again: impl Fn(&Disk) -> anyhow::Result<()>) {
     for fault in [Fault::PowerCut, Fault::DiskFull] {
         at_every_step(
@@ -63,7 +65,7 @@ fn survives<T>(operation: impl Fn(&Disk) -> anyhow::Result<T>, again: impl Fn(&D
                 disk.check();
                 match trial.returned {
                     None => assert!(trial.struck && fault == Fault::PowerCut),
-                    Some(Ok(_)) => assert!(!trial.struck, "an error was passed over"),
+                    Some(Ok(_)) => assert!(!trial.struck, "an error was ignored"),
                     Some(Err(error)) => assert!(trial.struck, "{error:#}"),
                 }
                 again(disk).unwrap();
@@ -76,9 +78,9 @@ fn survives<T>(operation: impl Fn(&Disk) -> anyhow::Result<T>, again: impl Fn(&D
 
 #[test]
 fn staging_a_package() {
-    let stage = |disk: &Disk| disk.releases.stage_packaged();
+    let stage = |disk: &Disk| disk.releases.stage_packaged(None);
     survives(stage, |disk| {
-        assert_eq!(disk.releases.stage_packaged()?, Some(id("1.3.0")));
+        assert_eq!(disk.releases.stage_packaged(None)?, Some(id("1.3.0")));
         Ok(())
     });
 }
@@ -93,7 +95,7 @@ fn staging_a_file() {
 
 #[test]
 fn staging_a_file_by_name() {
-    // It is there or not, and if not it can be done again.
+    // The change is complete or did not happen. In the second case, it can be repeated.
     survives(
         |disk| disk.releases.stage_file(&disk.mine(), Some(id("mine"))),
         |disk| match disk.releases.check_runnable(&id("mine")) {
@@ -105,7 +107,7 @@ fn staging_a_file_by_name() {
 
 #[test]
 fn staging_a_directory() {
-    // Its name is free the first time.
+    // The name is free the first time.
     survives(
         |disk| disk.releases.stage_directory(&disk.path("srv/mine"), None),
         |disk| disk.releases.stage_directory(&disk.path("srv/mine"), None).map(drop),
@@ -115,7 +117,7 @@ fn staging_a_directory() {
 #[test]
 fn an_error_leaves_nothing_behind() {
     let operations: [fn(&Disk) -> anyhow::Result<()>; 3] = [
-        |disk| disk.releases.stage_packaged().map(drop),
+        |disk| disk.releases.stage_packaged(None).map(drop),
         |disk| disk.releases.stage_file(&disk.mine(), None).map(drop),
         |disk| disk.releases.stage_directory(&disk.path("srv/mine"), None).map(drop),
     ];
@@ -140,7 +142,7 @@ fn an_error_leaves_nothing_behind() {
 #[test]
 fn the_first_release() {
     let begin = |disk: &Disk| {
-        let staged = disk.releases.stage_packaged()?;
+        let staged = disk.releases.stage_packaged(None)?;
         staged.map_or(Ok(()), |id| disk.releases.make_current(&id))
     };
     for fault in [Fault::PowerCut, Fault::DiskFull] {
@@ -187,19 +189,20 @@ fn making_a_release_current() {
 }
 
 #[test]
-fn pruning() {
+fn removing() {
+    let not_current = || ["1.0.0", "1.1.0", "blog"].map(id);
     survives(
-        |disk| Ok(disk.releases.prune(1, &no_past(), &[])?),
+        |disk| Ok(disk.releases.remove_all(&not_current())?),
         |disk| {
-            disk.releases.prune(1, &no_past(), &[])?;
+            disk.releases.remove_all(&not_current())?;
             assert_eq!(disk.names(), ["1.2.0"]);
             Ok(())
         },
     );
 }
 
-/// A power cut also takes what was written and not yet on disk: nothing may get its name before it is durable,
-/// and nothing may build on a name that is not.
+/// A power cut also loses what was written but not yet on disk. So nothing may get its name before it is
+/// durable, and nothing may rely on a name that is not durable.
 #[test]
 fn what_gets_a_name_is_durable_before() {
     let disk = Disk::with_current("1.0.0");
@@ -225,7 +228,7 @@ fn what_gets_a_name_is_durable_before() {
         ["link .current.next", "rename current", "sync lib"]
     );
     assert_eq!(
-        steps_of(|| disk.releases.prune(1, &no_past(), &[])),
+        steps_of(|| disk.releases.remove_all(&[id("1.0.0")])),
         ["rename .removed", "sync releases", "remove .removed", "sync releases"]
     );
 }

@@ -1,0 +1,86 @@
+//! The watch after a rollout to another release. If most workers do not stay up for a while, the orchestrator
+//! undoes the rollout.
+//!
+//! The watch belongs to the release. It is on disk, so the next orchestrator continues it, and a reload does
+//! not change it. An operator who goes back knows why, so a rollback is not watched.
+
+use std::time::Duration;
+
+use names::Instance;
+
+use super::preparing::Purpose as For;
+use super::{Cluster, Purpose};
+use crate::effect::Disk;
+use crate::history::Kind;
+use crate::ledger::Watched;
+use crate::moment::{Moment, usec};
+use crate::order::{Order, Target};
+use crate::release::ReleaseId;
+
+/// The pause after which a refused undo is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+impl Cluster {
+    /// A rollout from one release to another is complete.
+    pub(super) fn begin_watch(&mut self, kind: Kind, from: &ReleaseId, to: &ReleaseId) {
+        let is_watched = !self.settings.watch.is_zero() && !matches!(kind, Kind::Rollback | Kind::Undo);
+        let until_usec = usec(self.in_time(self.settings.watch));
+        let watched = Watched { until_usec, from: from.clone(), to: to.clone() };
+        self.ledger.watched = Some(watched).filter(|_| is_watched);
+        self.undo_at = None;
+        self.is_ledger_saved = false;
+    }
+
+    /// Undoes the rollout if most workers do not stay up during the watch. The release is then taken to be
+    /// the cause.
+    pub(super) fn maybe_undo(&mut self) {
+        let Some(watched) = self.ledger.watched.clone().filter(|_| self.is_running()) else { return };
+        let now = usec(self.now.moment);
+        if now > watched.until_usec || self.release.as_ref() != Some(&watched.to) {
+            if !self.is_busy() {
+                self.ledger.watched = None;
+                self.is_ledger_saved = false;
+            }
+            return;
+        }
+        let is_early = self.undo_at.is_some_and(|at| at > self.now.moment);
+        if self.is_busy() || self.unfinished.is_some() || !self.is_connected || is_early {
+            return;
+        }
+        let down = self.count_down();
+        if down * 2 <= self.settings.workers as usize {
+            return;
+        }
+        let again = self.in_time(AGAIN);
+        let Watched { from, to, .. } = watched;
+        if self.undo_at.replace(again).is_none() {
+            self.log_undo(down, &from, &to);
+            self.disk(Disk::Reject(to), Purpose::Warn("the next boot may start the release that failed"));
+        }
+        let order = Order { target: Target::Undo(from), canary: None, by: "app-cluster".to_owned() };
+        let id = self.new_id();
+        self.prepare(id, For::Order(order, None));
+    }
+
+    /// How many of the wanted workers flap or have failed.
+    fn count_down(&self) -> usize {
+        let (now, policy) = (self.now.moment, self.settings.backoff);
+        let is_down = |instance: &Instance| {
+            self.workers.get(instance).is_some_and(|worker| {
+                worker.pause.is_some()
+                    || worker.backoff.is_flapping(now, &policy)
+                    || (worker.has_failed() && worker.retry.is_some())
+            })
+        };
+        Instance::first(self.settings.workers).filter(|i| !self.ledger.is_held(*i)).filter(is_down).count()
+    }
+
+    pub(super) fn undo_refused(&mut self, why: &str) {
+        self.error(format!("failed to go back: {why}; trying again, as does `app-cluster rollback`"));
+    }
+
+    pub(super) fn watch_wake(&self) -> Option<Moment> {
+        self.ledger.watched.as_ref()?;
+        self.undo_at.filter(|at| *at > self.now.moment)
+    }
+}

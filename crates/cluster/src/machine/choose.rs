@@ -1,0 +1,126 @@
+//! Which worker may be taken now.
+
+use super::{Phase, Rollout};
+use crate::step::{Step, StepState};
+use crate::unit::Instance;
+
+impl Rollout {
+    /// The next worker to replace, if one may be taken.
+    pub(super) fn next_to_replace(&self) -> Option<usize> {
+        if self.is_paused || self.is_canary_full() || !self.has_room() {
+            return None;
+        }
+        let waiting = |step: &Step| step.state == StepState::Waiting && !step.is_being_stopped();
+        let is_out = |step: &Step| matches!(step.state, StepState::Waiting | StepState::Stopped);
+        let surge = self.position(|step| step.is_surge() && is_out(step) && !self.is_everyone_replaced());
+        let idle = || self.position(|step| waiting(step) && !step.is_surge() && !step.unit.is_active());
+        let serving = || {
+            let may = self.capacity() > self.required();
+            self.position(|step| may && waiting(step) && !step.is_surge() && step.unit.is_active())
+        };
+        surge.or_else(idle).or_else(serving)
+    }
+
+    /// The next worker to put back. First come those that do not serve, because they cost no capacity, then
+    /// those that were replaced first. If nothing is under way, it takes one in any case. Otherwise the
+    /// rollout would never end.
+    pub(super) fn next_to_restore(&self) -> Option<usize> {
+        let under_way = self.count(|step| step.state == StepState::Restoring);
+        if under_way >= self.width() {
+            return None;
+        }
+        // The rollout waits for a worker that comes up on the old release by itself, but not for ever.
+        let is_left = |step: &Step| self.is_late || !step.comes_back();
+        let marked = |step: &Step| step.state == StepState::Marked && is_left(step);
+        let idle = self.position(|step| marked(step) && !step.unit.is_active());
+        let may = under_way == 0 || self.capacity() > self.required();
+        idle.or_else(|| {
+            let serving = self.steps.iter().enumerate().filter(|(_, step)| may && marked(step));
+            serving.min_by_key(|(_, step)| step.turn).map(|(at, _)| at)
+        })
+    }
+
+    /// Whether this worker, which has been taken already, may be restarted now.
+    pub(crate) fn may_still_take(&self, instance: Instance) -> bool {
+        let at = self.steps.iter().position(|step| step.instance == instance);
+        at.is_none_or(|at| {
+            let step = &self.steps[at];
+            step.is_surge() || !step.unit.is_active() || self.may_go_on_taking(at)
+        })
+    }
+
+    /// Whether this one, which has been taken already, may still be restarted.
+    pub(super) fn may_go_on_taking(&self, at: usize) -> bool {
+        let this = self.steps[at].instance;
+        // A worker that waits for the same reason serves meanwhile.
+        let waits = |step: &Step| step.is_at_hand() && !step.is_asked && step.unit.is_active();
+        let is_restoring = |step: &Step| step.state == StepState::Restoring;
+        let is_alone = self.count(|step| step.instance != this && is_restoring(step) && !waits(step)) == 0;
+        let others = self.count(|step| step.instance != this && (step.is_capacity() || waits(step)));
+        (self.phase == Phase::Restoring && is_alone) || others >= self.required()
+    }
+
+    /// The next surge worker to stop.
+    pub(super) fn next_to_dismiss(&self) -> Option<usize> {
+        self.position(|step| {
+            let is_idle = !step.unit.is_active();
+            step.is_surge() && step.state == StepState::Done && (is_idle || self.capacity() > self.required())
+        })
+    }
+
+    /// Whether one more may be under way.
+    fn has_room(&self) -> bool {
+        let under_way = self.under_way();
+        let is_trial = !self.is_anyone(StepState::Done);
+        under_way == 0 || (!is_trial && under_way < self.width())
+    }
+
+    /// How many may be under way at once.
+    fn width(&self) -> usize {
+        let surge = self.count(Step::is_surge);
+        (surge + self.policy.max_unavailable as usize).max(1)
+    }
+
+    pub(super) fn is_canary_full(&self) -> bool {
+        let taken = |step: &Step| step.is_under_way() || step.state == StepState::Done;
+        self.policy.canary.is_some_and(|canary| self.count(taken) >= canary as usize)
+    }
+
+    pub(super) fn is_everyone_replaced(&self) -> bool {
+        let is_over = |step: &Step| matches!(step.state, StepState::Done | StepState::Skipped);
+        self.steps.iter().filter(|step| !step.is_surge()).all(is_over)
+    }
+
+    /// Whether a surge worker is under way or runs.
+    pub(super) fn is_surge_left(&self) -> bool {
+        let is_left = |step: &Step| step.is_under_way() || step.state == StepState::Done;
+        self.steps.iter().any(|step| step.is_surge() && is_left(step))
+    }
+
+    /// How many workers serve and will go on serving.
+    fn capacity(&self) -> usize {
+        self.count(Step::is_capacity)
+    }
+
+    /// How many workers have to serve.
+    fn required(&self) -> usize {
+        let wanted = self.count(|step| !step.is_surge() && step.state != StepState::Skipped);
+        wanted.saturating_sub(self.policy.max_unavailable as usize)
+    }
+
+    pub(super) fn under_way(&self) -> usize {
+        self.count(Step::is_under_way)
+    }
+
+    pub(super) fn is_anyone(&self, state: StepState) -> bool {
+        self.steps.iter().any(|step| step.state == state)
+    }
+
+    fn count(&self, is: impl Fn(&Step) -> bool) -> usize {
+        self.steps.iter().filter(|step| is(step)).count()
+    }
+
+    fn position(&self, is: impl Fn(&Step) -> bool) -> Option<usize> {
+        self.steps.iter().position(is)
+    }
+}

@@ -1,0 +1,81 @@
+//! The way back to the old release.
+
+use cluster::unit::ActiveState::{Activating, Active, Deactivating, Failed, Inactive};
+use cluster::unit::JobResult;
+use cluster::{Fault, Outcome};
+
+use crate::scene::Ask::{Finish, Restart, RestoreRelease, Stop};
+use crate::scene::{IN_PLACE, POLICY, Scene, fault, new, old, unit};
+
+#[test]
+fn the_way_back_begins_with_who_was_replaced_first() {
+    let mut scene = Scene::new(4, 1, POLICY);
+    (0..3).for_each(|_| {
+        let Some(Restart(number)) = scene.asked().pop() else { panic!("{:?}", scene.last) };
+        scene.replace(number);
+    });
+    assert_eq!(scene.job(3, JobResult::Failed, unit(Activating, 2)), [RestoreRelease]);
+    scene.look_at(&[1, 2], new());
+    scene.looked(3, unit(Activating, 2));
+    assert_eq!(scene.looked(4, old()), [Restart(3)], "it does not serve");
+    assert_eq!(scene.put_back(3), [Restart(1)]);
+    assert_eq!(scene.put_back(1), [Restart(2)]);
+    assert_eq!(scene.put_back(2), [Stop(5)]);
+}
+
+#[test]
+fn a_worker_that_does_not_come_back_makes_the_rollout_failed() {
+    let mut scene = Scene::new(2, 0, IN_PLACE);
+    scene.replace(1);
+    scene.job(2, JobResult::Failed, unit(Failed, 2));
+    scene.looked(1, new());
+    assert_eq!(scene.looked(2, unit(Failed, 2)), [Restart(2)]);
+    assert_eq!(
+        scene.job(2, JobResult::Failed, unit(Failed, 3)),
+        [Restart(1)],
+        "the other one still goes back"
+    );
+    let outcome = Outcome::Failed(fault(2, Fault::Job(JobResult::Failed)));
+    assert_eq!(scene.put_back(1), [Finish(outcome)]);
+}
+
+#[test]
+fn a_worker_that_comes_back_late_has_come_back() {
+    let mut scene = Scene::new(2, 0, IN_PLACE);
+    scene.replace(1);
+    scene.job(2, JobResult::Failed, unit(Failed, 2));
+    scene.looked(1, new());
+    scene.looked(2, unit(Failed, 2));
+    scene.enqueued(2);
+    scene.job(2, JobResult::Failed, unit(Activating, 3));
+    assert_eq!(scene.looked(2, unit(Active, 4)), []);
+    assert!(matches!(scene.put_back(1)[..], [Finish(Outcome::Restored(_))]));
+}
+
+#[test]
+fn a_worker_that_served_only_when_it_was_taken_has_to_come_back_too() {
+    let mut scene = Scene::with(&[unit(Activating, 1)], 1, POLICY);
+    scene.looked(1, unit(Active, 7));
+    assert_eq!(scene.replace(2), [Restart(1)]);
+    assert_eq!(scene.too_long(1), [RestoreRelease]);
+    scene.looked(2, new());
+    assert_eq!(scene.looked(1, unit(Deactivating, 7)), [Restart(1)]);
+    assert_eq!(scene.too_long(1), [Finish(Outcome::Failed(fault(1, Fault::TooLong)))]);
+}
+
+#[test]
+fn a_failed_job_that_is_heard_of_after_the_worker_has_come_back_is_no_failure() {
+    let mut scene = Scene::new(1, 0, IN_PLACE);
+    scene.job(1, JobResult::Failed, unit(Failed, 2));
+    assert_eq!(scene.looked(1, unit(Failed, 2)), [Restart(1)]);
+    assert!(matches!(scene.job(1, JobResult::Failed, unit(Active, 4))[..], [Finish(Outcome::Restored(_))]));
+}
+
+#[test]
+fn a_worker_that_crashed_meanwhile_has_come_back_as_what_it_was_and_is_left_alone() {
+    let mut scene = Scene::new(2, 1, POLICY);
+    scene.job(3, JobResult::Failed, unit(Activating, 2));
+    assert_eq!(scene.looked(3, unit(Inactive, 2)), [], "the others have not been looked at");
+    assert_eq!(scene.looked(1, old()), []);
+    assert!(matches!(scene.looked(2, unit(Activating, 7))[..], [Finish(Outcome::Restored(_))]));
+}

@@ -1,0 +1,193 @@
+//! What is on disk, and what happens to it.
+
+use std::sync::Arc;
+
+use cluster::effect::Disk as Task;
+use cluster::history::Entry;
+use cluster::input::{Answer, Found, Opened, Survey};
+use cluster::ledger::Ledger;
+use cluster::release::ReleaseId;
+use cluster::settings::Settings;
+use names::Instance;
+
+use crate::chaos::{Chaos, Class};
+use crate::release::{Quality, Release};
+use crate::rng::Rng;
+use crate::systemd::STRANGER;
+
+/// What is on disk.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    pub(crate) history: Arc<Vec<Entry>>,
+    pub(crate) ledger: Ledger,
+    /// Indexed by the number of the instance.
+    pub(crate) links: [Option<usize>; STRANGER as usize + 1],
+    pub(crate) current: Option<usize>,
+    /// All releases that were ever on disk, the oldest first.
+    pub(crate) releases: Vec<Release>,
+    /// The release that the package brings.
+    pub(crate) package: (ReleaseId, Quality),
+    pub(crate) settings: Settings,
+    pub(crate) is_configuration_valid: bool,
+    pub(crate) boot: u32,
+    pub(crate) is_boot_known: bool,
+    /// For the laws: since the orchestrator was started, something that was written is gone, or was not
+    /// written.
+    pub(crate) has_lost: bool,
+    /// The same, since the beginning.
+    pub(crate) had_lost: bool,
+}
+
+impl Disk {
+    /// An empty disk, and what the package brings.
+    pub(crate) fn new(settings: Settings, package: (ReleaseId, Quality)) -> Self {
+        Self {
+            history: Arc::default(),
+            ledger: Ledger::default(),
+            links: [None; STRANGER as usize + 1],
+            current: None,
+            releases: Vec::new(),
+            package,
+            settings,
+            is_configuration_valid: true,
+            boot: 1,
+            is_boot_known: true,
+            has_lost: false,
+            had_lost: false,
+        }
+    }
+
+    /// The release that a process of this instance executes if it starts now.
+    pub(crate) fn executed_by(&self, worker: u32) -> Option<usize> {
+        let can_run = |at: &usize| self.releases[*at].is_on_disk && self.releases[*at].is_runnable;
+        self.links[worker as usize].filter(can_run)
+    }
+
+    pub(crate) fn find(&self, id: &ReleaseId) -> Option<usize> {
+        self.releases.iter().rposition(|release| release.id == *id)
+    }
+
+    /// Puts another release on disk.
+    pub(crate) fn add(&mut self, id: ReleaseId, quality: Quality, is_packaged: bool) -> usize {
+        let (is_on_disk, is_rejected, is_runnable) = (true, false, true);
+        self.releases.push(Release { id, quality, is_packaged, is_on_disk, is_rejected, is_runnable });
+        self.releases.len() - 1
+    }
+
+    pub(crate) fn boot_id(&self) -> Result<String, String> {
+        match self.is_boot_known {
+            true => Ok(format!("boot-{}", self.boot)),
+            false => Err("/run is full".to_owned()),
+        }
+    }
+
+    /// Does what is asked for, or fails.
+    pub(crate) fn perform(&mut self, task: Task, rng: &mut Rng, chaos: &mut Chaos) -> Answer {
+        let is_read = matches!(task, Task::Open | Task::Settings | Task::Survey { .. });
+        if !is_read && chaos.strikes(rng, Class::WriteFails) {
+            self.note_loss();
+            return Answer::Done(Err("the disk is full".to_owned()));
+        }
+        match task {
+            Task::Open => return Answer::Opened(Box::new(self.open())),
+            Task::Settings if !self.is_configuration_valid => {
+                return Answer::Settings(Err("app-cluster.toml:3:1: it is invalid".to_owned()));
+            }
+            Task::Settings => return Answer::Settings(Ok(self.settings)),
+            Task::Survey { stages_package, current } => {
+                return Answer::Surveyed(Ok(Box::new(self.survey(stages_package, current))));
+            }
+            Task::History(entries) => self.history = entries,
+            Task::Ledger(ledger) => self.ledger = ledger,
+            Task::Point(instance, id) => {
+                let Some(at) = self.find(&id) else {
+                    return Answer::Done(Err(format!("there is no release {id}")));
+                };
+                self.links[instance.number() as usize] = Some(at);
+            }
+            Task::MakeCurrent(id) => self.current = self.find(&id),
+            Task::Reject(id) => self.mark(&id, |release| release.is_rejected = true),
+            Task::Accept(id) => self.mark(&id, |release| release.is_rejected = false),
+            Task::Remove(ids) => {
+                ids.iter().for_each(|id| self.mark(id, |release| release.is_on_disk = false));
+            }
+            Task::Unlink(kept) => {
+                for number in 1..=STRANGER {
+                    if !Instance::new(number).is_some_and(|instance| kept.contains(&instance)) {
+                        self.links[number as usize] = None;
+                    }
+                }
+            }
+        }
+        Answer::Done(Ok(()))
+    }
+
+    fn mark(&mut self, id: &ReleaseId, mark: impl FnOnce(&mut Release)) {
+        if let Some(at) = self.find(id) {
+            mark(&mut self.releases[at]);
+        }
+    }
+
+    fn open(&self) -> Opened {
+        let link = |number: u32| {
+            let at = self.links[number as usize]?;
+            Some((Instance::new(number)?, self.releases[at].id.clone()))
+        };
+        Opened {
+            history: self.history.to_vec(),
+            ledger: self.ledger.clone(),
+            links: (1..=STRANGER).filter_map(link).collect(),
+        }
+    }
+
+    fn survey(&mut self, stages_package: bool, current: Option<ReleaseId>) -> Survey {
+        let packaged = self.packaged(stages_package, current);
+        let found = |release: &Release| Found {
+            id: release.id.clone(),
+            is_rejected: release.is_rejected,
+            runnable: if release.is_runnable { Ok(()) } else { Err("it was moved away".to_owned()) },
+        };
+        Survey {
+            current: self.current.map(|at| self.releases[at].id.clone()),
+            releases: self.releases.iter().filter(|release| release.is_on_disk).map(found).collect(),
+            packaged: packaged.map(Ok),
+            boot_id: self.boot_id(),
+        }
+    }
+
+    /// The release that the package brings, unless it is current or another one was deployed.
+    fn packaged(&mut self, stages: bool, current: Option<ReleaseId>) -> Option<ReleaseId> {
+        let known = current.and_then(|id| self.find(&id)).or(self.current);
+        let (id, quality) = self.package.clone();
+        if known.is_some_and(|at| !self.releases[at].is_packaged || self.releases[at].id == id) {
+            return None;
+        }
+        let is_there = self.find(&id).is_some_and(|at| self.releases[at].is_on_disk);
+        if !is_there && stages {
+            self.add(id.clone(), quality, true);
+        }
+        (is_there || stages).then_some(id)
+    }
+
+    pub(crate) fn note_loss(&mut self) {
+        (self.has_lost, self.had_lost) = (true, true);
+    }
+
+    /// A file that the orchestrator relies on is lost.
+    pub(crate) fn lose(&mut self, class: Class) {
+        self.note_loss();
+        match class {
+            Class::LostLedger => self.ledger = Ledger::default(),
+            Class::LostCurrent => self.current = None,
+            _ => self.is_boot_known = false,
+        }
+    }
+
+    /// The machine boots, and what is in /run is gone.
+    pub(crate) fn boot(&mut self) {
+        self.boot += 1;
+        self.is_boot_known = true;
+        self.ledger = Ledger::default();
+        self.links = [None; STRANGER as usize + 1];
+    }
+}

@@ -1,0 +1,68 @@
+//! Which processes run and which are missing, counted by systemd.
+
+use cluster::step::StepState;
+use cluster::view;
+
+use super::has;
+use crate::chaos::Class;
+use crate::systemd::{Missing, SIZE};
+use crate::world::World;
+
+impl World {
+    /// A process was started.
+    pub(crate) fn watch_spawn(&mut self, worker: u32) {
+        let Some(rolled) = &self.books.rolled else { return };
+        // If a file was lost in between, it is not known any more which release was current. The number of
+        // workers at the beginning is not known either.
+        let is_unknown = rolled.was_interrupted && self.disk.had_lost;
+        if rolled.from.is_none() || rolled.is_proved || is_unknown || worker > SIZE {
+            return;
+        }
+        let executes = |worker: u32| {
+            let service = self.systemd.service(worker);
+            service.has_process() && service.release == rolled.to && !has(rolled.had, worker)
+        };
+        if executes(worker)
+            && let Some(other) = (1..=SIZE).find(|other| *other != worker && executes(*other))
+        {
+            self.violate("the first worker proves a release", || {
+                format!("workers {worker} and {other} execute it, and none has settled")
+            });
+        }
+    }
+
+    /// Checks how many are missing because of the rollout.
+    pub(crate) fn watch_missing(&mut self) {
+        let Some(rolled) = &self.books.rolled else { return };
+        let may = match rolled.kind {
+            cluster::history::Kind::Recycle => usize::from(self.disk.settings.surge == 0),
+            _ => self.disk.settings.max_unavailable as usize,
+        };
+        let ours = |(_, service): &(u32, &crate::systemd::Service)| service.missing == Missing::Ours;
+        // There are seldom more than that, so the rest is seldom checked.
+        if self.systemd.services().filter(ours).count() <= may {
+            return;
+        }
+        let is_ours = |step: &&view::Step| {
+            let worker = step.instance.number();
+            let is_excused = has(rolled.idle | self.books.paused, worker) || !has(rolled.served, worker);
+            let is_missing = self.systemd.service(worker).missing == Missing::Ours;
+            !step.is_surge && is_missing && !is_excused && step.state != StepState::Failed
+        };
+        let missing = rolled.steps.iter().filter(is_ours).count();
+        // An extra worker that is stopped because it crashed would not have served for long.
+        let stands_in = |step: &&view::Step| {
+            let service = self.systemd.service(step.instance.number());
+            let has_crashed = step.state == StepState::Failed || service.restarts > 0;
+            step.is_surge && (service.missing != Missing::Ours || has_crashed)
+        };
+        let stands_in = rolled.steps.iter().filter(stands_in).count();
+        // A job may come late for which polkit has taken long to decide.
+        let is_late = rolled.is_unsure && self.chaos.has(Class::Stuck);
+        let left_over = usize::from(rolled.was_interrupted || is_late) + usize::from(rolled.is_restoring);
+        let most = may + stands_in + left_over;
+        if missing > most {
+            self.violate("missing because of us", || format!("{missing}, at most {most}"));
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Which workers are taken.
+
+use cluster::effect::Call;
+use cluster::history::Kind;
+use cluster::step::StepState;
+use cluster::view;
+use names::Instance;
+
+use super::{has, is_under_way};
+use crate::systemd::{SIZE, STRANGER};
+use crate::world::World;
+
+impl World {
+    /// Checks a call before systemd gets it.
+    pub(crate) fn watch_call(&mut self, call: &Call) {
+        let (Call::Restart(instance) | Call::Stop(instance)) = call else { return };
+        let worker = instance.number();
+        if worker == STRANGER && self.systemd.has_stranger && !self.systemd.is_masked {
+            return self.violate("no stranger", || format!("{call:?}"));
+        }
+        if worker > SIZE {
+            return;
+        }
+        let Some(core) = &self.orchestrator.core else { return };
+        let view = core.view(self.clock());
+        let rollout = view.rollout.filter(|rollout| !is_over(rollout.state));
+        let step = rollout.as_ref().and_then(|r| r.steps.iter().find(|step| step.instance == *instance));
+        let state = step.map(|step| step.state);
+        if matches!(call, Call::Stop(_)) {
+            if state != Some(StepState::Stopping) {
+                self.books.paused |= 1 << worker;
+                if let Some(rolled) = self.books.rolled.as_mut().filter(|rolled| rolled.is_noted) {
+                    rolled.stopped_since |= 1 << worker;
+                }
+            }
+            return;
+        }
+        let is_extra = step.is_some_and(|step| step.is_surge);
+        if worker > view.properties.desired && !is_extra {
+            return self.violate("no stranger", || format!("{call:?}: it is not wanted"));
+        }
+        let is_active = self.orchestrator.heard(worker).is_active();
+        let Some(rollout) = rollout.filter(|_| is_taken(state)) else {
+            if is_active {
+                self.violate("what serves is left alone", || format!("{call:?} while it is {state:?}"));
+            }
+            return;
+        };
+        self.books.paused &= !(1 << worker);
+        let (is_restoring, is_extra) = (state == Some(StepState::Restoring), is_extra);
+        self.watch_once(worker, is_restoring, is_extra);
+        self.note_taken(worker, is_restoring, is_extra);
+        self.watch_width(&rollout, is_restoring);
+        if is_active && !is_extra {
+            self.watch_capacity(&rollout, worker, is_restoring);
+        }
+    }
+
+    fn note_taken(&mut self, worker: u32, is_restoring: bool, is_extra: bool) {
+        let is_active = self.orchestrator.heard(worker).is_active();
+        let Some(rolled) = &mut self.books.rolled else { return };
+        let bit = 1 << worker;
+        rolled.idle = if is_active { rolled.idle & !bit } else { rolled.idle | bit };
+        if !is_restoring {
+            rolled.taken |= bit;
+            if !rolled.is_proved && !is_extra {
+                rolled.trials |= bit;
+            }
+        }
+    }
+
+    fn watch_once(&mut self, worker: u32, is_restoring: bool, is_extra: bool) {
+        let Some(rolled) = &self.books.rolled else { return };
+        let service = self.systemd.service(worker);
+        let is_known = self.orchestrator.heard(worker).is_active() && service.is_active();
+        // If its ledger is lost, the orchestrator knows neither.
+        let is_unknown = rolled.was_interrupted && self.disk.had_lost;
+        let is_proved = rolled.proved[worker as usize] == service.invocation && service.invocation != 0;
+        if !is_known || is_extra || is_unknown {
+            return;
+        }
+        if !is_restoring && is_proved {
+            self.violate("once", || format!("worker {worker} is replaced again"));
+        } else if is_restoring
+            && service.release == rolled.from
+            && !has(rolled.taken, worker)
+            && service.started < rolled.linked[worker as usize]
+        {
+            self.violate("once", || format!("worker {worker} never ran the new release, and goes back"));
+        }
+    }
+
+    fn watch_width(&mut self, rollout: &view::Rollout, is_restoring: bool) {
+        let count = |is: &dyn Fn(&view::Step) -> bool| rollout.steps.iter().filter(|step| is(step)).count();
+        let width = (count(&|step| step.is_surge) + self.max_unavailable(rollout.kind)).max(1);
+        if is_restoring {
+            let under_way = count(&|step| step.state == StepState::Restoring);
+            if under_way > width {
+                self.violate("width", || format!("{under_way} go back, at most {width}"));
+            }
+            return;
+        }
+        // An extra worker is stopped when all are replaced, or because it failed. No other worker takes its
+        // place.
+        let is_counted = |step: &view::Step| is_under_way(step.state) && step.state != StepState::Stopping;
+        let under_way = count(&is_counted);
+        let is_settled = self.books.rolled.as_ref().is_some_and(|rolled| rolled.is_proved);
+        let is_trial = !is_settled && count(&|step| step.state == StepState::Done) == 0;
+        if is_trial && under_way > 1 {
+            self.violate("the first worker proves a release", || format!("{under_way} are under way"));
+        } else if under_way > width {
+            self.violate("width", || format!("{under_way} are under way, at most {width}"));
+        }
+    }
+
+    /// Checks the capacity, as far as the orchestrator can know it.
+    fn watch_capacity(&mut self, rollout: &view::Rollout, taken: u32, is_restoring: bool) {
+        let is_heard = |step: &&view::Step| self.orchestrator.heard(step.instance.number()).is_active();
+        let others = rollout.steps.iter().filter(|step| step.instance.number() != taken);
+        // A worker that waits to be taken serves until then.
+        let waits = |step: &view::Step| is_taken(Some(step.state)) && !self.is_commanded(step.instance);
+        let stays = |step: &&view::Step| !is_under_way(step.state) || waits(step);
+        let serve = others.clone().filter(is_heard).filter(stays).count();
+        let is_wanted = |step: &&view::Step| !step.is_surge && step.state != StepState::Skipped;
+        let wanted = rollout.steps.iter().filter(is_wanted).count();
+        let required = wanted.saturating_sub(self.max_unavailable(rollout.kind));
+        let is_away = |step: &&view::Step| step.state == StepState::Restoring && !is_heard(step);
+        let is_alone = others.filter(is_away).count() == 0;
+        if serve < required && !(is_restoring && is_alone) {
+            self.violate("enough serve", || {
+                format!("worker {taken} is taken with {serve} others, {required} needed")
+            });
+        }
+    }
+
+    /// Whether systemd was called for this worker and has not finished.
+    fn is_commanded(&self, instance: Instance) -> bool {
+        let is_for = |call: &Call| matches!(call, Call::Restart(of) | Call::Stop(of) if *of == instance);
+        let has_job = self.systemd.service(instance.number()).job.is_some();
+        has_job || self.bus.open.iter().chain(&self.bus.undecided).any(|(_, call)| is_for(call))
+    }
+
+    fn max_unavailable(&self, kind: Kind) -> usize {
+        let settings = &self.disk.settings;
+        match kind {
+            Kind::Recycle => usize::from(settings.surge == 0),
+            _ => settings.max_unavailable as usize,
+        }
+    }
+}
+
+fn is_taken(state: Option<StepState>) -> bool {
+    matches!(state, Some(StepState::Restarting | StepState::Restoring))
+}
+
+pub(super) fn is_over(state: view::RolloutState) -> bool {
+    !matches!(state, view::RolloutState::Running | view::RolloutState::Paused)
+}
