@@ -287,7 +287,7 @@ fn and_what_cannot_run_is_refused(suite: Suite) {
         (&["deploy", "/srv/gone"], "/srv/gone/worker, line 1: /usr/bin/no-such: No such file"),
         (&["deploy", "/srv/foreign"], "/srv/foreign/worker cannot be executed: it is built for"),
         (&["deploy", "/srv/without-exec/shop"], "/srv/without-exec is mounted with `noexec`"),
-        (&["deploy", "/srv/and-closed"], "closed"),
+        (&["deploy", "/srv/and-closed"], "the user of the workers cannot enter /srv/and-closed"),
         (&["deploy", "/home/shop"], "/home"),
         (&["deploy", "/root/shop"], "/root"),
         (&["deploy", "/tmp/shop"], "/tmp"),
