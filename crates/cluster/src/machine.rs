@@ -142,7 +142,7 @@ impl Rollout {
     }
 
     /// Notes whether this worker's process is known to run the old release.
-    pub(crate) fn note_old(&mut self, instance: Instance, runs_old: bool) {
+    pub fn note_old(&mut self, instance: Instance, runs_old: bool) {
         if let Some(step) = self.steps.iter_mut().find(|step| step.instance == instance) {
             step.runs_old = runs_old;
         }

@@ -19,6 +19,7 @@ use names::Instance;
 pub(crate) use self::job::{Job, Verb, Who};
 pub(crate) use self::process::Moment;
 pub(crate) use self::service::{Exit, Missing, Phase, Service};
+pub(crate) use self::told::invocation;
 use crate::chaos::Chaos;
 use crate::disk::Disk;
 use crate::rng::Rng;

@@ -22,22 +22,30 @@ impl Rollout {
     }
 
     /// The next worker to put back. First come those that do not serve, because they cost no capacity, then
-    /// those that were replaced first. If nothing is under way, it takes one in any case. Otherwise the
-    /// rollout would never end.
+    /// those that were replaced first. If nothing is under way and no worker comes back by itself, it takes one
+    /// in any case. Otherwise the rollout would never end.
     pub(super) fn next_to_restore(&self) -> Option<usize> {
         let under_way = self.count(|step| step.state == StepState::Restoring);
         if under_way >= self.width() {
             return None;
         }
-        // The rollout waits for a worker that comes up on the old release by itself, but not for ever.
-        let is_left = |step: &Step| self.is_late || !step.comes_back();
-        let marked = |step: &Step| step.state == StepState::Marked && is_left(step);
+        let marked = |step: &Step| step.state == StepState::Marked && !self.is_awaited(step);
         let idle = self.position(|step| marked(step) && !step.unit.is_active());
-        let may = under_way == 0 || self.capacity() > self.required();
+        let is_next_in_any_case = under_way == 0 && !self.is_anyone_awaited();
+        let may = is_next_in_any_case || self.capacity() > self.required();
         idle.or_else(|| {
             let serving = self.steps.iter().enumerate().filter(|(_, step)| may && marked(step));
             serving.min_by_key(|(_, step)| step.turn).map(|(at, _)| at)
         })
+    }
+
+    /// Whether this worker comes up on the old release by itself. The rollout waits for it, but not for ever.
+    fn is_awaited(&self, step: &Step) -> bool {
+        step.state == StepState::Marked && step.comes_back() && !self.is_late
+    }
+
+    fn is_anyone_awaited(&self) -> bool {
+        self.steps.iter().any(|step| self.is_awaited(step))
     }
 
     /// Whether this worker, which has been taken already, may be restarted now.
@@ -57,7 +65,7 @@ impl Rollout {
         let is_restoring = |step: &Step| step.state == StepState::Restoring;
         let is_alone = self.count(|step| step.instance != this && is_restoring(step) && !waits(step)) == 0;
         let others = self.count(|step| step.instance != this && (step.is_capacity() || waits(step)));
-        (self.phase == Phase::Restoring && is_alone) || others >= self.required()
+        (self.phase == Phase::Restoring && is_alone && !self.is_anyone_awaited()) || others >= self.required()
     }
 
     /// The next surge worker to stop.

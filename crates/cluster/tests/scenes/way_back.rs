@@ -5,7 +5,7 @@ use cluster::unit::JobResult;
 use cluster::{Fault, Outcome};
 
 use crate::scene::Ask::{Finish, Restart, RestoreRelease, Stop};
-use crate::scene::{IN_PLACE, POLICY, Scene, fault, new, old, unit};
+use crate::scene::{IN_PLACE, POLICY, Scene, fault, instance, new, old, unit};
 
 #[test]
 fn the_way_back_begins_with_who_was_replaced_first() {
@@ -50,6 +50,19 @@ fn a_worker_that_comes_back_late_has_come_back() {
     scene.job(2, JobResult::Failed, unit(Activating, 3));
     assert_eq!(scene.looked(2, unit(Active, 4)), []);
     assert!(matches!(scene.put_back(1)[..], [Finish(Outcome::Restored(_))]));
+}
+
+/// Between its own restart and ours, a worker that failed comes up on the old release.
+#[test]
+fn no_worker_that_serves_is_put_back_while_one_comes_back_by_itself() {
+    let mut scene = Scene::new(2, 1, POLICY);
+    scene.replace(3);
+    scene.replace(1);
+    scene.job(2, JobResult::Failed, unit(Activating, 2));
+    scene.look_at(&[1, 3], new());
+    scene.rollout.note_old(instance(2), true);
+    assert_eq!(scene.looked(2, unit(Activating, 3)), [], "worker 1 would leave one of two");
+    assert_eq!(scene.looked(2, unit(Active, 3)), [Restart(1)]);
 }
 
 #[test]

@@ -3,11 +3,12 @@
 use cluster::effect::Call;
 use cluster::history::Kind;
 use cluster::step::StepState;
+use cluster::unit::ActiveState;
 use cluster::view;
 use names::Instance;
 
 use super::{has, is_under_way};
-use crate::systemd::{SIZE, STRANGER};
+use crate::systemd::{SIZE, STRANGER, invocation};
 use crate::world::World;
 
 impl World {
@@ -125,12 +126,25 @@ impl World {
         let wanted = rollout.steps.iter().filter(is_wanted).count();
         let required = wanted.saturating_sub(self.max_unavailable(rollout.kind));
         let is_away = |step: &&view::Step| step.state == StepState::Restoring && !is_heard(step);
-        let is_alone = others.filter(is_away).count() == 0;
+        let is_alone = others.clone().all(|step| !is_away(&step) && !self.is_coming_back(rollout, step));
         if serve < required && !(is_restoring && is_alone) {
             self.violate("enough serve", || {
                 format!("worker {taken} is taken with {serve} others, {required} needed")
             });
         }
+    }
+
+    /// Whether this worker is known to come up on the old release by itself, and the time for it has not run out.
+    fn is_coming_back(&self, rollout: &view::Rollout, step: &view::Step) -> bool {
+        let number = step.instance.number();
+        let (heard, service) = (self.orchestrator.heard(number), self.systemd.service(number));
+        let runs_old = self.books.rolled.as_ref().is_some_and(|rolled| service.release == rolled.from);
+        step.state == StepState::Marked
+            && heard.active == Some(ActiveState::Activating)
+            && heard.invocation == invocation(service)
+            && runs_old
+            && !self.disk.had_lost
+            && rollout.deadline_usec > 0
     }
 
     /// Whether systemd was called for this worker and has not finished.

@@ -139,7 +139,7 @@ fn asks(service: &Service) -> Option<String> {
     (service.asks && service.pid != 0).then(|| "it has grown".to_owned())
 }
 
-fn invocation(service: &Service) -> Option<InvocationId> {
+pub(crate) fn invocation(service: &Service) -> Option<InvocationId> {
     let mut id = [0; 16];
     id[..8].copy_from_slice(&service.invocation.to_le_bytes());
     InvocationId::from_bytes(&id)
