@@ -105,6 +105,11 @@ impl Backoff {
         self.pause.is_some() && !self.is_forgiven(now, policy)
     }
 
+    /// Whether the worker has been ready for at least this long at `now`.
+    pub fn is_ready_for(&self, span: Duration, now: Duration) -> bool {
+        self.ready.is_some_and(|since| now.saturating_sub(since) >= span)
+    }
+
     /// When the worker is forgiven, if it stays ready. None while it does not flap or is not ready.
     pub fn stable_at(&self, policy: &BackoffPolicy) -> Option<Duration> {
         self.pause.and(self.ready).map(|since| since.saturating_add(policy.stable))

@@ -25,6 +25,7 @@ impl Cluster {
             return false;
         }
         let was_flapping = worker.backoff.is_flapping(now, &policy);
+        let has_served = worker.backoff.is_ready_for(policy.window, now);
         let Verdict::Pause(span) = worker.backoff.ended(now, ends, &policy, random) else {
             return true;
         };
@@ -33,6 +34,8 @@ impl Cluster {
         if !was_flapping {
             worker.is_flapping_told = true;
             self.log_flapping(instance, span);
+        } else if has_served {
+            self.log_flapping_again(instance, span);
         }
         false
     }
@@ -95,7 +98,8 @@ impl Cluster {
         let mut stable = Vec::new();
         for (instance, worker) in self.workers.iter_mut().filter(is_stable) {
             worker.is_flapping_told = false;
-            stable.push(*instance);
+            // Otherwise it was forgiven because a rollout or an operator has started it anew.
+            stable.extend(worker.backoff.take_stable(now, &policy).then_some(*instance));
         }
         for instance in stable {
             self.log_stable(instance);

@@ -74,7 +74,8 @@ impl Cluster {
             return;
         }
         let pid = worker.info.main_pid;
-        let release = self.release_of(instance).map(|id| format!(", release {id}")).unwrap_or_default();
+        let known = self.release_of(instance).filter(|_| !self.is_unsure(instance));
+        let release = known.map(|id| format!(", release {id}")).unwrap_or_default();
         let text = format!("{instance} is ready, pid {pid}{release}");
         let (rollout, worker) = (self.rollout_id(), Some(instance));
         self.log(Line { rollout, worker, step: Some("ready"), ..line(Level::Info, text) });
@@ -158,6 +159,17 @@ impl Cluster {
             result: Some(how),
             ..line(Level::Warn, text)
         });
+    }
+
+    /// Logs that a worker ended that had served for a while since it began to flap.
+    pub(super) fn log_flapping_again(&mut self, instance: Instance, pause: Duration) {
+        let (unit, how) = (self.names.unit(instance), self.last_exit(instance, "ended"));
+        let pause = pause.as_secs_f64();
+        let text = format!(
+            "{instance} {how} again; it is tried again in {pause:.1} s; `journalctl -u {unit}` tells why"
+        );
+        let (worker, result) = (Some(instance), Some(how));
+        self.log(Line { worker, step: Some("flapping"), result, ..line(Level::Warn, text) });
     }
 
     pub(super) fn log_stable(&mut self, instance: Instance) {
