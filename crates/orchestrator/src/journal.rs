@@ -25,29 +25,35 @@ const ENTRIES: &str = "40";
 const OUTPUT: u64 = 1024 * 1024;
 /// How long to wait until journald has stored what a process wrote just before it died.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// systemd begins to start a unit (SD_MESSAGE_UNIT_STARTING, sd-messages.h).
+const UNIT_STARTING: &str = "7d4958e842da4a758f6c1cdc7b36dcc5";
 /// How far back to search for the failure of the socket.
 const RECENTLY: Duration = Duration::from_secs(60);
 
 /// The last lines of a worker with this unit. There may be none, or the journal may be unavailable. The
 /// orchestrator then reports a failed rollout without them.
 pub(crate) async fn last_words(unit: &str, speaker: &Speaker) -> LastWords {
-    let invocation = speaker.invocation.map(hex);
+    let since = Duration::from_micros(speaker.since_usec);
+    let deadline = Instant::now() + PATIENCE;
+    let invocation = match speaker.invocation {
+        Some(invocation) => Some(hex(invocation)),
+        None => first_run(unit, since, deadline).await,
+    };
     let pid = (speaker.pid != 0).then(|| speaker.pid.to_string());
     let of_worker = |entry: &Entry| {
         let is_its = pid.is_some() && entry.pid == pid;
         (is_its || entry.may_be_of(unit, invocation.as_deref())).then(|| entry.text())
     };
-    let since = Duration::from_micros(speaker.since_usec);
     let by_worker = by_the_worker(unit, invocation.as_deref(), pid.as_deref());
     let mut words = LastWords::default();
     let said = match speaker.about {
-        About::Nothing => patiently(&by_worker, since, of_worker).await,
+        About::Nothing => patiently(&by_worker, since, deadline, of_worker).await,
         About::Unheard => {
             words.is_unheard = is_unheard(unit, since).await;
-            patiently(&by_worker, since, of_worker).await
+            patiently(&by_worker, since, deadline, of_worker).await
         }
         About::NotExecuted => {
-            let reasons = patiently(&by_systemd(unit), since, |entry| entry.reason(unit)).await;
+            let reasons = patiently(&by_systemd(unit), since, deadline, |entry| entry.reason(unit)).await;
             // These are the lines of `ExecStartPre=`, if there are any.
             let said = timeout_at(Instant::now() + PATIENCE, entries(&by_worker, since)).await.ok().flatten();
             said.iter().flatten().filter_map(of_worker).chain(reasons).collect()
@@ -55,6 +61,13 @@ pub(crate) async fn last_words(unit: &str, speaker: &Speaker) -> LastWords {
     };
     words.lines = bounded(said.iter().flat_map(|text| text.lines()));
     words
+}
+
+/// The first run of this unit that systemd has begun since then. A worker that fails at once may run again
+/// before the orchestrator sees the run that failed, and what the later run says is no reason.
+async fn first_run(unit: &str, since: Duration, deadline: Instant) -> Option<String> {
+    let begins = [by_systemd(unit), vec![format!("MESSAGE_ID={UNIT_STARTING}")]].concat();
+    patiently(&begins, since, deadline, |entry| entry.subject.clone()).await.into_iter().next()
 }
 
 /// Whether systemd has ignored a notification of this unit since then, because it did not come from the main
@@ -72,7 +85,7 @@ pub(crate) async fn failure_of(unit: &str) -> Option<String> {
         let text = entry.text().strip_prefix(unit)?.strip_prefix(": ").map(str::to_owned);
         text.filter(|text| text.starts_with("Failed to "))
     };
-    let reasons = patiently(&by_systemd(unit), since, failure).await;
+    let reasons = patiently(&by_systemd(unit), since, Instant::now() + PATIENCE, failure).await;
     // The line that names the address comes before a line that summarizes the failure.
     let reason = reasons.into_iter().max_by_key(|text| text.contains('('));
     reason.map(|text| clipped(&escaped(&text), BYTES))
@@ -104,14 +117,14 @@ fn bounded<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
     shown
 }
 
-/// What `pick` finds in the matching entries. Waits until there is something. Empty if the journal cannot be
-/// read.
+/// What `pick` finds in the matching entries, oldest first. Waits until there is something, or until the
+/// deadline. Empty if the journal cannot be read.
 async fn patiently(
     matches: &[String],
     since: Duration,
+    deadline: Instant,
     pick: impl Fn(&Entry) -> Option<String>,
 ) -> Vec<String> {
-    let deadline = Instant::now() + PATIENCE;
     while let Ok(Some(entries)) = timeout_at(deadline, entries(matches, since)).await {
         let found: Vec<String> = entries.iter().filter_map(&pick).collect();
         if !found.is_empty() || Instant::now() >= deadline {
@@ -155,7 +168,10 @@ async fn entries(matches: &[String], since: Duration) -> Option<Vec<Entry>> {
         // The newest entry comes first, so if there is too much, the oldest entries are not read.
         .args(["--quiet", "--no-pager", "--output=json", "--reverse", "--lines", ENTRIES])
         // Without --all, a field longer than 4096 bytes is null.
-        .args(["--output-fields=MESSAGE,_SYSTEMD_UNIT,_SYSTEMD_INVOCATION_ID,_PID,JOB_TYPE", "--all"])
+        .args([
+            "--output-fields=MESSAGE,_SYSTEMD_UNIT,_SYSTEMD_INVOCATION_ID,_PID,INVOCATION_ID,JOB_TYPE",
+            "--all",
+        ])
         .arg(format!("--since=@{:.6}", since.as_secs_f64()))
         .args(matches)
         .stdin(Stdio::null())
@@ -189,6 +205,9 @@ struct Entry {
     invocation: Option<String>,
     #[serde(rename = "_PID")]
     pid: Option<String>,
+    /// The run of the unit that systemd says something about.
+    #[serde(rename = "INVOCATION_ID")]
+    subject: Option<String>,
     #[serde(rename = "JOB_TYPE")]
     job: Option<String>,
 }

@@ -7,6 +7,7 @@ use names::Instance;
 
 use crate::event::{Attempt, Outcome};
 use crate::history::Kind;
+use crate::info::UnitInfo;
 use crate::machine::Rollout;
 use crate::moment::{Moment, Now, usec};
 use crate::release::ReleaseId;
@@ -194,15 +195,16 @@ impl ActiveRollout {
         true
     }
 
-    /// Notes the present run of the unit and its main process.
-    pub(crate) fn sees_run(&mut self, instance: Instance, invocation: Option<InvocationId>, pid: u32) {
+    /// Notes the present run of the unit and its main process. A run that systemd began after a failure is not
+    /// the first one, and what it writes does not tell why the first one failed.
+    pub(crate) fn sees_run(&mut self, instance: Instance, info: &UnitInfo) {
         let before = self.machine.step(instance).and_then(|step| step.before);
-        let is_forward = self.machine.cause().is_none();
-        let Some(invocation) = invocation.filter(|_| is_forward && invocation != before) else { return };
-        let Some(current) = self.tries.get_mut(&instance) else { return };
-        let run = current.run.get_or_insert(Run { invocation, pid });
-        if run.invocation == invocation && pid != 0 {
-            run.pid = pid;
+        let is_first = self.machine.cause().is_none() && info.restarts == 0;
+        let invocation = info.invocation.filter(|_| is_first && info.invocation != before);
+        let (Some(invocation), Some(current)) = (invocation, self.tries.get_mut(&instance)) else { return };
+        let run = current.run.get_or_insert(Run { invocation, pid: info.main_pid });
+        if run.invocation == invocation && info.main_pid != 0 {
+            run.pid = info.main_pid;
         }
     }
 

@@ -8,7 +8,7 @@
 use names::Instance;
 
 use super::worker::{Job, Look, Owner, Progress, Verb, Worker};
-use super::{Cluster, PATIENCE, Phase, Purpose};
+use super::{Activity, Cluster, PATIENCE, Phase, Purpose};
 use crate::effect::Call;
 use crate::event::Event;
 use crate::info::{Change, UnitInfo};
@@ -116,10 +116,9 @@ impl Cluster {
             _ => None,
         };
         let cut = if was_known && worker.info.cut != cut_before { worker.info.cut } else { 0 };
-        let (run, pid) = (worker.info.invocation, worker.info.main_pid);
         let crashes = if was_known { restarts.saturating_sub(restarts_before) } else { 0 };
-        if let Some(rollout) = self.rolling_mut() {
-            rollout.sees_run(instance, run, pid);
+        if let Activity::Rolling(rollout) = &mut self.activity {
+            rollout.sees_run(instance, &worker.info);
             if rollout.machine.step(instance).is_some() {
                 rollout.cut += u64::from(cut);
             }

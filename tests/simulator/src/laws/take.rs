@@ -144,7 +144,8 @@ impl World {
             && heard.invocation == invocation(service)
             && runs_old
             && !self.disk.had_lost
-            && rollout.deadline_usec > 0
+            // It is told in whole seconds, rounded up.
+            && self.clock().epoch_usec() + 1_000_000 < rollout.deadline_usec
     }
 
     /// Whether systemd was called for this worker and has not finished.
