@@ -8,6 +8,7 @@ use crate::effect::{Disk, Token};
 use crate::event::Cause;
 use crate::history::State;
 use crate::release::ReleaseId;
+use crate::step::StepState;
 
 impl Cluster {
     /// Begins the way back. First the history notes it. Then every instance that is linked to the new release
@@ -34,16 +35,19 @@ impl Cluster {
     }
 
     fn relink(&mut self, id: u64, from: &ReleaseId, to: &ReleaseId) {
-        let linked: Vec<_> = self
-            .workers
-            .keys()
+        let is_linked = |instance: &Instance| {
             // A link that is still being written may also point to the new release. This write then comes
             // last.
-            .filter(|instance| {
-                self.ledger.points_to(**instance) == Some(to) || self.points.contains_key(*instance)
-            })
-            .copied()
-            .collect();
+            self.ledger.points_to(*instance) == Some(to) || self.points.contains_key(instance)
+        };
+        // If it fails again before it is stopped, systemd restarts it. With the old release it would seem to be
+        // ready after all. Its link is set back at the end.
+        let is_leaving = |instance: &Instance| {
+            let step = self.rolling().and_then(|rollout| rollout.machine.step(*instance));
+            step.is_some_and(|step| step.is_surge() && step.state() == StepState::Stopping)
+        };
+        let instances = self.workers.keys().copied();
+        let linked: Vec<_> = instances.filter(|i| is_linked(i) && !is_leaving(i)).collect();
         for instance in linked {
             self.point(instance, from, Purpose::Relink(id, instance, from.clone()));
             if let Some(rollout) = self.rolling_mut() {
