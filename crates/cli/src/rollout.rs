@@ -11,17 +11,22 @@ pub(crate) mod systemd;
 pub(crate) mod words;
 
 use std::io::{self, IsTerminal};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use api::{Cluster, Entry, Rollout, RolloutState, Step, StepState};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::sleep;
 
 use crate::exit::{Exit, Failure};
-use crate::{bus, output};
+use crate::{asker, bus, output};
 use bars::Bars;
 use follow::{Change, Follower, Happened};
 use lines::Lines;
+
+/// An answer that takes longer than this is late, and the terminal says what it waits for.
+const LATE: Duration = Duration::from_secs(2);
 
 /// Why somebody follows a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,14 +81,9 @@ pub(crate) async fn follow(
 ) -> anyhow::Result<Followed> {
     let mut signals = Signals::new()?;
     let begun = Instant::now();
-    let mut follower = tokio::select! {
-        follower = Follower::begin(cluster, call) => follower?,
-        asked = signals.next() => {
-            if asked == Asked::ToLeave {
-                output::complain("not waiting for an answer; see `app-cluster status`\n");
-            }
-            return Ok(Followed::Left(asked.exit()));
-        }
+    let mut follower = match begin(cluster, purpose, call, &mut signals).await? {
+        Ok(follower) => follower,
+        Err(asked) => return Ok(Followed::Left(asked.exit())),
     };
     if follower.id() == api::UNCHANGED {
         return Ok(Followed::Unchanged);
@@ -136,6 +136,48 @@ pub(crate) async fn follow(
             }
         }
     }
+}
+
+/// Waits until the rollout has begun or stands in the queue, or until this process is asked to leave.
+async fn begin<'a>(
+    cluster: &'a Cluster,
+    purpose: Purpose,
+    call: impl Future<Output = Result<u64, Failure>>,
+    signals: &mut Signals,
+) -> Result<Result<Follower<'a>, Asked>, Failure> {
+    let mut begun = pin!(Follower::begin(cluster, call));
+    let told_late = async {
+        sleep(LATE).await;
+        // Behind `ExecReload=`, the orchestrator's log says it already.
+        if !systemd::is_caller()
+            && let Some(rollout) = not_begun(cluster).await
+        {
+            output::complain(&format!("rollout {} {}\n", rollout.id, rollout.message));
+        }
+        std::future::pending::<Asked>().await
+    };
+    let asked = tokio::select! {
+        follower = &mut begun => return follower.map(Ok),
+        asked = signals.next() => asked,
+        asked = told_late => asked,
+    };
+    if asked == Asked::ToLeave {
+        let is_ours = |rollout: &Rollout| purpose != Purpose::Abort && rollout.by == asker::name();
+        output::complain(&match not_begun(cluster).await.filter(is_ours) {
+            Some(Rollout { id, .. }) => match bus::answer(cluster.abort(id)).await {
+                Ok(()) => format!("rollout {id} is withdrawn before it began\n"),
+                Err(failure) => format!("rollout {id} cannot be withdrawn: {failure}\n"),
+            },
+            None => "not waiting for an answer; see `app-cluster status`\n".to_owned(),
+        });
+    }
+    Ok(Err(asked))
+}
+
+/// The rollout that the orchestrator prepares without an end, which has no answer yet.
+async fn not_begun(cluster: &Cluster) -> Option<Rollout> {
+    let status = bus::answer(cluster.status()).await.ok()?;
+    status.rollout.into_iter().find(|rollout| rollout.state == RolloutState::Queued)
 }
 
 /// Says what came of it to whoever wanted the workers replaced.

@@ -21,7 +21,7 @@
 //!   a rollout from its beginning to its end.
 //! - `watch`: undoes a release that most workers do not survive. `recycle`: workers that ask to be replaced.
 //!   `stop`: the end of the orchestrator.
-//! - `tell`: what clients see. `lines`: the log. `books`: what is written to disk.
+//! - `tell`, `waiting`: what clients see. `lines`: the log. `books`: what is written to disk.
 
 mod active;
 mod adopt;
@@ -45,6 +45,7 @@ mod stop;
 mod supervise;
 mod tell;
 mod turn_back;
+mod waiting;
 mod watch;
 mod worker;
 
@@ -255,7 +256,8 @@ impl Cluster {
             Activity::Rolling(rollout) => rollout.next_wake(),
             Activity::Preparing(_) | Activity::None => None,
         };
-        let retries = [self.commit_at, self.watch_wake(), self.recycle_wake(), self.resume_wake()];
+        let retries =
+            [self.wait_wake(), self.commit_at, self.watch_wake(), self.recycle_wake(), self.resume_wake()];
         let others = [workers, rollout, self.stop_wake()].into_iter().chain(retries);
         others.flatten().min()
     }
@@ -266,6 +268,7 @@ impl Cluster {
             return;
         }
         self.maybe_adopt();
+        self.tell_what_waits();
         self.look_at_what_is_due();
         self.roll_what_is_due();
         self.apply_deferred();

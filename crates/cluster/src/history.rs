@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::event::Cause;
 use crate::lineage::{Lineage, Past};
 use crate::release::ReleaseId;
 
@@ -85,6 +86,26 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Whether an operator aborted it.
+    pub fn is_aborted(&self) -> bool {
+        self.failure.as_deref() == Some(&*Cause::Aborted.to_string())
+    }
+
+    /// Notes that an operator aborts it. Without a release to go back to, it ends now, in microseconds since
+    /// the Unix epoch.
+    pub(crate) fn abort(&mut self, now_usec: u64) {
+        if self.state == State::Restoring {
+            return;
+        }
+        self.failure = Some(Cause::Aborted.to_string());
+        if self.from.is_some() {
+            self.state = State::Restoring;
+        } else {
+            self.state = State::Aborted;
+            self.ended_usec = Some(now_usec);
+        }
+    }
+
     fn past(&self) -> Past<'_, ReleaseId> {
         Past {
             from: self.from.as_ref(),
@@ -157,6 +178,11 @@ impl History {
         if let Some(entry) = Arc::make_mut(&mut self.entries).iter_mut().rev().find(|entry| entry.id == id) {
             change(entry);
         }
+    }
+
+    /// The rollout with this id.
+    pub fn find(&self, id: u64) -> Option<&Entry> {
+        self.entries.iter().rev().find(|entry| entry.id == id)
     }
 
     /// The last rollout, if it has not ended.

@@ -78,6 +78,7 @@ pub struct Worker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "as in the interface on the bus")]
 pub enum RolloutState {
+    Queued,
     Running,
     Paused,
     Done,

@@ -72,7 +72,7 @@ fn changes(before: Option<&Rollout>, now: &Rollout) -> Vec<String> {
 /// What begins when a rollout comes from the state `before` to the one it has now.
 fn headline(before: Option<RolloutState>, now: &Rollout) -> Option<String> {
     match (before, now.state) {
-        (None, RolloutState::Queued) => Some(words::QUEUED.to_owned()),
+        (None, RolloutState::Queued) => Some(words::queued(now)),
         (None, RolloutState::Paused) | (None | Some(RolloutState::Queued), RolloutState::Running) => {
             Some(format!("{} workers, {}", words::total(now), words::releases(now)))
         }

@@ -13,6 +13,11 @@ pub(crate) const STARTING: &str = "started, waits for its READY=1";
 /// A rollout whose turn has not come.
 pub(crate) const QUEUED: &str = "waiting for the rollout before it";
 
+/// Why a rollout has not begun.
+pub(crate) fn queued(rollout: &Rollout) -> String {
+    if rollout.message.is_empty() { QUEUED.to_owned() } else { rollout.message.clone() }
+}
+
 /// What a newer orchestrator says in a word that this command does not know.
 pub(crate) const UNKNOWN: &str = "unknown";
 
@@ -106,9 +111,12 @@ pub(crate) fn origin(rollout: &Rollout) -> String {
     }
 }
 
-/// Which releases it is about: `release 1.2.0 → 1.3.0`.
+/// Which releases it is about: `release 1.2.0 → 1.3.0`. Empty if none is known.
 pub(crate) fn releases(rollout: &Rollout) -> String {
-    format!("release {}", change(&rollout.from, &rollout.to))
+    match change(&rollout.from, &rollout.to) {
+        known if known.is_empty() => known,
+        known => format!("release {known}"),
+    }
 }
 
 /// The same for a rollout of the past, without the word.
@@ -117,7 +125,11 @@ pub(crate) fn entry_releases(entry: &Entry) -> String {
 }
 
 fn change(from: &str, to: &str) -> String {
-    if from.is_empty() || from == to { to.to_owned() } else { format!("{from} → {to}") }
+    match (from, to) {
+        ("", one) | (one, "") => one.to_owned(),
+        (from, to) if from == to => to.to_owned(),
+        (from, to) => format!("{from} → {to}"),
+    }
 }
 
 /// What comes of it when it is aborted now.

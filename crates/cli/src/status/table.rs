@@ -120,16 +120,16 @@ fn paint(state: WorkerState) -> Paint {
 
 /// The rollout in a few lines: how far it is, what is under way, what failed, what can be done.
 fn describe(rollout: &Rollout, now: SystemTime) -> String {
-    let (replaced, total) = (words::replaced(rollout), words::total(rollout));
-    let left =
-        age::left(rollout.deadline_usec, now).map_or_else(String::new, |left| format!(", {left} left"));
-    let mut text = format!(
-        "rollout {}: {}, {replaced} of {total} replaced, {}{left}\n  {}\n",
-        rollout.id,
-        words::state(rollout.state),
-        words::releases(rollout),
-        words::origin(rollout),
-    );
+    let total = words::total(rollout);
+    let facts = [
+        Some(words::state(rollout.state).to_owned()),
+        // Without steps it never began.
+        (total > 0).then(|| format!("{} of {total} replaced", words::replaced(rollout))),
+        Some(words::releases(rollout)).filter(|releases| !releases.is_empty()),
+        age::left(rollout.deadline_usec, now).map(|left| format!("{left} left")),
+    ];
+    let facts: Vec<_> = facts.into_iter().flatten().collect();
+    let mut text = format!("rollout {}: {}\n  {}\n", rollout.id, facts.join(", "), words::origin(rollout));
     // Writing to a String does not fail.
     if !rollout.message.is_empty() {
         let _ = writeln!(text, "  {}", rollout.message);

@@ -8,6 +8,7 @@ use names::Instance;
 use super::active::{ActiveRollout, LONGEST_STEP, Plan};
 use super::decide::check_probe;
 use super::preparing::{Asked, Preparing, Purpose as For, Step};
+use super::waiting::UNNOTICED;
 use super::{Activity, Cluster, Purpose};
 use crate::effect::{Call, Disk, Effect, Token};
 use crate::event::Policy;
@@ -33,15 +34,15 @@ impl Cluster {
             &purpose,
             For::Order(Order { target: Target::Reload | Target::Deploy(_) | Target::Rollback(_), .. }, _)
         );
-        if is_ordered {
-            let token = self.disk(Disk::Settings, Purpose::Prepare(id));
-            let step = Step::Configuring(token);
-            self.activity =
-                Activity::Preparing(Box::new(Preparing { id, purpose, callers: 1, settings, step }));
+        let step = if is_ordered {
+            Step::Configuring(self.disk(Disk::Settings, Purpose::Prepare(id)))
         } else {
-            let step = Step::Asking(Box::default());
-            self.activity =
-                Activity::Preparing(Box::new(Preparing { id, purpose, callers: 1, settings, step }));
+            Step::Asking(Box::default())
+        };
+        let told_at = Some(self.in_time(UNNOTICED));
+        self.activity =
+            Activity::Preparing(Box::new(Preparing { id, purpose, callers: 1, settings, told_at, step }));
+        if !is_ordered {
             self.ask_for_rollout();
         }
     }
@@ -225,8 +226,7 @@ impl Cluster {
     }
 
     fn written_down(&mut self, id: u64, plan: Plan, done: Result<(), String>) {
-        let begun = self.history.entries().iter().rev().find(|entry| entry.id == id);
-        let begun = begun.map_or(usec(self.now.moment), |entry| entry.begun_monotonic_usec);
+        let begun = self.history.find(id).map_or(usec(self.now.moment), |entry| entry.begun_monotonic_usec);
         match done {
             Ok(()) => self.begin(id, plan, begun),
             Err(error) => {
@@ -345,7 +345,7 @@ impl Cluster {
     pub(super) fn refuse(&mut self, refusal: Refusal) {
         let activity = std::mem::replace(&mut self.activity, Activity::None);
         let Activity::Preparing(preparing) = activity else { return };
-        let id = preparing.id;
+        let (id, is_told) = (preparing.id, preparing.is_told());
         match preparing.purpose {
             For::Order(order, _) if matches!(order.target, Target::Recycle(_)) => {
                 self.recycling_refused(&order, refusal.message());
@@ -353,10 +353,13 @@ impl Cluster {
             For::Order(order, _) if matches!(order.target, Target::Undo(_)) => {
                 self.undo_refused(refusal.message());
             }
-            For::Order(_, Some(caller)) => {
+            For::Order(order, Some(caller)) => {
                 // `systemctl reload` cannot print the reason on the caller's terminal, but `systemctl status`
                 // shows it.
                 self.refused = Some(refusal.message().to_owned());
+                if is_told {
+                    self.announce_refused(id, &order, refusal.message());
+                }
                 self.effects.push_back(Effect::Reply(caller, Err(refusal)));
             }
             For::Order(order, None) => {

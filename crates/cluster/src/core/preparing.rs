@@ -7,7 +7,8 @@ use names::Instance;
 use crate::effect::Token;
 use crate::history::Entry;
 use crate::input::{Caller, SocketState, Survey};
-use crate::order::Order;
+use crate::moment::Moment;
+use crate::order::{Order, Target};
 use crate::settings::Settings;
 
 /// Where a rollout comes from.
@@ -64,13 +65,32 @@ pub(crate) struct Preparing {
     pub(crate) callers: u32,
     /// The settings that take effect when it begins.
     pub(crate) settings: Settings,
+    /// When clients and the log are told what it waits for. `None` once they know of it.
+    pub(crate) told_at: Option<Moment>,
     pub(crate) step: Step,
 }
 
 impl Preparing {
+    /// Whether clients know of it.
+    pub(crate) fn is_told(&self) -> bool {
+        self.told_at.is_none()
+    }
+
+    /// What it waits for, as a phrase.
+    pub(crate) fn awaited(&self) -> &'static str {
+        match &self.step {
+            Step::Configuring(_) => "the configuration has not been read yet",
+            Step::Asking(asked) if asked.survey_token.is_some() => "the disk has not answered yet",
+            Step::Asking(_) => "systemd has not described the units yet",
+            Step::Probing(..) => {
+                "systemd has not said yet whether the orchestrator may stop workers; it asks polkit"
+            }
+            Step::Trying(..) | Step::Writing(..) => "the disk has not taken the ledger and the history yet",
+        }
+    }
+
     /// The release of the rollout, if it is known.
     pub(crate) fn release(&self) -> Option<&crate::release::ReleaseId> {
-        use crate::order::Target;
         match &self.purpose {
             Purpose::Order(order, _) => match &order.target {
                 Target::Deploy(id) | Target::Undo(id) | Target::Rollback(Some(id)) => Some(id),

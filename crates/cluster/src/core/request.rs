@@ -1,10 +1,10 @@
 //! Requests of clients: to begin a rollout, or to change the one under way.
 
-use super::preparing::{Preparing, Purpose as For, Step};
+use super::preparing::Purpose as For;
 use super::{Activity, Cluster, Phase, Purpose};
 use crate::effect::{Disk, Effect};
 use crate::event::Event;
-use crate::history::State;
+use crate::history::{Entry, State};
 use crate::input::{Caller, Refusal, Reply, Request};
 use crate::order::{Order, Target, Withdrawn};
 use crate::release::ReleaseId;
@@ -172,32 +172,18 @@ impl Cluster {
         {
             return self.withdraw_prepared(rollout);
         }
+        if let Some(Entry { id, .. }) = self.unfinished
+            && (rollout == 0 || rollout == id)
+        {
+            self.abort_inherited(id);
+            return Ok(());
+        }
         let id = self.rollout_under_way()?;
         if rollout != 0 && rollout != id {
             return Err(Refusal::NoRollout(format!("there is no rollout {rollout}; under way is {id}")));
         }
         self.info_step(id, "abort", "asked to give the rollout up".to_owned());
         self.roll_on(Event::Abort);
-        Ok(())
-    }
-
-    /// Withdraws a rollout that is being prepared. No worker was touched. While it is being written to disk,
-    /// this refuses: the caller can abort the rollout as soon as it begins.
-    fn withdraw_prepared(&mut self, rollout: u64) -> Result<(), Refusal> {
-        let Activity::Preparing(preparing) = &mut self.activity else { return Ok(()) };
-        if rollout != 0 && preparing.callers > 1 {
-            // Other callers still wait for it.
-            preparing.callers -= 1;
-            return Ok(());
-        }
-        let Preparing { id, step: Step::Asking(_) | Step::Configuring(_) | Step::Probing(..), .. } =
-            preparing.as_ref()
-        else {
-            return Err(Refusal::Refused("the rollout is just beginning; try again".to_owned()));
-        };
-        let id = *id;
-        self.info_in(id, format!("rollout {id} is withdrawn before it began"));
-        self.refuse(Refusal::Refused("withdrawn before it began".to_owned()));
         Ok(())
     }
 

@@ -38,9 +38,8 @@ impl Cluster {
             self.unfinished = Some(entry);
             return;
         }
-        let is_aborted = failure.as_deref() == Some(&*Cause::Aborted.to_string());
         let (state, why) = match failure {
-            Some(_) if is_aborted => (State::Aborted, "was ended on request".to_owned()),
+            Some(_) if entry.is_aborted() => (State::Aborted, "was ended on request".to_owned()),
             Some(failure) => (State::Failed, format!("had failed before the orchestrator ended: {failure}")),
             None => (State::Interrupted, "was cut off when the cluster stopped".to_owned()),
         };
@@ -133,7 +132,8 @@ impl Cluster {
         let replaced: Vec<_> =
             self.started_since(entry.begun_monotonic_usec).into_iter().filter(is_new).collect();
         let planned = self.planned(&plan, |instance| replaced.contains(&instance));
-        let (machine, actions) = Rollout::go_back(&planned, self.policy(&plan), Cause::Interrupted);
+        let cause = if entry.is_aborted() { Cause::Aborted } else { Cause::Interrupted };
+        let (machine, actions) = Rollout::go_back(&planned, self.policy(&plan), cause);
         let deadline = self.rollout_deadline(plan.step_timeout, planned.len());
         let mut rollout = ActiveRollout::new(entry.id, machine, plan, deadline, self.now);
         rollout.known_failure = entry.failure.clone();

@@ -9,7 +9,6 @@ use super::{Cluster, Phase};
 use crate::effect::Effect;
 use crate::input::SocketState;
 use crate::moment::Now;
-use crate::order::Order;
 use crate::release::ReleaseId;
 use crate::unit::ActiveState;
 use crate::view;
@@ -18,11 +17,11 @@ impl Cluster {
     /// The cluster as clients see it at this time.
     pub fn view(&self, now: Now) -> view::View {
         let workers = self.workers.iter().filter(|(instance, worker)| self.is_shown(**instance, worker));
-        let rollout = self.rolling().map(|rollout| &rollout.record).or(self.last_rollout.as_ref());
+        let rolling = || self.rolling().map(|rollout| rollout.record.clone());
         view::View {
             properties: self.properties(),
             workers: workers.map(|(&instance, worker)| self.worker_view(instance, worker, now)).collect(),
-            rollout: rollout.cloned(),
+            rollout: rolling().or_else(|| self.waiting()).or_else(|| self.last_rollout.clone()),
             history: self.history.shared(),
         }
     }
@@ -112,6 +111,7 @@ impl Cluster {
         let releases = match &names[..] {
             [] => String::new(),
             [one] => format!(", release {one}"),
+            many if self.unfinished.is_some() => format!(", releases {}", many.join(" and ")),
             many => {
                 format!(", releases {}: `systemctl reload app-cluster` brings all to one", many.join(" and "))
             }
@@ -146,6 +146,11 @@ impl Cluster {
             (Phase::Opening | Phase::Looking(_) | Phase::Starting, ..) => format!("starting: {state}"),
             (Phase::Running, Some(rollout), _) => rollout.record.message.clone(),
             (Phase::Running, None, last) => match (&self.refused, last) {
+                _ if self.is_busy()
+                    && let Some(waiting) = self.waiting() =>
+                {
+                    format!("{state}; rollout {} {}", waiting.id, waiting.message)
+                }
                 (Some(refused), _) => format!("{state}; the last rollout was refused: {refused}"),
                 (None, Some(last)) if has_failed(last) => {
                     format!("{state}; the last rollout failed: {}", last.message)
@@ -192,27 +197,6 @@ impl Cluster {
             self.tell();
             self.effects.push_back(Effect::Announce(Box::new(record)));
         }
-    }
-
-    /// Announces that a rollout does not begin, if it was queued or has no caller.
-    pub(super) fn announce_refused(&mut self, id: u64, order: &Order, message: &str) {
-        let refused = view::Rollout {
-            id,
-            kind: order.target.kind(),
-            by: order.by.clone(),
-            state: view::RolloutState::Refused,
-            from: None,
-            to: None,
-            steps: Vec::new(),
-            message: message.to_owned(),
-            failure: None,
-            step_timeout_usec: 0,
-            deadline_usec: 0,
-        };
-        if !self.is_busy() {
-            self.last_rollout = Some(refused.clone());
-        }
-        self.effects.push_back(Effect::Announce(Box::new(refused)));
     }
 }
 

@@ -63,6 +63,7 @@ pub(super) fn rollout(names: &Names, rollout: &view::Rollout) -> api::Rollout {
         kind: kind(rollout.kind),
         by: rollout.by.clone(),
         state: match rollout.state {
+            view::RolloutState::Queued => api::RolloutState::Queued,
             view::RolloutState::Running => api::RolloutState::Running,
             view::RolloutState::Paused => api::RolloutState::Paused,
             view::RolloutState::Done => api::RolloutState::Done,
