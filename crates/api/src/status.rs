@@ -147,7 +147,7 @@ pub enum RolloutState {
     /// A value that this version does not know.
     #[default]
     Unknown,
-    /// It waits for the rollout before it.
+    /// It has not begun: it waits for the rollout before it, or for an answer of systemd, polkit or the disk.
     Queued,
     /// The orchestrator replaces workers, or puts them back on the old release.
     Running,

@@ -152,7 +152,7 @@ async fn begin<'a>(
         if !systemd::is_caller()
             && let Some(rollout) = not_begun(cluster).await
         {
-            output::complain(&format!("rollout {} {}\n", rollout.id, rollout.message));
+            progress(rollout.id).say(&rollout.message);
         }
         std::future::pending::<Asked>().await
     };
@@ -217,7 +217,7 @@ fn progress(id: u64) -> Box<dyn Progress> {
 }
 
 /// Whether it is paused and no worker is under way any more.
-fn is_at_rest(rollout: &Rollout) -> bool {
+pub(crate) fn is_at_rest(rollout: &Rollout) -> bool {
     use StepState::{Restarting, Restoring, Settling, Stopping};
     let is_under_way = |state| matches!(state, Restarting | Settling | Restoring | Stopping);
     rollout.state == RolloutState::Paused && !rollout.steps.iter().any(|step| is_under_way(step.state))

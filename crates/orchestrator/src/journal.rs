@@ -56,7 +56,10 @@ pub(crate) async fn last_words(unit: &str, speaker: &Speaker) -> LastWords {
             let reasons = patiently(&by_systemd(unit), since, deadline, |entry| entry.reason(unit)).await;
             // These are the lines of `ExecStartPre=`, if there are any.
             let said = timeout_at(Instant::now() + PATIENCE, entries(&by_worker, since)).await.ok().flatten();
-            said.iter().flatten().filter_map(of_worker).chain(reasons).collect()
+            let mut said: Vec<_> = said.iter().flatten().filter_map(of_worker).chain(reasons).collect();
+            // systemd says the same each time that it tries again.
+            said.dedup();
+            said
         }
     };
     words.lines = bounded(said.iter().flat_map(|text| text.lines()));

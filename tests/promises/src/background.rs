@@ -23,6 +23,13 @@ impl Cluster {
 }
 
 impl Background<'_> {
+    /// Sends this signal to its main process.
+    #[track_caller]
+    pub fn signal(&self, signal: &str) {
+        let signal = format!("--signal={signal}");
+        self.cluster.systemctl(["kill", "--kill-whom=main", &signal, &self.unit]).assert_success();
+    }
+
     /// Kills it and all it started with SIGKILL.
     ///
     /// # Panics

@@ -5,7 +5,13 @@ use std::time::{Duration, Instant};
 
 use promises::{Cluster, DEADLINE, Mode, Process, Suite, wait_for};
 
-promises::in_every_suite!(polkit_is_gone, polkit_refuses, polkit_does_not_answer, the_bus_is_gone);
+promises::in_every_suite!(
+    polkit_is_gone,
+    polkit_refuses,
+    polkit_does_not_answer,
+    a_rollout_that_polkit_holds_up_is_withdrawn,
+    the_bus_is_gone,
+);
 
 /// The exit status when nobody can be asked.
 const UNREACHABLE: i32 = 75;
@@ -53,8 +59,7 @@ fn polkit_does_not_answer(suite: Suite) {
         let is_under_way = status.rollout.iter().any(|rollout| rollout.steps.iter().any(is_taken));
         if is_under_way { Ok(()) } else { Err(status.summary) }
     });
-    let polkit =
-        Process::of(&cluster, cluster.show("polkit.service", "MainPID").parse().expect("polkit runs"));
+    let polkit = polkit(&cluster);
     polkit.pause();
     let begun = Instant::now();
     // Longer than a worker settles, so that the next one is asked for.
@@ -67,6 +72,45 @@ fn polkit_does_not_answer(suite: Suite) {
     }
     polkit.resume();
     cluster.until_whole();
+}
+
+/// systemd asks polkit whether the orchestrator may stop workers, and the rollout cannot begin before the answer.
+fn a_rollout_that_polkit_holds_up_is_withdrawn(suite: Suite) {
+    const HAS_NOT_BEGUN: &str = "has not begun: systemd has not said yet";
+    let cluster = Cluster::installed(suite);
+    cluster.reload();
+    let (before, rollouts) = (cluster.pids(), cluster.history().len());
+    let polkit = polkit(&cluster);
+    polkit.pause();
+    let until_shown = || {
+        wait_for("the rollout that waits", DEADLINE, || {
+            let status = cluster.app_cluster(["status"]);
+            if status.text().contains(HAS_NOT_BEGUN) { Ok(()) } else { Err(status) }
+        });
+    };
+
+    cluster.systemctl(["reload", "--no-block", "app-cluster"]).assert_success();
+    until_shown();
+    cluster.app_cluster(["abort"]).assert_success().assert_says("withdrawn before it began");
+
+    let interrupted = cluster.begin("interrupted", &["app-cluster", "reload"]);
+    until_shown();
+    interrupted.signal("SIGINT");
+    let begun = Instant::now();
+    wait_for("the withdrawal", DEADLINE, || {
+        let said = cluster.journal(["-u", "interrupted.service", "-o", "cat"]);
+        if said.contains("is withdrawn before it began") { Ok(()) } else { Err(said) }
+    });
+    polkit.resume();
+    println!("{suite}: Ctrl-C withdrew it after {:?}", begun.elapsed());
+
+    cluster.reloads_all();
+    assert_eq!(cluster.history().len(), rollouts + 1, "a rollout that was withdrawn began");
+    assert!(cluster.pids() != before);
+}
+
+fn polkit(cluster: &Cluster) -> Process {
+    Process::of(cluster, cluster.show("polkit.service", "MainPID").parse().expect("polkit runs"))
 }
 
 fn the_bus_is_gone(suite: Suite) {

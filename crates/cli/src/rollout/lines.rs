@@ -100,8 +100,9 @@ mod tests {
 
     #[test]
     fn every_change_is_one_line() {
+        let silent = Rollout { message: String::new(), ..rollout(Queued, &[Waiting, Waiting]) };
         let story = [
-            rollout(Queued, &[Waiting, Waiting]),
+            silent,
             rollout(Running, &[Waiting, Waiting]),
             rollout(Running, &[Restarting, Waiting]),
             rollout(Running, &[Settling, Waiting]),

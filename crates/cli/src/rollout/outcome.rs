@@ -86,7 +86,13 @@ pub(crate) fn report_entry(entry: &Entry) -> String {
     let Entry { rollout, failure, .. } = entry;
     let (state, releases) = (words::entry_state(entry.state), words::entry_releases(entry));
     let why = if failure.is_empty() { String::new() } else { format!("\n{failure}") };
-    format!("rollout {rollout} ended while the orchestrator was away: {state}, release {releases}{why}\n")
+    let advice = match exit_of_entry(entry) {
+        Exit::NotWhole => "\n`app-cluster status` shows what the workers run",
+        _ => "",
+    };
+    format!(
+        "rollout {rollout} ended while the orchestrator was away: {state}, release {releases}{why}{advice}\n"
+    )
 }
 
 /// That the first workers are replaced, and how to go on. Ends with a newline.
@@ -130,14 +136,18 @@ fn advice(rollout: &Rollout) -> String {
         }
         Exit::NotWhole => format!("see `app-cluster status` and {journal}; when it is fixed, {again}"),
         Exit::Restored if rollout.state == RolloutState::Restored => {
-            // EX_CONFIG: what is wrong is not its own.
-            let is_of_the_unit = |failure: &api::Failure| failure.reason.contains("exited with status 78");
+            let is_of_the_unit = |failure: &api::Failure| {
+                // EX_CONFIG, and what systemd does before it executes the program, are no fault of the release.
+                let words = ["exited with status 78", "ExecStartPre=", "before systemd could execute"];
+                words.iter().any(|words| failure.reason.contains(words))
+            };
             let fix = match rollout.failure.iter().any(is_of_the_unit) {
                 true => "look at the unit and its socket with `app-cluster check`",
                 false => "fix the release",
             };
             format!("see {journal}, {fix}, then {again}")
         }
+        Exit::Restored => format!("to replace the workers, {again}"),
         _ => format!("nothing else was changed; to replace the workers, {again}"),
     }
 }

@@ -120,11 +120,13 @@ fn paint(state: WorkerState) -> Paint {
 
 /// The rollout in a few lines: how far it is, what is under way, what failed, what can be done.
 fn describe(rollout: &Rollout, now: SystemTime) -> String {
-    let total = words::total(rollout);
+    let (replaced, total) = (words::replaced(rollout), words::total(rollout));
+    // Without steps it never began. After the way back, those that were replaced are not any more.
+    let went_back = matches!(rollout.state, RolloutState::Restored | RolloutState::Aborted);
+    let counts = total > 0 && (replaced > 0 || !went_back);
     let facts = [
         Some(words::state(rollout.state).to_owned()),
-        // Without steps it never began.
-        (total > 0).then(|| format!("{} of {total} replaced", words::replaced(rollout))),
+        counts.then(|| format!("{replaced} of {total} replaced")),
         Some(words::releases(rollout)).filter(|releases| !releases.is_empty()),
         age::left(rollout.deadline_usec, now).map(|left| format!("{left} left")),
     ];

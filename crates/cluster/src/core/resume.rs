@@ -19,6 +19,9 @@ use crate::settings::Settings;
 /// The pause after which a rollout that could not continue is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// Why a rollout is interrupted, for the history.
+const CUT_OFF: &str = "the cluster was stopped before the rollout ended";
+
 impl Cluster {
     /// Finds a rollout to continue, before any worker is started. If the whole cluster was stopped, the
     /// rollout does not continue: the workers then start on the release that worked before. A rollout that
@@ -47,6 +50,9 @@ impl Cluster {
         let now = self.now.epoch_usec();
         self.history.amend(id, |entry| {
             entry.state = state;
+            if state == State::Interrupted {
+                entry.failure = Some(CUT_OFF.to_owned());
+            }
             entry.ended_usec = Some(now);
         });
         self.save_history();

@@ -202,7 +202,7 @@ fn a_failed_rollout_comes_with_what_the_worker_said_last() {
         "\
 app-cluster: 1 of 4 ready, release 1.2.0
 
-rollout 1700000000000: restored, 0 of 2 replaced, release 1.2.0 → 1.3.0
+rollout 1700000000000: restored, release 1.2.0 → 1.3.0
   deploy by alice
   worker@1 is back on release 1.2.0
   worker@1.service exited with status 1 before it was ready
