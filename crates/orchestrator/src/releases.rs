@@ -4,6 +4,7 @@
 //! /var/lib/app-cluster/current -> releases/1.2.0
 //! /var/lib/app-cluster/releases/1.2.0/worker                a copy of the package's program,
 //! /var/lib/app-cluster/releases/1.2.0/VERSION               and of its version
+//! /var/lib/app-cluster/releases/1.2.0/.source               and which file it was
 //! /var/lib/app-cluster/releases/20261122-114005/worker      a copy of a deployed file
 //! /var/lib/app-cluster/releases/blog-7 -> /srv/blog-7       a deployed directory
 //! /var/lib/app-cluster/releases/.1.2.0.rejected             the last rollout to 1.2.0 failed or was undone
@@ -18,6 +19,7 @@ mod directory;
 mod elf;
 mod keep;
 mod program;
+mod source;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -39,6 +41,8 @@ const PROGRAM: &str = "worker";
 /// The file with the package's version. It is beside the program, in the package and in a release made from
 /// it.
 const VERSION: &str = "VERSION";
+/// The file that says of which file the program of a packaged release is a copy.
+const SOURCE: &str = ".source";
 
 /// The directory of releases, and the release that the package installs.
 #[derive(Debug, Clone)]

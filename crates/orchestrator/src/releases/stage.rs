@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
 
+use super::source::Source;
 use super::{Origin, PROGRAM, ReleaseId, Releases, VERSION, named_after_the_time, program};
 use crate::disk;
 
@@ -60,12 +61,8 @@ impl Releases {
     /// is another release even if its program is the same, because after an upgrade people look for it in
     /// `app-cluster status`.
     fn is_packaged(&self, id: &ReleaseId) -> anyhow::Result<bool> {
-        for file in [VERSION, PROGRAM] {
-            if !same_content(&self.packaged.join(file), &self.dir(id).join(file))? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        let is_version = same_content(&self.packaged.join(VERSION), &self.dir(id).join(VERSION))?;
+        Ok(is_version && self.is_copy_of_packaged(id)?)
     }
 
     /// Makes a release of a copy of a program.
@@ -121,8 +118,13 @@ impl Releases {
 
     fn copy_packaged(&self, program: &Path, id: &ReleaseId) -> anyhow::Result<()> {
         self.stage(id, |staging| {
+            let source = Source::of(program)?;
             disk::write(&staging.join(PROGRAM), 0o755, &mut File::open(program)?)?;
             disk::write(&staging.join(VERSION), 0o644, &mut File::open(self.packaged.join(VERSION))?)?;
+            // If the file has changed meanwhile, the next reload compares the content.
+            if Source::of(program)? == source {
+                source.write(staging)?;
+            }
             Ok(())
         })
     }
@@ -222,7 +224,7 @@ fn is_same(one: &File, other: &Path) -> io::Result<bool> {
     }
 }
 
-fn same_content(one: &Path, other: &Path) -> anyhow::Result<bool> {
+pub(super) fn same_content(one: &Path, other: &Path) -> anyhow::Result<bool> {
     let file = File::open(one).with_context(|| format!("failed to read {}", one.display()))?;
     is_same(&file, other).with_context(|| format!("failed to read {}", other.display()))
 }

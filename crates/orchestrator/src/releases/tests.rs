@@ -108,6 +108,19 @@ fn the_same_version_with_other_bytes_is_another_release() {
     assert_eq!(disk.stage().as_deref(), Some("1.0.0.2"), "asking again changes nothing");
 }
 
+/// A worker may be large, and a reload waits for the answer.
+#[test]
+fn a_package_that_has_not_changed_is_not_read_again() {
+    let disk = Disk::with_current("1.0.0");
+    // If the copy were compared, it would differ.
+    fs::write(disk.path("lib/current/worker"), "damaged").unwrap();
+    assert_eq!(disk.stage(), None);
+    let file = fs::read(disk.path("pkg/worker")).unwrap();
+    fs::remove_file(disk.path("pkg/worker")).unwrap();
+    fs::write(disk.path("pkg/worker"), file).unwrap();
+    assert_eq!(disk.stage().as_deref(), Some("1.0.0.2"), "it is another file");
+}
+
 #[test]
 fn another_version_with_the_same_bytes_is_another_release() {
     let disk = Disk::with_current("1.0.0");
