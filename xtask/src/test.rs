@@ -26,6 +26,9 @@ pub(crate) struct Options {
     /// Each of them so many times
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
+    /// Upgrade from this package, for example that of a release, instead of one of this source
+    #[arg(long, value_name = "FILE", conflicts_with = "quick")]
+    old: Option<PathBuf>,
     /// Only those in whose name one of these occurs, and no simulator
     #[arg(value_name = "NAME")]
     names: Vec<String>,
@@ -68,7 +71,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let _environment = match pool.profile {
         Profile::Quick => Vec::new(),
         Profile::Ci | Profile::Full | Profile::Chaos => {
-            Artifacts::build(workspace)?.name(workspace, pool.profile)
+            Artifacts::build(workspace, options.old.clone())?.name(workspace, pool.profile)
         }
     };
     // The examples too, if a test failed.
@@ -161,10 +164,10 @@ struct Artifacts {
 }
 
 impl Artifacts {
-    fn build(workspace: &Workspace) -> Result<Self> {
+    fn build(workspace: &Workspace, old: Option<PathBuf>) -> Result<Self> {
         let package = |version: String| deb::build(workspace, &deb::Options { version: Some(version) });
         Ok(Self {
-            old: package(VERSION.to_owned())?,
+            old: old.map_or_else(|| package(VERSION.to_owned()), |old| Ok(fs::canonicalize(old)?))?,
             new: package(next_version())?,
             client: demo::client(workspace)?,
             attacker: attacker(workspace)?,
