@@ -20,7 +20,10 @@ impl Cluster {
         self.ledger = ledger;
         self.links = links.into_iter().collect();
         self.is_opened = true;
-        self.begin_looking();
+        match self.phase {
+            Phase::Asking(_) => self.ask_why(),
+            _ => self.begin_looking(),
+        }
     }
 
     /// The bus is connected, for the first time or again.

@@ -24,8 +24,8 @@ impl Cluster {
             if worker.is_known {
                 self.learn(instance, |info| info.apply(change));
             }
-        } else if change.active.is_some_and(is_up) && self.has_adopted() {
-            // An operator or another program has started it.
+        } else if change.active.is_some_and(is_up) && !matches!(self.phase, Phase::Opening) {
+            // An operator or another program has started it, maybe just after systemd listed the units.
             self.know(instance);
         }
     }

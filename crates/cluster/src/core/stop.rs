@@ -68,8 +68,10 @@ impl Cluster {
         while self.queue.take().is_some() {}
     }
 
+    /// Asks systemd why the orchestrator has to end. The ledger has to be read first: a stop writes down which
+    /// workers it stops, and must not lose what the predecessor wrote.
     pub(super) fn ask_why(&mut self) {
-        if self.is_connected {
+        if self.is_connected && self.is_opened {
             self.call(Call::OwnJob, Purpose::OwnJob);
         }
     }

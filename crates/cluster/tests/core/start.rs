@@ -1,0 +1,35 @@
+//! The orchestrator begins, and must not act on what it does not know yet.
+
+use cluster::effect::{Call, Disk, Effect};
+use cluster::input::{Answer, Input, OwnJob};
+use cluster::ledger::StoppedBy;
+
+use crate::rig::{Rig, active, instance};
+use crate::{LONG, answer};
+
+#[test]
+fn a_stop_does_not_begin_before_the_ledger_is_read() {
+    let mut rig = Rig::new();
+    rig.hold(|effect| matches!(effect, Effect::Disk(_, Disk::Open) | Effect::Call(_, Call::OwnJob)));
+    rig.begin();
+    rig.hear(Input::Terminate);
+    assert_eq!(rig.held.len(), 1, "it does not ask yet why it ends: {:?}", rig.held);
+    rig.release_first();
+    answer(&mut rig, Answer::OwnJob(Ok(OwnJob::Stop)));
+    assert_eq!(rig.end, Some(Ok(())));
+    assert_eq!(rig.ledger.wanted, Some(2), "what the predecessor wrote is not lost");
+    assert_eq!(rig.ledger.stopped, [1, 2].map(|n| (instance(n), StoppedBy::Us)).into());
+}
+
+#[test]
+fn one_that_is_started_after_the_units_were_listed_is_known() {
+    let mut rig = Rig::new();
+    rig.hold(|effect| matches!(effect, Effect::Disk(_, Disk::Survey { .. })));
+    rig.begin();
+    let now = rig.now();
+    rig.change(3, |unit| *unit = active(9, now));
+    rig.hold(|_| false);
+    rig.release_all();
+    rig.wait(LONG);
+    assert!(rig.has_asked("stop 3"), "it is not wanted: {:#?}", rig.asked);
+}
