@@ -16,7 +16,7 @@
 //! - `worker`, `active`, `preparing`: what is known and under way. `purpose`: what an answer is for.
 //! - `adopt`, `current`, `listener`: what runs at the start, and after signals may have been missed.
 //! - `observe`: what systemd reports.
-//! - `supervise`, `flap`: starts, stops and back-off.
+//! - `supervise`, `flap`: starts, stops and back-off. `links`: what each instance executes.
 //! - `request`: what clients ask for. `prepare`, `decide`, `roll`, `turn_back`, `finish`, `ending`, `resume`:
 //!   a rollout from its beginning to its end.
 //! - `watch`: undoes a release that most workers do not survive. `recycle`: workers that ask to be replaced.
@@ -32,6 +32,7 @@ mod ending;
 mod finish;
 mod flap;
 mod lines;
+mod links;
 mod listener;
 mod observe;
 mod prepare;

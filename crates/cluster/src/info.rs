@@ -175,6 +175,7 @@ impl UnitInfo {
             invocation: self.invocation,
             restarts: self.restarts,
             has_job: self.job.is_some(),
+            has_foreign_job: self.job.is_some(),
             fed_after: self.fed_after(),
         }
     }

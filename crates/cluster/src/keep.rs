@@ -55,7 +55,7 @@ mod tests {
     use crate::unit::Unit;
 
     fn worker(number: u32, active: ActiveState, is_held: bool, has_job: bool) -> Candidate {
-        let unit = Unit { active, invocation: None, restarts: 0, has_job, fed_after: None };
+        let unit = Unit { active, has_job, ..Unit::INACTIVE };
         Candidate { instance: Instance::new(number).unwrap(), unit, is_held }
     }
 

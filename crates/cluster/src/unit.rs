@@ -120,6 +120,8 @@ pub struct Unit {
     pub restarts: u32,
     /// Whether a job waits or runs for it.
     pub has_job: bool,
+    /// Whether that job is another client's, as far as is known.
+    pub has_foreign_job: bool,
     /// The time from when it became active to when it last fed its watchdog. None without a watchdog.
     pub fed_after: Option<Duration>,
 }
@@ -131,12 +133,19 @@ impl Unit {
         invocation: None,
         restarts: 0,
         has_job: false,
+        has_foreign_job: false,
         fed_after: None,
     };
 
     /// Whether it is active.
     pub fn is_active(&self) -> bool {
         self.active == ActiveState::Active
+    }
+
+    /// Whether another client's job has taken it down, or does. Whether it stays down is known when that job is
+    /// done.
+    pub fn is_stopped_by_another(&self) -> bool {
+        self.has_foreign_job && !self.is_up()
     }
 
     /// Whether it is active or starting.

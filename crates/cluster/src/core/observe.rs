@@ -218,8 +218,11 @@ impl Cluster {
         let is_wanted = instance.number() <= self.settings.workers;
         let Some(worker) = self.workers.get_mut(&instance) else { return };
         worker.verdicts = worker.verdicts.saturating_sub(1);
+        if worker.job.as_ref().is_some_and(may_start_yet) {
+            worker.doubt = Some(before);
+            return;
+        }
         let is_stopped = worker.info.is_down()
-            && !worker.job.as_ref().is_some_and(may_start_yet)
             && !is_to_start(worker)
             && (worker.info.job.is_none() || worker.has_own_job())
             // systemd unloads a unit that is down. After it is loaded again, it has no invocation id.

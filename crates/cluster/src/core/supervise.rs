@@ -1,14 +1,13 @@
 //! Starts the workers that are missing and stops those that are too many. A rollout handles its own workers.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use names::Instance;
 
 use super::active::ActiveRollout;
-use super::worker::{Job, Owner, Progress, Retry, Verb, Worker};
+use super::worker::{Job, Look, Owner, Progress, Retry, Verb, Worker};
 use super::{Activity, Cluster, PATIENCE, Phase, Purpose};
-use crate::effect::{Call, Disk, Token};
+use crate::effect::{Call, Token};
 use crate::event::Event;
 use crate::input::{EnqueueError, SocketState};
 use crate::keep::{Correction, corrections};
@@ -90,12 +89,6 @@ impl Cluster {
         self.start(instance, Owner::Keeper, self.release_for(instance));
     }
 
-    /// The release for an instance outside a rollout: the one that its link was, or is being, set to last.
-    pub(super) fn release_for(&self, instance: Instance) -> Option<ReleaseId> {
-        let linked = || self.links.get(&instance).or(self.release.as_ref());
-        self.ledger.points_to(instance).or_else(linked).cloned()
-    }
-
     /// Starts failed workers again, after longer and longer pauses. It leaves those whose exit status says
     /// that a start does not help.
     fn retry_failed(&mut self) {
@@ -163,23 +156,6 @@ impl Cluster {
         self.forget_links();
     }
 
-    /// Removes links of instances that are neither known nor wanted, so none starts on an old release.
-    pub(super) fn forget_links(&mut self) {
-        let wanted = Instance::first(self.settings.workers);
-        let kept: BTreeSet<_> = self.workers.keys().copied().chain(wanted).collect();
-        self.links.retain(|instance, _| kept.contains(instance));
-        self.ledger.retain(&kept);
-        self.is_ledger_saved = false;
-        self.unlink_all_but(kept);
-    }
-
-    pub(super) fn unlink_all_but(&mut self, kept: BTreeSet<Instance>) {
-        self.disk(
-            Disk::Unlink(kept),
-            Purpose::Warn("instances that are not wanted could run an old release"),
-        );
-    }
-
     /// Starts or restarts a worker on this release.
     pub(super) fn start(&mut self, instance: Instance, owner: Owner, release: Option<ReleaseId>) {
         // The link is set even if it seems right: another program may have removed it.
@@ -190,18 +166,6 @@ impl Cluster {
         if let Some(worker) = self.workers.get_mut(&instance) {
             worker.begin(Job { verb: Verb::Start, owner, progress: Progress::Pointing(token) });
         }
-    }
-
-    /// Links this instance to this release, for new processes. The ledger is written before the link.
-    pub(super) fn point(&mut self, instance: Instance, release: &ReleaseId, purpose: Purpose) -> Token {
-        let started = self.started_usec(instance);
-        if self.ledger.point(instance, self.now.moment, started, release) {
-            self.is_ledger_saved = false;
-        }
-        self.save_ledger();
-        let token = self.disk(Disk::Point(instance, release.clone()), purpose);
-        self.points.insert(instance, token);
-        token
     }
 
     /// The link of this instance was set, or not.
@@ -219,13 +183,16 @@ impl Cluster {
         if of != token {
             return;
         }
+        let is_stopped_by_another = worker.unit().is_stopped_by_another();
         match done {
             Err(error) if !is_linked => {
                 worker.job = None;
                 self.not_enqueued(instance, verb, owner, error);
             }
             // If this failed, the link was set before, and nothing says that it is gone.
-            _ if self.is_still_wanted(instance, owner) => self.ask(instance, verb, owner),
+            _ if !is_stopped_by_another && self.is_still_wanted(instance, owner) => {
+                self.ask(instance, verb, owner);
+            }
             _ => self.leave_start(instance, owner),
         }
     }
@@ -251,26 +218,6 @@ impl Cluster {
         if let Some(worker) = self.workers.get_mut(&instance) {
             worker.job = None;
             worker.look_at = if is_at_hand { Some(later) } else { worker.look_at };
-        }
-    }
-
-    fn started_usec(&self, instance: Instance) -> u64 {
-        self.workers.get(&instance).map_or(u64::MAX, |worker| worker.info.started_usec)
-    }
-
-    /// Notes that the link names this release, or is unchanged. The link of an instance that is no longer
-    /// wanted stays removed. A later request for the link takes effect later.
-    pub(super) fn is_linked(&mut self, instance: Instance, release: ReleaseId, token: Token, is_done: bool) {
-        if self.ledger.points_to(instance).is_none() {
-            return;
-        }
-        if is_done {
-            self.links.insert(instance, release);
-        }
-        let is_last = self.points.get(&instance) == Some(&token);
-        if let Some(release) = self.links.get(&instance).filter(|_| is_last) {
-            self.points.remove(&instance);
-            self.is_ledger_saved &= !self.ledger.is_linked(instance, self.now.moment, release);
         }
     }
 
@@ -313,6 +260,8 @@ impl Cluster {
         let (later, carried_out) = (self.in_time(PATIENCE), self.in_time(CARRIED_OUT));
         let Some(worker) = self.workers.get_mut(&instance) else { return };
         worker.calls = worker.calls.saturating_sub(1);
+        let doubt = worker.doubt.take().filter(|_| enqueued.is_err());
+        worker.verdicts += u32::from(doubt.is_some());
         let job = worker.job.clone().filter(|job| job.progress == Progress::Asked(token));
         match (job, enqueued) {
             (Some(Job { owner, .. }), Ok(id)) => {
@@ -344,6 +293,9 @@ impl Cluster {
             (None, Ok(id)) => worker.remember(id),
             (None, Err(EnqueueError::Unanswered(_))) => worker.unanswered = Some((verb, carried_out)),
             (None, Err(EnqueueError::Refused(_))) => {}
+        }
+        if let Some(before) = doubt {
+            self.inspect(instance, Look::ForeignDone(before));
         }
     }
 

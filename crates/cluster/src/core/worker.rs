@@ -117,6 +117,9 @@ pub(crate) struct Worker {
     pub(crate) looks: u32,
     /// The number of those that tell whether a foreign job has stopped the worker.
     pub(crate) verdicts: u32,
+    /// A foreign job was done, in this run of the unit, while systemd had yet to decide about a start. If
+    /// systemd refuses the start, the foreign job may have been a stop.
+    pub(crate) doubt: Option<Option<InvocationId>>,
     /// Inspections that failed and have to be repeated.
     pub(crate) failed_looks: Vec<Look>,
     /// When to inspect it next, even without a signal.
@@ -154,7 +157,19 @@ impl Worker {
     /// unknown whether a job has stopped it.
     pub(crate) fn unit(&self) -> Unit {
         let unit = self.info.unit();
-        Unit { has_job: unit.has_job || self.verdicts > 0 || self.is_asked_for(), ..unit }
+        Unit {
+            has_job: unit.has_job || self.verdicts > 0 || self.is_asked_for(),
+            has_foreign_job: self.verdicts > 0 || self.info.job.is_some_and(|job| !self.may_be_own(job)),
+            ..unit
+        }
+    }
+
+    /// Whether this job of its unit is the orchestrator's, or may come from a call that got no answer.
+    fn may_be_own(&self, job: JobId) -> bool {
+        let is_awaited = |own: &Job| own.progress == Progress::Enqueued(job);
+        self.job.as_ref().is_some_and(is_awaited)
+            || self.replaced_jobs.contains(&job)
+            || self.unanswered.is_some()
     }
 
     /// Whether the orchestrator asks systemd for a job, or is about to.

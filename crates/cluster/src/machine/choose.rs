@@ -39,9 +39,11 @@ impl Rollout {
         })
     }
 
-    /// Whether this worker comes up on the old release by itself. The rollout waits for it, but not for ever.
+    /// Whether this worker comes up on the old release by itself, or another client may be stopping it. The
+    /// rollout waits for it, but not for ever. systemd ends each stop in bounded time.
     fn is_awaited(&self, step: &Step) -> bool {
-        step.state == StepState::Marked && step.comes_back() && !self.is_late
+        let comes_back = step.comes_back() && !self.is_late;
+        step.state == StepState::Marked && (comes_back || step.unit.is_stopped_by_another())
     }
 
     fn is_anyone_awaited(&self) -> bool {
