@@ -55,8 +55,10 @@ pub(crate) fn report(rollout: &Rollout, took: Duration) -> String {
     let verdict = match rollout.state {
         RolloutState::Done => {
             let (replaced, total) = (words::replaced(rollout), words::total(rollout));
+            // What the orchestrator adds to the numbers: a release that was left out, connections that were cut.
+            let more = message.split_once("; ").map(|(_, more)| format!("; {more}")).unwrap_or_default();
             return format!(
-                "{replaced} of {total} workers replaced in {took}, {}\n",
+                "{replaced} of {total} workers replaced in {took}, {}{more}\n",
                 words::releases(rollout)
             );
         }
@@ -122,6 +124,10 @@ fn advice(rollout: &Rollout) -> String {
     let again = match rollout.kind {
         Kind::Deploy => "run `app-cluster deploy` again",
         Kind::Rollback => "run `app-cluster rollback` again",
+        // A reload leaves a package's release out that has failed.
+        Kind::Package if rollout.state != RolloutState::Aborted => {
+            &*format!("go to it with `app-cluster rollback {}`", rollout.to)
+        }
         Kind::Unknown | Kind::Reload | Kind::Package | Kind::Undo | Kind::Recycle => {
             "run `systemctl reload app-cluster` again"
         }

@@ -41,7 +41,7 @@ fn a_queued_rollout_is_withdrawn() {
     let aborted = Some(rollout(State::Aborted, &[Step::Waiting]));
     let (bus, orchestrator) = scripted(Script { aborted, ..staying(State::Queued, &[Step::Waiting]) });
     let running = start(command(&bus, &["reload"]));
-    running.says("waiting for the rollout before it");
+    running.says("how it is");
     running.signal(Signal::INT);
     running.says("withdrawing it; press Ctrl-C again to leave it to the orchestrator");
     assert_eq!(running.ends().exit, 2);

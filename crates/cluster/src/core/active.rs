@@ -42,6 +42,8 @@ pub(crate) struct Plan {
     pub(crate) canary: Option<u32>,
     /// The workers to replace. `None` for all.
     pub(crate) only: Option<Vec<Instance>>,
+    /// Why the package's release is not the one that the workers are brought to.
+    pub(crate) left_out: Option<String>,
     /// How long replacing one worker may take.
     pub(crate) step_timeout: Duration,
 }

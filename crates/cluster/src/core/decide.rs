@@ -56,7 +56,11 @@ impl Cluster {
         let from = current.clone().filter(|current| target.as_ref().is_some_and(|to| to != current));
         let to = target.or(current);
         let step_timeout = self.step_timeout(settings);
-        Ok(Plan { kind, by: order.by.clone(), from, to, canary: order.canary, only, step_timeout })
+        let left_out = match order.target {
+            Target::Reload => self.left_out(survey),
+            _ => None,
+        };
+        Ok(Plan { kind, by: order.by.clone(), from, to, canary: order.canary, only, left_out, step_timeout })
     }
 
     /// The release of the rollout. `None` if it restarts the workers on the current release.
@@ -77,11 +81,23 @@ impl Cluster {
         Ok((kind, Some(to)))
     }
 
-    /// The release of the package, if it is neither current nor left by a rollback.
+    /// The release of the package, if a reload is to bring it.
     fn packaged(&self, survey: &Survey) -> Result<Option<ReleaseId>, Refusal> {
         let Some(packaged) = &survey.packaged else { return Ok(None) };
         let id = packaged.as_ref().map_err(|error| Refusal::Refused(error.clone()))?;
-        Ok(Some(id.clone()).filter(|id| !self.history.lineage().was_left(id)))
+        Ok(Some(id.clone()).filter(|_| self.left_out(survey).is_none()))
+    }
+
+    /// Why a reload does not bring the package's release, if the package has one that is not current. One that
+    /// failed would fail again, and no reload would ever restart the workers.
+    fn left_out(&self, survey: &Survey) -> Option<String> {
+        let id = survey.packaged.as_ref()?.as_ref().ok()?;
+        let why = match () {
+            () if self.history.lineage().was_left(id) => "was left by a rollback",
+            () if found(survey, id).is_some_and(|found| found.is_rejected) => "failed before",
+            () => return None,
+        };
+        Some(format!("the package's release {id} {why}, `app-cluster rollback {id}` goes to it"))
     }
 
     /// The release that `rollback` without a name goes to.

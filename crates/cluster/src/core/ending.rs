@@ -27,7 +27,10 @@ impl ActiveRollout {
         let from = self.record.from.as_ref().map(ToString::to_string).unwrap_or_default();
         use view::RolloutState as State;
         let (state, message) = match outcome {
-            Outcome::Done => (State::Done, format!("{replaced} of {total} replaced{}", self.release())),
+            Outcome::Done => {
+                let left_out = self.plan.left_out.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
+                (State::Done, format!("{replaced} of {total} replaced{}{left_out}", self.release()))
+            }
             Outcome::Stopped => (
                 State::Aborted,
                 format!("stopped on request: {replaced} of {total} replaced; reload again to finish"),

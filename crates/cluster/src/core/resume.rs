@@ -118,6 +118,7 @@ impl Cluster {
             to: entry.to.clone(),
             canary: entry.canary,
             only: None,
+            left_out: None,
             step_timeout: self.step_timeout(settings),
         }
     }
