@@ -14,11 +14,12 @@ promises::in_every_suite!(
 
 fn that_fails_before_it_is_ready(suite: Suite) {
     let cluster = Cluster::installed(suite);
-    let upgrade = roll_in_vain(&cluster, Flaw::FailsBeforeReady);
+    let (upgrade, flawed) = roll_in_vain(&cluster, Flaw::FailsBeforeReady);
     upgrade.assert_says("worker@5.service failed before it was ready");
+    upgrade.assert_says(&format!("app-cluster rollback {flawed}"));
 
     let before = cluster.pids();
-    let again = cluster.app_cluster(["reload"]);
+    let again = cluster.app_cluster(["rollback", &flawed]);
     again.assert_exit_code(2);
     for words in ["worker@5.service", Flaw::REASON, "before it was ready"] {
         assert!(again.stderr().contains(words), "stderr does not say {words:?}\n{again}");
@@ -26,18 +27,18 @@ fn that_fails_before_it_is_ready(suite: Suite) {
     let journal = cluster.journal(["-u", "app-cluster"]);
     assert!(journal.contains(Flaw::REASON), "the reason is not in the orchestrator's journal");
 
-    let systemctl = cluster.try_reload();
-    systemctl.assert_failure();
     assert_why(&cluster);
     assert_eq!(cluster.pids(), before);
+    a_reload_restarts_the_workers_all_the_same(&cluster, &flawed);
     cluster.assert_socket_is_whole();
 }
 
 fn that_is_never_ready(suite: Suite) {
     let cluster = Cluster::installed(suite);
     cluster.edit("worker@.service", "Service", "TimeoutStartSec=2s");
-    roll_in_vain(&cluster, Flaw::HangsBeforeReady).assert_says("worker@5.service");
-    cluster.app_cluster(["reload"]).assert_exit_code(2).assert_says("worker@5.service");
+    let (upgrade, flawed) = roll_in_vain(&cluster, Flaw::HangsBeforeReady);
+    upgrade.assert_says("worker@5.service");
+    cluster.app_cluster(["rollback", &flawed]).assert_exit_code(2).assert_says("worker@5.service");
     cluster.assert_socket_is_whole();
 }
 
@@ -50,8 +51,22 @@ fn that_dies_while_it_settles(suite: Suite) {
     let (upgrade, flawed) = cluster.install_flawed(Flaw::DiesAfterReady);
     upgrade.assert_success();
     assert_old_release_is_untouched(&cluster, &before, &flawed);
-    cluster.app_cluster(["reload"]).assert_exit_code(2).assert_says("worker@5.service");
+    cluster.app_cluster(["rollback", &flawed]).assert_exit_code(2).assert_says("worker@5.service");
     cluster.assert_socket_is_whole();
+}
+
+/// It stays on the release before, and says which one it leaves out.
+#[track_caller]
+fn a_reload_restarts_the_workers_all_the_same(cluster: &Cluster, flawed: &str) {
+    let load = cluster.load(Mode::WithGaps);
+    let before = cluster.pids();
+    let reload = cluster.app_cluster(["reload"]);
+    reload.assert_success().assert_says(&format!("the package's release {flawed} failed before"));
+    cluster.reload();
+    let after = cluster.pids();
+    assert!(after.iter().all(|(instance, pid)| before[instance] != *pid), "{before:?}, then {after:?}");
+    assert_eq!(cluster.status().release, Package::New.version());
+    load.loses_nothing();
 }
 
 fn and_a_fault_of_the_machine_stops_there_too_and_heals(suite: Suite) {
@@ -74,9 +89,10 @@ fn and_a_fault_of_the_machine_stops_there_too_and_heals(suite: Suite) {
     cluster.assert_socket_is_whole();
 }
 
-/// Upgrades to a release with this flaw under load. dpkg ends well, and its output tells that the roll failed.
+/// Upgrades to a release with this flaw under load. dpkg ends well, and its output tells that the roll failed. Also returns
+/// the version.
 #[track_caller]
-fn roll_in_vain(cluster: &Cluster, flaw: Flaw) -> Output {
+fn roll_in_vain(cluster: &Cluster, flaw: Flaw) -> (Output, String) {
     let load = cluster.load(Mode::WithGaps);
     let before = cluster.pids();
     let (upgrade, flawed) = cluster.install_flawed(flaw);
@@ -84,7 +100,7 @@ fn roll_in_vain(cluster: &Cluster, flaw: Flaw) -> Output {
     assert_old_release_is_untouched(cluster, &before, &flawed);
     assert_why(cluster);
     load.loses_nothing();
-    upgrade
+    (upgrade, flawed)
 }
 
 /// All run the old release, in the processes in which they ran it before; the extra worker is gone.
