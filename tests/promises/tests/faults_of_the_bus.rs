@@ -13,6 +13,8 @@ promises::in_every_suite!(
     the_bus_is_gone,
 );
 
+/// What a look takes at most while polkit hangs, with the start of its process in the machine.
+const PROMISED: Duration = Duration::from_millis(50);
 /// The exit status when nobody can be asked.
 const UNREACHABLE: i32 = 75;
 
@@ -62,15 +64,26 @@ fn polkit_does_not_answer(suite: Suite) {
     let polkit = polkit(&cluster);
     polkit.pause();
     let begun = Instant::now();
+    let mut took: Vec<Duration> = Vec::new();
     // Longer than a worker settles, so that the next one is asked for.
     while begun.elapsed() < Duration::from_secs(4) {
         for command in ["status", "releases"] {
             let asked = Instant::now();
             cluster.app_cluster([command]).assert_success();
-            assert!(asked.elapsed() < Duration::from_secs(3), "{command} took {:?}", asked.elapsed());
+            took.push(asked.elapsed());
         }
     }
     polkit.resume();
+    // The others wait for a processor that other tests have.
+    took.sort();
+    println!(
+        "{suite}: {} looks, the fastest took {:?}, half of them {:?}",
+        took.len(),
+        took[0],
+        took[took.len() / 2]
+    );
+    assert!(took[0] < PROMISED, "even the fastest look took {:?}", took[0]);
+    assert!(took.last().is_some_and(|slowest| *slowest < Duration::from_secs(3)), "{took:?}");
     cluster.until_whole();
 }
 
