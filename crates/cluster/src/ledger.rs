@@ -114,8 +114,9 @@ impl Ledger {
     pub fn is_linked(&mut self, instance: Instance, now: Moment, release: &ReleaseId) -> bool {
         let pointed = self.pointed.entry(instance).or_default();
         let count = pointed.len();
-        if let Some(at) = pointed.iter().rposition(|pointed| pointed.release == *release) {
-            pointed.truncate(at + 1);
+        let known = last_sure(pointed);
+        if let Some(at) = pointed[known..].iter().rposition(|pointed| pointed.release == *release) {
+            pointed.truncate(known + at + 1);
         }
         let is_known = pointed.last().is_some_and(|last| last.release == *release && last.is_sure);
         if !is_known {
@@ -124,8 +125,9 @@ impl Ledger {
         !is_known || pointed.len() != count
     }
 
-    /// Notes a link that a predecessor has left. If its ledger does not name that release, processes may
-    /// execute it since `earliest_usec`. If its ledger names none, they are taken to execute it.
+    /// Notes a link that a predecessor has left. If its ledger did not end with that release, or with an
+    /// attempt to bring it, processes may execute it since `earliest_usec`. If its ledger names none, they are
+    /// taken to execute it.
     pub fn is_found_linked(
         &mut self,
         instance: Instance,
@@ -134,7 +136,7 @@ impl Ledger {
         release: &ReleaseId,
     ) {
         let pointed = self.pointed.entry(instance).or_default();
-        let is_told = pointed.iter().any(|pointed| pointed.release == *release);
+        let is_told = pointed[last_sure(pointed)..].iter().any(|pointed| pointed.release == *release);
         if !is_told {
             let is_sure = pointed.is_empty();
             let since_usec = if is_sure { 0 } else { earliest_usec };
@@ -153,6 +155,11 @@ impl Ledger {
         self.pointed.retain(|instance, _| instances.contains(instance));
         self.stopped.retain(|instance, _| instances.contains(instance));
     }
+}
+
+/// The index of the last entry that is sure. The entries after it are attempts that may have failed.
+fn last_sure(pointed: &[Pointed]) -> usize {
+    pointed.iter().rposition(|pointed| pointed.is_sure).unwrap_or(0)
 }
 
 /// The range of the entries that concern a process that started at this time.
@@ -185,5 +192,19 @@ mod tests {
         assert_eq!(ledger.points_to(one), Some(&id("old")));
         assert_eq!(ledger.release_at(one, 391_500_000), Some(&id("tried-39")));
         assert!(ledger.pointed[&one].len() <= MOST_POINTED + 1);
+    }
+
+    #[test]
+    fn a_link_that_the_ledger_does_not_explain_says_nothing_of_the_process_before() {
+        let (mut ledger, one) = (Ledger::default(), Instance::first(1).next().expect("there is a first"));
+        let id = |name: &str| ReleaseId::new(name).expect("it is a name");
+        let at = Duration::from_secs;
+        ledger.is_linked(one, at(1), &id("new"));
+        ledger.point(one, at(5), 2_000_000, &id("old"));
+        ledger.is_linked(one, at(6), &id("old"));
+        // The lines about the way forward could not be written. A process has started at 10 s.
+        ledger.is_found_linked(one, at(20), 4_000_000, &id("new"));
+        assert!(ledger.is_unsure_at(one, 10_000_000), "{:?}", ledger.pointed);
+        assert_eq!((ledger.points_to(one), ledger.is_unsure_at(one, 21_000_000)), (Some(&id("new")), false));
     }
 }
