@@ -5,20 +5,33 @@ use crate::step::{Step, StepState};
 use crate::unit::Instance;
 
 impl Rollout {
-    /// The next worker to replace, if one may be taken.
+    /// The next worker to replace, if one may be taken. Extra ones come first. Until one has settled, no other
+    /// may execute the new release. So a wanted one that may execute it already comes before the others, even
+    /// if it has to wait for one of them that starts.
     pub(super) fn next_to_replace(&self) -> Option<usize> {
         if self.is_paused || self.is_canary_full() || !self.has_room() {
             return None;
         }
-        let waiting = |step: &Step| step.state == StepState::Waiting && !step.is_being_stopped();
         let is_out = |step: &Step| matches!(step.state, StepState::Waiting | StepState::Stopped);
         let surge = self.position(|step| step.is_surge() && is_out(step) && !self.is_everyone_replaced());
-        let idle = || self.position(|step| waiting(step) && !step.is_surge() && !step.unit.is_active());
-        let serving = || {
-            let may = self.capacity() > self.required();
-            self.position(|step| may && waiting(step) && !step.is_surge() && step.unit.is_active())
+        let is_up = |step: &Step| step.state == StepState::Waiting && step.unit.is_up();
+        let may_be_new = |step: &Step| is_up(step) && step.original.is_none();
+        if surge.is_some() || self.is_anyone(StepState::Done) || self.count(may_be_new) == 0 {
+            return surge.or_else(|| self.next_wanted(|_| true));
+        }
+        let does_any_start = self.count(|step| is_up(step) && !step.unit.is_active()) > 0;
+        let rest = || if does_any_start { None } else { self.next_wanted(|_| true) };
+        self.next_wanted(may_be_new).or_else(rest)
+    }
+
+    /// The next one of these wanted workers to replace. First come those that do not serve.
+    fn next_wanted(&self, is_one: impl Fn(&Step) -> bool) -> Option<usize> {
+        let waiting = |step: &Step| {
+            step.state == StepState::Waiting && !step.is_surge() && !step.is_being_stopped() && is_one(step)
         };
-        surge.or_else(idle).or_else(serving)
+        let idle = self.position(|step| waiting(step) && !step.unit.is_active());
+        let may = self.capacity() > self.required();
+        idle.or_else(|| self.position(|step| may && waiting(step) && step.unit.is_active()))
     }
 
     /// The next worker to put back. First come those that do not serve, because they cost no capacity, then

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use cluster::unit::ActiveState::{Activating, Active, Inactive};
+use cluster::unit::ActiveState::{Activating, Active, Failed, Inactive};
 use cluster::unit::{JobResult, Unit};
-use cluster::{Action, Fault, Outcome};
+use cluster::{Action, Fault, Outcome, Rollout};
 
 use crate::scene::Ask::{Finish, Restart, Settle};
-use crate::scene::{FIRST_RELEASE, IN_PLACE, SETTLE, Scene, fault, instance, new, old, unit};
+use crate::scene::{FIRST_RELEASE, IN_PLACE, SETTLE, Scene, fault, instance, new, old, planned, unit};
 
 #[test]
 fn a_done_job_proves_nothing() {
@@ -46,4 +46,20 @@ fn one_that_does_not_feed_its_watchdog_is_not_settled() {
 fn without_an_answer_another_process_proves_nothing() {
     let mut scene = Scene::new(1, 0, IN_PLACE);
     assert_eq!(scene.looked(1, unit(Active, 5)), [Restart(1)], "it crashed just before the link was flipped");
+}
+
+/// An orchestrator has died before it had worker@2 restarted, whose link it had set. That one has crashed since.
+#[test]
+fn one_that_may_execute_the_new_release_already_is_the_first() {
+    let goes_on = |first: Unit| {
+        let mut plan = planned(&[first, unit(Active, 5)], 0, &[]);
+        plan.iter_mut().for_each(|planned| planned.is_unsure = planned.instance == instance(2));
+        let (rollout, actions) = Rollout::begin(&plan, IN_PLACE, false);
+        Scene::begun(rollout, actions)
+    };
+    assert_eq!(goes_on(old()).asked(), [Restart(2)]);
+    let mut scene = goes_on(unit(Activating, 1));
+    assert_eq!(scene.asked(), [], "too few serve");
+    assert_eq!(scene.looked(1, old()), [Restart(2)]);
+    assert_eq!(goes_on(unit(Failed, 1)).asked(), [Restart(1)], "it does not come back by itself");
 }
