@@ -167,8 +167,9 @@ impl Cluster {
         let (id, settings) = (preparing.id, preparing.settings);
         let is_resumed = matches!(&preparing.purpose, For::Resume(_));
         let wanted = settings.workers.max(self.settings.workers);
-        let beyond = Instance::new(wanted.saturating_add(settings.surge).saturating_add(1));
-        match beyond.filter(|unused| !is_resumed && !self.workers.contains_key(unused)) {
+        let mut beyond =
+            (wanted.saturating_add(settings.surge).saturating_add(1)..).filter_map(Instance::new);
+        match beyond.find(|unused| !self.workers.contains_key(unused)).filter(|_| !is_resumed) {
             Some(unused) => {
                 let token = self.call(Call::Stop(unused), Purpose::Probe(id));
                 if let Activity::Preparing(preparing) = &mut self.activity {

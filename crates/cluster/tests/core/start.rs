@@ -1,8 +1,12 @@
-//! The orchestrator begins, and must not act on what it does not know yet.
+//! The orchestrator or a rollout begins, and must not act on what it does not know yet.
+
+use std::time::Duration;
 
 use cluster::effect::{Call, Disk, Effect};
+use cluster::info::UnitInfo;
 use cluster::input::{Answer, Input, OwnJob};
 use cluster::ledger::StoppedBy;
+use cluster::unit::ActiveState;
 
 use crate::rig::{Rig, active, instance};
 use crate::{LONG, answer};
@@ -32,4 +36,15 @@ fn one_that_is_started_after_the_units_were_listed_is_known() {
     rig.release_all();
     rig.wait(LONG);
     assert!(rig.has_asked("stop 3"), "it is not wanted: {:#?}", rig.asked);
+}
+
+#[test]
+fn a_rollout_asks_first_whether_systemd_obeys_although_one_too_many_runs() {
+    let mut rig = Rig::running();
+    rig.hold(|effect| matches!(effect, Effect::Call(_, Call::Stop(_))));
+    let now = rig.now();
+    rig.change(3, |unit| *unit = active(9, now));
+    rig.deploy("2.0.0");
+    assert_eq!(rig.held.len(), 2, "the stop of worker@3, and the question: {:?}", rig.held);
+    assert!(!rig.has_asked("restart 1"), "{:#?}", rig.asked);
 }
