@@ -111,10 +111,12 @@ impl Cluster {
         worker.note_exit();
         let (active, restarts) = (worker.info.active, worker.info.restarts);
         worker.has_run |= is_up(active);
-        worker.failed_since = match active {
-            ActiveState::Failed => worker.failed_since.or(Some(now)),
-            _ => None,
-        };
+        if active == ActiveState::Failed {
+            worker.failed_since.get_or_insert(now);
+        } else {
+            // Another client has started it. What follows the failure does not follow the next one.
+            (worker.failed_since, worker.retry) = (None, None);
+        }
         let cut = if was_known && worker.info.cut != cut_before { worker.info.cut } else { 0 };
         let crashes = if was_known { restarts.saturating_sub(restarts_before) } else { 0 };
         if let Activity::Rolling(rollout) = &mut self.activity {

@@ -48,3 +48,17 @@ fn a_rollout_asks_first_whether_systemd_obeys_although_one_too_many_runs() {
     assert_eq!(rig.held.len(), 2, "the stop of worker@3, and the question: {:?}", rig.held);
     assert!(!rig.has_asked("restart 1"), "{:#?}", rig.asked);
 }
+
+#[test]
+fn one_that_fails_again_before_it_is_tried_again_is_tried_again() {
+    let mut rig = Rig::running();
+    let fails = |rig: &mut Rig| rig.change(2, |unit| (unit.active, unit.main_pid) = (ActiveState::Failed, 0));
+    fails(&mut rig);
+    rig.wait(Duration::from_millis(1_500));
+    // An operator starts it.
+    rig.change(2, |unit| unit.active = ActiveState::Activating);
+    fails(&mut rig);
+    assert!(!rig.has_asked("restart 2"), "{:#?}", rig.asked);
+    rig.wait(LONG);
+    assert!(rig.has_asked("restart 2"), "{:#?}", rig.asked);
+}
