@@ -305,9 +305,6 @@ impl Cluster {
     /// Finds the workers that an operator has stopped. A worker that runs is not one of them, whatever the
     /// ledger says.
     fn find_held(&mut self, stopped: &BTreeSet<Instance>) {
-        let workers = &self.workers;
-        let is_down = |instance: &Instance| workers.get(instance).is_none_or(|worker| worker.info.is_down());
-        self.ledger.stopped.retain(|instance, by| *by == StoppedBy::Us || is_down(instance));
         let carried_out = self.in_time(CARRIED_OUT);
         for (instance, worker) in &mut self.workers {
             // The job is the predecessor's stop, or may be one: without a ledger that is not known.
@@ -323,6 +320,13 @@ impl Cluster {
                 worker.unanswered = Some((Verb::Stop, carried_out));
             }
         }
+        let workers = &self.workers;
+        let is_up = |instance: &Instance| workers.get(instance).is_some_and(super::supervise::is_up);
+        let is_down = |instance: &Instance| workers.get(instance).is_none_or(|worker| worker.info.is_down());
+        self.ledger.stopped.retain(|instance, by| match by {
+            StoppedBy::Us => !is_up(instance),
+            StoppedBy::Operator => is_down(instance),
+        });
         for instance in stopped {
             self.ledger.stopped.insert(*instance, StoppedBy::Operator);
             self.log_held(*instance);

@@ -175,10 +175,10 @@ impl Cluster {
     }
 
     /// Forgets that the worker was stopped, because it runs. While the orchestrator stops it, such news may
-    /// be older than the stop.
+    /// be older than the stop. What the predecessor has noted is not forgotten before the workers are adopted.
     fn release_hold(&mut self, instance: Instance) {
         let is_being_stopped = self.workers.get(&instance).is_some_and(Worker::is_being_stopped);
-        if !is_being_stopped && self.ledger.stopped.remove(&instance).is_some() {
+        if self.has_adopted() && !is_being_stopped && self.ledger.stopped.remove(&instance).is_some() {
             self.is_ledger_saved = false;
         }
     }

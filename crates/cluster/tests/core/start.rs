@@ -50,6 +50,17 @@ fn a_rollout_asks_first_whether_systemd_obeys_although_one_too_many_runs() {
 }
 
 #[test]
+fn a_stop_that_a_predecessor_asked_for_is_not_an_operators_although_the_worker_runs_still() {
+    let mut rig = Rig::new();
+    rig.ledger.stopped = [(instance(1), StoppedBy::Us)].into();
+    rig.begin();
+    // Now systemd carries it out.
+    rig.change(1, |unit| (unit.active, unit.main_pid) = (ActiveState::Inactive, 0));
+    rig.foreign_job_is_done(1);
+    assert!(rig.has_asked("restart 1"), "{:#?}", rig.asked);
+}
+
+#[test]
 fn one_that_fails_again_before_it_is_tried_again_is_tried_again() {
     let mut rig = Rig::running();
     let fails = |rig: &mut Rig| rig.change(2, |unit| (unit.active, unit.main_pid) = (ActiveState::Failed, 0));
