@@ -78,6 +78,13 @@ impl Cluster {
         self.is_reading_socket = false;
         self.read_socket();
         self.call(Call::List, Purpose::List);
+        // An operator may have started one that was stopped, and it has ended by itself. If systemd has
+        // unloaded its unit since, only the journal knows.
+        for instance in
+            Instance::first(self.settings.workers).filter(|i| self.ledger.is_held(*i)).collect::<Vec<_>>()
+        {
+            self.ask_the_journal(instance);
+        }
     }
 
     pub(super) fn has_adopted(&self) -> bool {
@@ -217,10 +224,8 @@ impl Cluster {
         let suspects: Vec<_> =
             self.workers.iter().filter(|_| is_any_up).filter(is_suspect).map(|(i, _)| *i).collect();
         let mut questions = BTreeSet::new();
-        for instance in &suspects {
-            let token = self.token(Purpose::WasStopped(*instance));
-            questions.insert(token);
-            self.effects.push_back(Effect::WasStopped(token, *instance));
+        for instance in suspects {
+            questions.insert(self.ask_the_journal(instance));
         }
         if let Phase::Looking(looking) = &mut self.phase {
             looking.stopped = Some(BTreeSet::new());
@@ -228,12 +233,23 @@ impl Cluster {
         }
     }
 
+    /// Asks whether the last job of this worker was a stop.
+    fn ask_the_journal(&mut self, instance: Instance) -> Token {
+        let token = self.token(Purpose::WasStopped(instance));
+        self.effects.push_back(Effect::WasStopped(token, instance));
+        token
+    }
+
     pub(super) fn was_stopped(&mut self, instance: Instance, token: Token, was: bool) {
-        if let Phase::Looking(looking) = &mut self.phase
-            && looking.questions.remove(&token)
-            && let Some(stopped) = looking.stopped.as_mut().filter(|_| was)
-        {
-            stopped.insert(instance);
+        if let Phase::Looking(looking) = &mut self.phase {
+            if looking.questions.remove(&token)
+                && let Some(stopped) = looking.stopped.as_mut().filter(|_| was)
+            {
+                stopped.insert(instance);
+            }
+        } else if !was && self.ledger.is_held(instance) {
+            self.ledger.stopped.remove(&instance);
+            self.is_ledger_saved = false;
         }
     }
 

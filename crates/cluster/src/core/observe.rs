@@ -234,6 +234,8 @@ impl Cluster {
         }
         (worker.pause, worker.retry, worker.has_run) = (None, None, false);
         worker.leave_job();
+        // What the journal says may be older.
+        self.purposes.retain(|_, purpose| *purpose != Purpose::WasStopped(instance));
         self.ledger.stopped.insert(instance, StoppedBy::Operator);
         self.is_ledger_saved = false;
         self.log_held(instance);

@@ -61,6 +61,19 @@ fn a_stop_that_a_predecessor_asked_for_is_not_an_operators_although_the_worker_r
 }
 
 #[test]
+fn one_that_was_started_and_ended_while_nothing_was_heard_does_not_stay_down() {
+    let mut rig = Rig::new();
+    rig.unheard(1, |unit| *unit = UnitInfo::default());
+    rig.ledger.stopped = [(instance(1), StoppedBy::Operator)].into();
+    rig.begin();
+    rig.wait(LONG);
+    assert!(!rig.has_asked("restart 1"), "{:#?}", rig.asked);
+    rig.hear(Input::Disconnected);
+    rig.hear(Input::Connected);
+    assert!(rig.has_asked("restart 1"), "the journal knows of no stop: {:#?}", rig.asked);
+}
+
+#[test]
 fn one_that_fails_again_before_it_is_tried_again_is_tried_again() {
     let mut rig = Rig::running();
     let fails = |rig: &mut Rig| rig.change(2, |unit| (unit.active, unit.main_pid) = (ActiveState::Failed, 0));
