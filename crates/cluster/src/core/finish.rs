@@ -226,6 +226,10 @@ impl Cluster {
         // While the orchestrator ends, it no longer knows which rollouts waited, so it removes nothing.
         let is_alive = matches!(self.phase, Phase::Starting | Phase::Running);
         let Some(current) = self.release.clone().filter(|_| is_alive) else { return };
+        if self.is_any_unknown() {
+            // The next rollout removes what this one leaves.
+            return;
+        }
         let in_use = self.releases_in_use();
         let mut on_disk = Vec::new();
         for Found { id, is_rejected, runnable } in &survey.releases {
@@ -236,6 +240,12 @@ impl Cluster {
         let surplus = self.history.lineage().surplus(&on_disk, &current, self.settings.keep);
         let surplus: Vec<ReleaseId> = surplus.into_iter().cloned().collect();
         self.disk(Disk::Remove(surplus.clone()), Purpose::Removed(surplus));
+    }
+
+    /// Whether it is not known what some process executes, because its link is or was to be removed.
+    fn is_any_unknown(&self) -> bool {
+        let is_linked = |instance: &Instance| self.ledger.points_to(*instance).is_some();
+        self.workers.iter().any(|(instance, worker)| worker.info.main_pid != 0 && !is_linked(instance))
     }
 
     pub(super) fn removed(&mut self, ids: &[ReleaseId], done: Result<(), String>) {
