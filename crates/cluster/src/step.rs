@@ -132,6 +132,12 @@ impl Step {
         self.runs_old && self.unit.is_up() && (!self.unit.is_active() || self.unit.has_job)
     }
 
+    /// Whether it serves on the old release again, although systemd has not accepted the job that is to put it
+    /// back.
+    pub(crate) fn is_back_by_itself(&self) -> bool {
+        self.state == StepState::Restoring && self.runs_old && self.unit.is_active() && !self.is_enqueued
+    }
+
     /// Whether this rollout asked for a job for it.
     pub(crate) fn was_taken(&self) -> bool {
         self.attempt != Attempt(0)

@@ -68,7 +68,8 @@ impl Rollout {
         let at = self.steps.iter().position(|step| step.instance == instance);
         at.is_none_or(|at| {
             let step = &self.steps[at];
-            step.is_surge() || !step.unit.is_active() || self.may_go_on_taking(at)
+            let may_go_on = || !step.is_back_by_itself() && self.may_go_on_taking(at);
+            step.is_surge() || !step.unit.is_active() || may_go_on()
         })
     }
 

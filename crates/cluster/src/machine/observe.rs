@@ -101,6 +101,8 @@ impl Rollout {
             // Without an answer from systemd, or after another client's job replaced ours, another process
             // proves nothing. It may have crashed and come up before its link was set.
             ActiveState::Inactive if step.is_canceled => self.skip(at),
+            // systemd has brought it back before it got our job.
+            ActiveState::Active if step.is_back_by_itself() => self.restored(at, true),
             _ if !step.is_enqueued => self.ask_again(at),
             ActiveState::Active if step.is_replaced() && !step.is_canceled => match state {
                 StepState::Restoring => self.restored(at, true),

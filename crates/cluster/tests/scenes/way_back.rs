@@ -40,6 +40,17 @@ fn a_worker_that_does_not_come_back_makes_the_rollout_failed() {
 }
 
 #[test]
+fn a_worker_that_is_back_before_systemd_has_our_job_is_not_restarted() {
+    let mut scene = Scene::new(2, 0, IN_PLACE);
+    scene.replace(1);
+    scene.job(2, JobResult::Failed, unit(Failed, 2));
+    scene.looked(1, new());
+    assert_eq!(scene.looked(2, unit(Failed, 2)), [Restart(2)]);
+    scene.rollout.note_old(instance(2), true);
+    assert_eq!(scene.looked(2, unit(Active, 4)), [Restart(1)]);
+}
+
+#[test]
 fn a_worker_that_comes_back_late_has_come_back() {
     let mut scene = Scene::new(2, 0, IN_PLACE);
     scene.replace(1);
