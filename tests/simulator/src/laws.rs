@@ -69,8 +69,11 @@ pub(crate) struct Books {
     /// The release that is deployed once the world is calm.
     pub(crate) last: Option<usize>,
     pub(crate) effects_at_rest: u32,
-    /// The release that each instance's link was last to be set to, and when.
-    links: [Option<(usize, u64)>; STRANGER as usize + 1],
+    /// Workers whose links are being set, as far as the orchestrator knows; as bits.
+    pub(crate) pointing: u16,
+    /// Workers of whose process it is not known which release it executes; as bits. Its link was being set
+    /// when it started, or what the ledger said about it is lost.
+    unknown: u16,
     /// Workers that the orchestrator stopped outside of a rollout; as bits.
     paused: u16,
     /// The orchestrator that begins now finds no worker running.
@@ -103,9 +106,6 @@ pub(crate) struct Rolled {
     is_proved: bool,
     /// The run in which each worker settled.
     proved: [u64; STRANGER as usize + 1],
-    /// When each instance's link was to be set to the new release. It is not known what a process executes
-    /// that started since then.
-    linked: [u64; STRANGER as usize + 1],
     /// The workers taken, then those of them that seemed to be down. Then the wanted ones that were taken
     /// before one had settled.
     taken: u16,

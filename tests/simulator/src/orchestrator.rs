@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use cluster::Cluster;
 use cluster::effect::{Disk as Task, Token};
 use cluster::input::{Input, OwnJob};
+use names::Instance;
 
 use self::heard::Heard;
 use crate::chaos::Class;
@@ -73,6 +74,11 @@ impl Orchestrator {
     /// Whether no task for the disk is left.
     pub(crate) fn is_idle(&self) -> bool {
         self.tasks.is_empty()
+    }
+
+    /// Whether a task for the disk is left that sets this instance's link.
+    pub(crate) fn is_linking(&self, instance: Instance) -> bool {
+        self.tasks.iter().any(|(_, task)| matches!(task, Task::Point(of, _) if *of == instance))
     }
 
     /// It is not killed any more.

@@ -11,6 +11,9 @@ use crate::world::World;
 impl World {
     /// A process was started.
     pub(crate) fn watch_spawn(&mut self, worker: u32) {
+        let bit = 1 << worker;
+        let is_unknown = has(self.books.pointing, worker);
+        self.books.unknown = if is_unknown { self.books.unknown | bit } else { self.books.unknown & !bit };
         let Some(rolled) = &self.books.rolled else { return };
         // If a file was lost in between, it is not known any more which release was current. The number of
         // workers at the beginning is not known either.

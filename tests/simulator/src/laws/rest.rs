@@ -20,6 +20,10 @@ impl World {
         if is_cold || self.disk.has_lost {
             self.people.must_stay = 0;
         }
+        if self.disk.has_lost {
+            let runs = self.systemd.services().filter(|(_, service)| service.has_process());
+            self.books.unknown |= runs.fold(0, |bits: u16, (worker, _)| bits | 1 << worker);
+        }
         self.disk.has_lost = false;
     }
 
@@ -81,8 +85,10 @@ impl World {
         let Some(view) = self.view() else { return };
         let has_ended_well =
             !matches!(self.books.last_end, Some(RolloutState::Failed | RolloutState::Aborted));
-        let may_run =
-            |service: &Service| !has_ended_well || service.release == self.disk.current || self.disk.had_lost;
+        let may_run = |worker: u32, service: &Service| {
+            let is_unknown = has(self.books.unknown, worker) || self.disk.had_lost;
+            !has_ended_well || service.release == self.disk.current || is_unknown
+        };
         let is_sound = |worker: u32, service: &Service| {
             let is_given_up = service.phase == Phase::Failed && service.exit == Exit::UNSTARTABLE;
             let quality = self.disk.links[worker as usize].map(|at| self.disk.releases[at].quality);
@@ -97,7 +103,7 @@ impl World {
             }
             if !service.is_active() {
                 seen = Some(("what should run runs", format!("worker {worker} is {service:?}")));
-            } else if !may_run(service) {
+            } else if !may_run(worker, service) {
                 let release = service.release.map(|at| &self.disk.releases[at].id);
                 seen = Some(("what should run runs", format!("worker {worker} runs {release:?}")));
             }

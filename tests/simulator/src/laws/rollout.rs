@@ -69,10 +69,6 @@ impl World {
         if let Some(to) = &rollout.to {
             self.watch_left(to, rollout.kind == Kind::Package);
         }
-        let linked = self
-            .books
-            .links
-            .map(|link| link.filter(|(of, _)| Some(*of) == to).map_or(u64::MAX, |(_, at)| at));
         self.books.rolled = Some(Rolled {
             id: rollout.id,
             kind: rollout.kind,
@@ -84,7 +80,6 @@ impl World {
             is_waiting: false,
             is_proved: false,
             proved: [0; STRANGER as usize + 1],
-            linked,
             taken: 0,
             idle: 0,
             trials: 0,
@@ -160,11 +155,8 @@ impl World {
 
     /// An instance is linked to a release. A worker may have settled before that is announced.
     pub(crate) fn watch_link(&mut self, instance: Instance, release: &ReleaseId) {
-        let (to, now) = (self.disk.find(release), self.now);
-        self.books.links[instance.number() as usize] = to.map(|to| (to, now));
-        if let Some(rolled) = self.books.rolled.as_mut().filter(|rolled| rolled.to == to) {
-            let linked = &mut rolled.linked[instance.number() as usize];
-            *linked = (*linked).min(now);
+        if self.disk.links[instance.number() as usize] != self.disk.find(release) {
+            self.books.pointing |= 1 << instance.number();
         }
         let Some(core) = self.orchestrator.core.as_ref() else { return };
         let view = core.view(self.clock());
@@ -172,6 +164,13 @@ impl World {
             view.rollout.is_some_and(|r| r.steps.iter().any(|step| step.state == StepState::Done));
         if let Some(rolled) = &mut self.books.rolled {
             rolled.is_proved |= is_proved;
+        }
+    }
+
+    /// The orchestrator learns what this instance's link says, unless it has asked for another one since.
+    pub(crate) fn watch_linked(&mut self, instance: Instance) {
+        if !self.orchestrator.is_linking(instance) {
+            self.books.pointing &= !(1 << instance.number());
         }
     }
 

@@ -74,7 +74,7 @@ impl World {
         let Some(rolled) = &self.books.rolled else { return };
         let service = self.systemd.service(worker);
         let is_known = self.orchestrator.heard(worker).is_active() && service.is_active();
-        // If its ledger is lost, the orchestrator knows neither.
+        // If its ledger is lost, the orchestrator does not know when the rollout began.
         let is_unknown = rolled.was_interrupted && self.disk.had_lost;
         let is_proved = rolled.proved[worker as usize] == service.invocation && service.invocation != 0;
         if !is_known || is_extra || is_unknown {
@@ -85,7 +85,7 @@ impl World {
         } else if is_restoring
             && service.release == rolled.from
             && !has(rolled.taken, worker)
-            && service.started < rolled.linked[worker as usize]
+            && !has(self.books.unknown, worker)
         {
             self.violate("once", || format!("worker {worker} never ran the new release, and goes back"));
         }

@@ -75,7 +75,9 @@ impl World {
 
     pub(crate) fn disk_is_done(&mut self) {
         let Some((token, task)) = self.orchestrator.tasks.pop_front() else { return };
+        let linked = if let Task::Point(instance, _) = &task { Some(*instance) } else { None };
         let answer = self.disk.perform(task, &mut self.rng, &mut self.chaos);
+        linked.into_iter().for_each(|instance| self.watch_linked(instance));
         if matches!(answer, Answer::Done(Err(_))) {
             self.books.note_unsure();
         }

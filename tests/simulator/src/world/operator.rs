@@ -144,6 +144,7 @@ impl World {
             self.people.must_stay = 0;
         }
         self.people.stopping_away = 0;
+        self.books.pointing = 0;
     }
 
     /// Whether this release becomes current at the start of the whole cluster, and was not before.
