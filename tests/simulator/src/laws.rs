@@ -119,6 +119,8 @@ pub(crate) struct Rolled {
     is_noted: bool,
     /// By then all were back on the old release, as far as could be known.
     was_whole: bool,
+    /// Extra workers that are stopped because they failed. They would not have served for long.
+    dropped: u16,
     /// Workers that the orchestrator has stopped since then, because they flap.
     stopped_since: u16,
     /// systemd refused, it was not heard, or an operator interfered.

@@ -53,11 +53,10 @@ impl World {
             !step.is_surge && is_missing && !is_excused && step.state != StepState::Failed
         };
         let missing = rolled.steps.iter().filter(is_ours).count();
-        // An extra worker that is stopped because it crashed would not have served for long.
         let stands_in = |step: &&view::Step| {
-            let service = self.systemd.service(step.instance.number());
-            let has_crashed = step.state == StepState::Failed || service.restarts > 0;
-            step.is_surge && (service.missing != Missing::Ours || has_crashed)
+            let worker = step.instance.number();
+            let is_there = self.systemd.service(worker).missing != Missing::Ours;
+            step.is_surge && (is_there || step.state == StepState::Failed || has(rolled.dropped, worker))
         };
         let stands_in = rolled.steps.iter().filter(stands_in).count();
         // A job may come late for which polkit has taken long to decide.

@@ -89,6 +89,7 @@ impl World {
             was_interrupted: self.books.ended == Some(rollout.id),
             is_noted: false,
             was_whole: false,
+            dropped: 0,
             stopped_since: 0,
             // A job that polkit has yet to decide about may come in the middle of the rollout.
             is_unsure: (self.chaos.has(crate::chaos::Class::LateBus) && !self.chaos.is_quiet)

@@ -28,6 +28,7 @@ impl World {
         let step = rollout.as_ref().and_then(|r| r.steps.iter().find(|step| step.instance == *instance));
         let state = step.map(|step| step.state);
         if matches!(call, Call::Stop(_)) {
+            self.note_dropped(worker);
             if state != Some(StepState::Stopping) {
                 self.books.paused |= 1 << worker;
                 if let Some(rolled) = self.books.rolled.as_mut().filter(|rolled| rolled.is_noted) {
@@ -57,10 +58,18 @@ impl World {
         }
     }
 
+    fn note_dropped(&mut self, worker: u32) {
+        let has_crashed = self.systemd.service(worker).restarts > 0;
+        if let Some(rolled) = self.books.rolled.as_mut().filter(|_| has_crashed) {
+            rolled.dropped |= 1 << worker;
+        }
+    }
+
     fn note_taken(&mut self, worker: u32, is_restoring: bool, is_extra: bool) {
         let is_active = self.orchestrator.heard(worker).is_active();
         let Some(rolled) = &mut self.books.rolled else { return };
         let bit = 1 << worker;
+        rolled.dropped &= !bit;
         rolled.idle = if is_active { rolled.idle & !bit } else { rolled.idle | bit };
         if !is_restoring {
             rolled.taken |= bit;
