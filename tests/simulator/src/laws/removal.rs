@@ -21,8 +21,10 @@ impl World {
     fn needs(&self, at: usize) -> Option<&'static str> {
         let rolled = self.books.rolled.as_ref();
         let is_rolled = rolled.is_some_and(|rolled| [rolled.from, rolled.to].contains(&Some(at)));
-        let executes = |(_, service): (u32, &crate::systemd::Service)| {
-            service.is_active() && service.release == Some(at) && !self.disk.had_lost
+        // The orchestrator may not have heard yet of a process that another client has started.
+        let executes = |(worker, service): (u32, &crate::systemd::Service)| {
+            let is_known = self.is_as_heard(worker) && !self.disk.had_lost;
+            service.is_active() && service.release == Some(at) && is_known
         };
         let is_ordered = self.people.orders().any(|ordered| ordered == at);
         let release = &self.disk.releases[at];

@@ -190,7 +190,7 @@ impl World {
         }
     }
 
-    fn is_as_heard(&self, worker: u32) -> bool {
+    pub(super) fn is_as_heard(&self, worker: u32) -> bool {
         let mut id = [0; 16];
         id[..8].copy_from_slice(&self.systemd.service(worker).invocation.to_le_bytes());
         self.orchestrator.heard(worker).invocation.is_some_and(|heard| heard.0 == id)
