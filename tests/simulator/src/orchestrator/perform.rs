@@ -59,7 +59,8 @@ impl World {
             Effect::Extend(span) => self.extend(span),
             Effect::Exit => self.exit(),
             Effect::Fail(_) => self.fail(),
-            Effect::Properties(_) | Effect::Status(_) | Effect::Log(_) => {}
+            Effect::Properties(told) => self.stopped_beyond(told.desired),
+            Effect::Status(_) | Effect::Log(_) => {}
         }
     }
 

@@ -219,7 +219,7 @@ impl World {
     }
 
     /// Another number of workers is wanted. Those beyond it do not count as stopped by an operator any more.
-    pub(super) fn stopped_beyond(&mut self, wanted: u32) {
+    pub(crate) fn stopped_beyond(&mut self, wanted: u32) {
         let those = (1 << (wanted + 1)) - 1;
         self.people.must_stay &= those;
         self.people.stopping &= those;
