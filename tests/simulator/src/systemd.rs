@@ -11,7 +11,7 @@ mod process;
 mod service;
 mod told;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use cluster::input::Signal;
 use names::Instance;
@@ -71,8 +71,8 @@ pub(crate) struct Systemd {
     pub(crate) moments: Vec<(u64, u32, u32, Moment)>,
     pub(crate) signals: Vec<Signal>,
     pub(crate) done: Vec<Done>,
-    /// The workers whose last job was a stop, according to the journal.
-    stopped: BTreeSet<u32>,
+    /// The workers whose last job was a stop, according to the journal, and whose it was, for the laws.
+    stopped: BTreeMap<u32, Who>,
 }
 
 /// What systemd needs from the world.
@@ -98,7 +98,7 @@ impl Systemd {
             moments: Vec::new(),
             signals: Vec::new(),
             done: Vec::new(),
-            stopped: BTreeSet::new(),
+            stopped: BTreeMap::new(),
         }
     }
 
@@ -117,7 +117,7 @@ impl Systemd {
 
     /// Whether the last job of this worker was a stop, according to the journal.
     pub(crate) fn was_stopped(&self, worker: u32) -> bool {
-        self.stopped.contains(&worker)
+        self.stopped.contains_key(&worker)
     }
 
     /// The units that are loaded.
@@ -127,13 +127,13 @@ impl Systemd {
         loaded.filter_map(|(number, _)| Instance::new(number)).collect()
     }
 
-    /// The workers that systemd is stopping for the orchestrator.
-    pub(crate) fn stopping_for_orchestrator(&self) -> impl Iterator<Item = Instance> {
-        let is_its = |service: &Service| {
-            service.job.is_some_and(|job| job.verb == Verb::Stop && job.who == Who::Orchestrator)
+    /// The workers that systemd is stopping for the orchestrator, or that it has stopped for it last.
+    pub(crate) fn stopped_for_orchestrator(&self) -> impl Iterator<Item = Instance> {
+        let is_its = |(worker, service): &(u32, &Service)| match service.job {
+            Some(job) => job.verb == Verb::Stop && job.who == Who::Orchestrator,
+            None => self.stopped.get(worker) == Some(&Who::Orchestrator) && service.is_at_rest(),
         };
-        let its = self.services().filter(move |(_, service)| is_its(service));
-        its.filter_map(|(number, _)| Instance::new(number))
+        self.services().filter(is_its).filter_map(|(number, _)| Instance::new(number))
     }
 
     /// The machine boots. Nothing runs, and nothing is known.

@@ -80,8 +80,9 @@ impl World {
             Call::Stop(instance) => Some(*instance),
             _ => None,
         });
-        let stopping = self.systemd.stopping_for_orchestrator();
-        let unknown = asked.chain(stopping).filter(|instance| !is_noted(instance));
+        let wanted = self.disk.ledger.wanted.unwrap_or(0);
+        let stopped = self.systemd.stopped_for_orchestrator().filter(|i| i.number() <= wanted);
+        let unknown = asked.chain(stopped).filter(|instance| !is_noted(instance));
         self.people.may_stay = unknown.fold(self.people.may_stay, |bits, i| bits | 1 << i.number());
     }
 

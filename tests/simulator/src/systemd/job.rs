@@ -105,7 +105,7 @@ impl Systemd {
         self.service_mut(worker).job = None;
         self.touch(worker);
         if is_done {
-            self.note_last_job(worker, job.verb);
+            self.note_last_job(worker, job);
         }
         if is_done && job.verb == Verb::Stop && job.who == Who::Operator {
             self.done.push(Done::Stopped(worker));
@@ -116,9 +116,9 @@ impl Systemd {
     }
 
     /// The journal says what the last job was, even if the unit is forgotten.
-    fn note_last_job(&mut self, worker: u32, verb: Verb) {
-        match verb {
-            Verb::Stop => self.stopped.insert(worker),
+    fn note_last_job(&mut self, worker: u32, job: Job) {
+        match job.verb {
+            Verb::Stop => self.stopped.insert(worker, job.who),
             Verb::Start | Verb::Restart => self.stopped.remove(&worker),
         };
     }
