@@ -82,7 +82,8 @@ impl World {
     fn watch_once(&mut self, worker: u32, is_restoring: bool, is_extra: bool) {
         let Some(rolled) = &self.books.rolled else { return };
         let service = self.systemd.service(worker);
-        let is_known = self.orchestrator.heard(worker).is_active() && service.is_active();
+        let is_heard = self.orchestrator.heard(worker).is_active() && self.is_as_heard(worker);
+        let is_known = is_heard && service.is_active();
         // If its ledger is lost, the orchestrator does not know when the rollout began.
         let is_unknown = rolled.was_interrupted && self.disk.had_lost;
         let is_proved = rolled.proved[worker as usize] == service.invocation && service.invocation != 0;
