@@ -44,6 +44,7 @@ mod rest;
 mod rollout;
 mod take;
 
+pub(crate) use self::take::is_over;
 use cluster::history::Kind;
 use cluster::step::StepState;
 use cluster::view;

@@ -18,6 +18,9 @@ impl World {
     /// The orchestrator announces the state of a rollout.
     pub(crate) fn announced(&mut self, rollout: &view::Rollout) {
         let is_known = self.books.rolled.as_ref().is_some_and(|rolled| rolled.id == rollout.id);
+        if rollout.state == RolloutState::Queued {
+            return;
+        }
         if rollout.state == RolloutState::Refused {
             self.outcomes.push("refused");
             self.watch_withdrawn(rollout);

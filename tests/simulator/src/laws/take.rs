@@ -178,6 +178,8 @@ fn is_taken(state: Option<StepState>) -> bool {
     matches!(state, Some(StepState::Restarting | StepState::Restoring))
 }
 
-pub(super) fn is_over(state: view::RolloutState) -> bool {
-    !matches!(state, view::RolloutState::Running | view::RolloutState::Paused)
+/// Whether a rollout in this state has ended, or does not begin.
+pub(crate) fn is_over(state: view::RolloutState) -> bool {
+    use view::RolloutState::{Paused, Queued, Running};
+    !matches!(state, Queued | Running | Paused)
 }

@@ -6,6 +6,7 @@ use cluster::order::Target;
 use cluster::view::RolloutState;
 
 use super::{Item, Socket, World};
+use crate::laws::is_over;
 use crate::release::Quality;
 
 /// How far the world is on its way to rest.
@@ -51,7 +52,7 @@ impl World {
             || !self.orchestrator.is_ready
             || !self.people.asked.is_empty()
             || !self.people.awaited.is_empty()
-            || matches!(self.rollout_state(), Some(RolloutState::Running | RolloutState::Paused))
+            || self.rollout_state().is_some_and(|state| !is_over(state))
     }
 
     pub(super) fn calm(&mut self, calm: Calm) {
