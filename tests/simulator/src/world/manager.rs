@@ -138,8 +138,15 @@ impl World {
     /// A call was not answered in time.
     pub(super) fn time_out(&mut self, token: Token) {
         if let Some(call) = self.bus.close(token) {
-            self.feed(Input::Answer(token, unanswered(&call)));
+            self.is_unanswered(token, call);
         }
+    }
+
+    fn is_unanswered(&mut self, token: Token, call: Call) {
+        if let Call::Stop(instance) = call {
+            self.people.claim(instance.number(), self.now);
+        }
+        self.feed(Input::Answer(token, unanswered(&call)));
     }
 
     pub(super) fn answer(&mut self, token: Token, answer: Answer) {
@@ -170,7 +177,7 @@ impl World {
         open.sort_unstable_by_key(|(token, _)| *token);
         self.feed(Input::Disconnected);
         for (token, call) in open {
-            self.feed(Input::Answer(token, unanswered(&call)));
+            self.is_unanswered(token, call);
         }
     }
 

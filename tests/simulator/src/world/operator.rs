@@ -1,6 +1,7 @@
 //! What operators do with systemctl, behind the orchestrator's back.
 
 use cluster::input::{OwnJob, Signal};
+use cluster::ledger::StoppedBy;
 use cluster::release::ReleaseId;
 use names::Instance;
 
@@ -145,6 +146,11 @@ impl World {
         }
         self.people.stopping_away = 0;
         self.books.pointing = 0;
+        for (instance, by) in &self.disk.ledger.stopped {
+            if *by == StoppedBy::Us && !self.orchestrator.heard(instance.number()).is_down() {
+                self.people.claim(instance.number(), self.now);
+            }
+        }
     }
 
     /// Whether this release becomes current at the start of the whole cluster, and was not before.
@@ -164,6 +170,10 @@ impl World {
     pub(super) fn watch_unit(&mut self, done: Done) {
         match done {
             Done::Stopped(worker) => {
+                if self.people.is_claimed(worker, self.now) {
+                    self.people.must_stay &= !(1 << worker);
+                    self.people.stopping &= !(1 << worker);
+                }
                 // If the orchestrator hears of the stop, it knows it by then.
                 let (life, epoch) = (self.orchestrator.life, self.systemd.service(worker).invocation);
                 let is_away =

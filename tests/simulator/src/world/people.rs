@@ -10,6 +10,7 @@ use super::begin::name;
 use super::{Item, World};
 use crate::chaos::Class;
 use crate::release::{BAD, Quality};
+use crate::systemd::STRANGER;
 
 /// A call that waits for its reply.
 #[derive(Debug)]
@@ -48,6 +49,9 @@ pub(crate) struct People {
     pub(crate) stopped_away: u16,
     /// When an operator last started a worker, in us.
     pub(crate) started_at: Option<u64>,
+    /// Until when a stop of each worker is taken for one that the orchestrator, or its predecessor, has asked for
+    /// without an answer (docs/decisions/0037), in us.
+    claimed: [u64; STRANGER as usize + 1],
     /// A job may be enqueued for which no caller waits any more.
     pub(crate) is_late_job_possible: bool,
 }
@@ -76,6 +80,18 @@ impl People {
         self.stopping = 0;
     }
 
+    /// The orchestrator takes the next stop of this worker for one that it may have asked for.
+    pub(crate) fn claim(&mut self, worker: u32, now: u64) {
+        if let Some(until) = self.claimed.get_mut(worker as usize) {
+            *until = now + CARRIED_OUT;
+        }
+    }
+
+    /// A job has stopped this worker. It may be taken for the orchestrator's.
+    pub(crate) fn is_claimed(&self, worker: u32, now: u64) -> bool {
+        self.claimed.get(worker as usize).is_some_and(|until| *until > now)
+    }
+
     /// The orchestrator has ended, so no caller waits any more.
     pub(crate) fn end(&mut self) {
         self.asked.clear();
@@ -86,6 +102,8 @@ impl People {
     }
 }
 
+/// How long a call without an answer may still lead to a job, for the orchestrator, in us.
+const CARRIED_OUT: u64 = 120_000_000;
 /// The longest time that a reply takes, in us.
 const REPLY_WITHIN: u64 = 130_000_000;
 /// The longest time that it takes while a rollout waits for an operator, in us.
