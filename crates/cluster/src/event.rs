@@ -151,6 +151,7 @@ impl fmt::Display for Cause {
         match self {
             Self::Fault(instance, fault) => write!(f, "{instance} {fault}"),
             Self::Deadline => f.write_str("the rollout took longer than its deadline"),
+            // The history on disk has this phrase, by which the next orchestrator recognises an abort.
             Self::Aborted => f.write_str("aborted on request"),
             Self::Interrupted => f.write_str("an earlier orchestrator had given it up"),
         }

@@ -124,6 +124,11 @@ impl Rollout {
             && !self.steps.iter().all(is_over)
     }
 
+    /// Whether the first workers are replaced, and an operator decides about the others.
+    pub fn is_at_canary(&self) -> bool {
+        self.is_waiting() && self.is_canary_full()
+    }
+
     /// Whether a job of this rollout is under way for this worker.
     pub fn is_at_hand(&self, instance: Instance) -> bool {
         self.step(instance).is_some_and(Step::is_at_hand)
@@ -186,8 +191,10 @@ impl Rollout {
                 Vec::new()
             }
             Event::Resume => {
+                if self.is_at_canary() {
+                    self.policy.canary = None;
+                }
                 self.is_paused = false;
-                self.policy.canary = None;
                 self.advance()
             }
             Event::Abort => self.abort(),

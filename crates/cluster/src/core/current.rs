@@ -55,7 +55,10 @@ impl Cluster {
             let by_history = done.find_map(|entry| entry.to.as_ref()).filter(is_there);
             by_history.or_else(|| self.links.values().find(is_there))
         };
-        from.or(survey.current.as_ref()).or_else(lost).cloned()
+        // If the link could not be written at the end of the last rollout, it still names the release before.
+        let done = last.filter(|entry| entry.state == State::Done && entry.from == survey.current);
+        let brought = done.filter(|entry| entry.from.is_some()).and_then(|entry| entry.to.as_ref());
+        from.or(brought.filter(is_there)).or(survey.current.as_ref()).or_else(lost).cloned()
     }
 
     /// Forgets the links of extra workers that are down. Such a link names a release that the predecessor

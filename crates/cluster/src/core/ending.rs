@@ -42,15 +42,13 @@ impl ActiveRollout {
             Outcome::Restored(cause) if self.plan.from.is_none() => {
                 (State::Restored, format!("{}; no other worker was touched", failed(cause)))
             }
-            Outcome::Restored(Cause::Aborted) => {
-                (State::Aborted, format!("aborted on request; release {from} is back everywhere"))
-            }
-            Outcome::Restored(cause) if !missing.is_empty() => (
-                State::Failed,
-                format!("{}; release {from} is back, and not ready: {}", failed(cause), list(missing)),
-            ),
             Outcome::Restored(cause) => {
-                (State::Restored, format!("{}; release {from} is back everywhere", failed(cause)))
+                let (state, back) = match missing {
+                    [] => (State::Restored, "back everywhere".to_owned()),
+                    missing => (State::Failed, format!("back, and not ready: {}", list(missing))),
+                };
+                let state = if *cause == Cause::Aborted { State::Aborted } else { state };
+                (state, format!("{}; release {from} is {back}", failed(cause)))
             }
             Outcome::Failed(cause) => {
                 let rest = self.stuck.clone().unwrap_or_else(|| match self.has_turned_back {

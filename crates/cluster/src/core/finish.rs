@@ -225,7 +225,9 @@ impl Cluster {
         };
         // While the orchestrator ends, it no longer knows which rollouts waited, so it removes nothing.
         let is_alive = matches!(self.phase, Phase::Starting | Phase::Running);
-        let Some(current) = self.release.clone().filter(|_| is_alive) else { return };
+        // A rollout that is being prepared may need a release that was listed before. The next end removes it.
+        let is_preparing = matches!(self.activity, Activity::Preparing(_));
+        let Some(current) = self.release.clone().filter(|_| is_alive && !is_preparing) else { return };
         if self.is_any_unknown() {
             // The next rollout removes what this one leaves.
             return;

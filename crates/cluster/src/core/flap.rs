@@ -108,6 +108,9 @@ impl Cluster {
         {
             worker.not_before = None;
         }
+        for worker in self.workers.values_mut() {
+            worker.unanswered = worker.unanswered.filter(|(_, until)| *until > now);
+        }
     }
 
     /// The next random number (SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom number

@@ -4,7 +4,7 @@ use super::preparing::Purpose as For;
 use super::{Activity, Cluster, Phase, Purpose};
 use crate::effect::{Disk, Effect};
 use crate::event::Event;
-use crate::history::{Entry, State};
+use crate::history::{Entry, Kind, State};
 use crate::input::{Caller, Refusal, Reply, Request};
 use crate::order::{Order, Target, Withdrawn};
 use crate::release::ReleaseId;
@@ -130,7 +130,7 @@ impl Cluster {
     fn pause(&mut self) -> Result<(), Refusal> {
         let id = self.rollout_under_way()?;
         if self.rolling().is_some_and(|rollout| rollout.machine.cause().is_some()) {
-            return Err(Refusal::Refused("the rollout goes back to the old release already".to_owned()));
+            return Err(Refusal::Refused("the rollout takes no further worker already".to_owned()));
         }
         self.info_step(id, "pause", "asked to pause: no further worker is taken".to_owned());
         self.note_in_history(|entry| entry.state = State::Paused);
@@ -144,11 +144,12 @@ impl Cluster {
     fn resume_paused(&mut self) -> Result<(), Refusal> {
         let id = self.rollout_under_way()?;
         self.info_step(id, "resume", "asked to go on".to_owned());
+        let is_at_canary = self.rolling().is_some_and(|rollout| rollout.machine.is_at_canary());
         self.note_in_history(|entry| {
             if entry.state == State::Paused {
                 entry.state = State::Running;
             }
-            entry.canary = None;
+            entry.canary = entry.canary.filter(|_| !is_at_canary);
         });
         if let Some(rollout) = self.rolling_mut() {
             rollout.is_paused_by_person = false;
@@ -183,6 +184,9 @@ impl Cluster {
             return Err(Refusal::NoRollout(format!("there is no rollout {rollout}; under way is {id}")));
         }
         self.info_step(id, "abort", "asked to give the rollout up".to_owned());
+        if self.rolling().is_some_and(|rollout| rollout.plan.kind == Kind::Undo) {
+            self.stop_watching();
+        }
         self.roll_on(Event::Abort);
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::effect::Effect;
 use crate::history::{Entry, Kind};
 use crate::input::Refusal;
 use crate::moment::Moment;
-use crate::order::Order;
+use crate::order::{Order, Target};
 use crate::view;
 
 /// How long a rollout may be prepared before clients and the log are told what it waits for.
@@ -97,6 +97,9 @@ impl Cluster {
         }
         // Clients that follow it have to learn that it is over.
         preparing.told_at = None;
+        if let For::Order(Order { target: Target::Undo(_), .. }, _) = preparing.purpose {
+            self.stop_watching();
+        }
         self.info_in(id, format!("rollout {id} is withdrawn before it began"));
         self.refuse(Refusal::Refused("withdrawn before it began".to_owned()));
         Ok(())
@@ -113,15 +116,19 @@ impl Cluster {
         if entry.state.has_ended() {
             return self.end_inherited(&entry);
         }
-        if let Activity::Preparing(preparing) = &mut self.activity {
-            preparing.purpose = For::Resume(Box::new(entry));
-        } else {
-            self.unfinished = Some(entry);
+        match &mut self.activity {
+            Activity::Preparing(preparing) if preparing.id == id => {
+                preparing.purpose = For::Resume(Box::new(entry));
+            }
+            // Another rollout may be prepared in its place.
+            _ => self.unfinished = Some(entry),
         }
     }
 
     fn end_inherited(&mut self, entry: &Entry) {
-        self.activity = Activity::None;
+        if matches!(&self.activity, Activity::Preparing(preparing) if preparing.id == entry.id) {
+            self.activity = Activity::None;
+        }
         (self.unfinished, self.resume_at, self.refused) = (None, None, None);
         let ended = view::Rollout {
             state: view::RolloutState::Aborted,

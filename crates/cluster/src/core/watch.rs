@@ -38,8 +38,7 @@ impl Cluster {
         let now = usec(self.now.moment);
         if now > watched.until_usec || self.release.as_ref() != Some(&watched.to) {
             if !self.is_busy() {
-                self.ledger.watched = None;
-                self.is_ledger_saved = false;
+                self.stop_watching();
             }
             return;
         }
@@ -75,8 +74,20 @@ impl Cluster {
         Instance::first(self.settings.workers).filter(|i| !self.ledger.is_held(*i)).filter(is_down).count()
     }
 
+    /// An operator does not want the release to be undone.
+    pub(super) fn stop_watching(&mut self) {
+        self.ledger.watched = None;
+        self.is_ledger_saved = false;
+    }
+
     pub(super) fn undo_refused(&mut self, why: &str) {
-        self.error(format!("failed to go back: {why}; trying again, as does `app-cluster rollback`"));
+        if self.ledger.watched.is_none() {
+            return;
+        }
+        if self.refused.as_deref() != Some(why) {
+            self.error(format!("failed to go back: {why}; trying again, as does `app-cluster rollback`"));
+        }
+        self.refused = Some(why.to_owned());
     }
 
     pub(super) fn watch_wake(&self) -> Option<Moment> {

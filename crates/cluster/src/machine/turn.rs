@@ -34,7 +34,7 @@ impl Rollout {
     pub(super) fn abort(&mut self) -> Vec<Action> {
         match self.phase {
             Phase::Rolling if self.is_all_but_over() => ignore("every worker is replaced"),
-            Phase::Rolling if self.policy.has_previous => self.turn_back(Cause::Aborted),
+            Phase::Rolling | Phase::Halting if self.policy.has_previous => self.turn_back(Cause::Aborted),
             Phase::Rolling => self.stop_here(Cause::Aborted),
             _ => ignore("the rollout has turned back already"),
         }
@@ -49,6 +49,8 @@ impl Rollout {
 
     /// Marks all workers that may run the new release, and begins to put them back.
     pub(super) fn turn_back(&mut self, cause: Cause) -> Vec<Action> {
+        // The time is over only once, and workers that come back by themselves are not waited for after it.
+        self.is_late |= cause == Cause::Deadline;
         self.cause = Some(cause);
         self.phase = Phase::Restoring;
         for step in self.steps.iter_mut().filter(|step| !step.is_surge()) {

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use cluster::effect::{Call, Disk, Effect};
-use cluster::history::State;
-use cluster::input::{Caller, Input, Refusal, Reply, Request};
+use cluster::history::{Kind, State};
+use cluster::input::{Answer, Caller, Input, Refusal, Reply, Request};
 use cluster::moment::Now;
 use cluster::unit::ActiveState;
 use cluster::view::{self, RolloutState};
 
+use crate::answer;
 use crate::rig::{Rig, SETTINGS};
 
 const SOON: Duration = Duration::from_secs(2);
@@ -81,6 +82,74 @@ fn an_inherited_rollout_goes_back_if_it_is_aborted_before_it_goes_on() {
     let ended = rig.history.last().unwrap();
     assert_eq!(ended.state, State::Aborted, "{ended:#?}");
     assert!(!rig.has_asked("restart 2"), "{:#?}", rig.asked);
+}
+
+/// The disk does not answer the successor, so it cannot continue the rollout. Then an operator deploys.
+#[test]
+fn an_abort_of_an_inherited_rollout_leaves_another_that_is_prepared() {
+    let mut rig = Rig::running();
+    successor(&mut rig);
+    answer(&mut rig, Answer::Surveyed(Err("the disk is away".to_owned())));
+    let inherited = shown(&rig).expect("it waits");
+    assert_eq!(inherited.state, RolloutState::Queued, "{inherited:#?}");
+    rig.replies.clear();
+    rig.hold(|effect| matches!(effect, Effect::Disk(_, Disk::Settings)));
+    rig.deploy("2.0.0");
+    rig.hear(Input::Request(Caller(9), Request::Abort(inherited.id)));
+    assert_eq!(rig.replies, [Ok(Reply::Done)]);
+    rig.hold(|_| false);
+    rig.release_all();
+    assert!(matches!(rig.replies.last(), Some(Ok(Reply::Rollout(_)))), "{:?}", rig.replies);
+}
+
+#[test]
+fn an_aborted_undo_is_not_begun_again() {
+    let mut rig = Rig::running();
+    rig.deploy("2.0.0");
+    rig.wait(LONG);
+    rig.hold(|effect| matches!(effect, Effect::Call(_, Call::Stop(of)) if of.number() > 2));
+    for number in [1, 2] {
+        rig.change(number, |unit| (unit.active, unit.restarts) = (ActiveState::Activating, 9));
+    }
+    rig.wait(SOON);
+    assert!(!rig.held.is_empty(), "the undo is prepared: {:#?}", rig.asked);
+    abort(&mut rig);
+    rig.hold(|_| false);
+    rig.held.clear();
+    rig.asked.clear();
+    rig.wait(LONG);
+    assert_eq!(rig.history.last().map(|entry| entry.kind), Some(Kind::Deploy), "{:#?}", rig.asked);
+    assert_eq!(rig.ledger.watched, None);
+}
+
+#[test]
+fn an_aborted_rollout_says_who_is_not_ready() {
+    let mut rig = Rig::new();
+    rig.settings.workers = 3;
+    rig.ledger.wanted = Some(3);
+    rig.runs(3);
+    rig.begin();
+    rig.deploy("2.0.0");
+    rig.change(3, |unit| {
+        (unit.active, unit.main_pid, unit.exit_code, unit.exit_status) = (ActiveState::Failed, 0, 1, 78);
+    });
+    abort(&mut rig);
+    rig.wait(LONG);
+    let end = rig.last_end.clone().unwrap();
+    assert_eq!(end, "aborted on request; release 1.0.0 is back, and not ready: worker@3");
+}
+
+/// The link to the current release could not be written at the end of the rollout.
+#[test]
+fn the_release_that_all_run_is_current_for_the_successor() {
+    let mut rig = Rig::running();
+    rig.deploy("2.0.0");
+    rig.wait(LONG);
+    assert_eq!(rig.history.last().map(|entry| entry.state), Some(State::Done));
+    rig.begin();
+    let properties = rig.cluster.view(Now { moment: rig.now(), epoch: rig.now() }).properties;
+    assert_eq!(properties.release, "2.0.0", "the link names 1.0.0");
+    assert!(rig.has_asked("current 2.0.0"), "{:#?}", rig.asked);
 }
 
 #[test]

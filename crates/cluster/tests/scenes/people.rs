@@ -2,7 +2,7 @@
 
 use cluster::unit::ActiveState::{Active, Deactivating, Inactive};
 use cluster::unit::{JobResult, Unit};
-use cluster::{Cause, Event, Outcome, Policy, StepState};
+use cluster::{Cause, Event, OnFailure, Outcome, Policy, StepState};
 
 use crate::scene::Ask::{self, Finish, Ignore, Restart, RestoreRelease, Stop};
 use crate::scene::{FIRST_RELEASE, IN_PLACE, POLICY, Scene, instance, new, old, unit};
@@ -27,6 +27,26 @@ fn a_canary_is_put_back_when_somebody_aborts() {
     assert_eq!(scene.looked(1, new()), [Restart(1)]);
     assert_eq!(scene.put_back(1), [Stop(3)]);
     assert_eq!(scene.looked(3, unit(Inactive, 2)), [Finish(Outcome::Restored(Cause::Aborted))]);
+}
+
+/// A resume takes a pause back. It does not decide about workers of which no one has seen anything yet.
+#[test]
+fn a_resume_before_the_canary_is_in_place_keeps_it() {
+    let mut scene = Scene::new(3, 0, Policy { canary: Some(1), ..IN_PLACE });
+    scene.event(Event::Pause);
+    assert_eq!(scene.event(Event::Resume), []);
+    assert_eq!(scene.replace(1), []);
+    assert!(scene.rollout.is_waiting());
+}
+
+/// Two workers are restarted at once, and one of them fails.
+#[test]
+fn an_abort_goes_back_although_the_rollout_halts() {
+    let policy = Policy { on_failure: OnFailure::Halt, max_unavailable: 2, ..POLICY };
+    let mut scene = Scene::new(4, 0, policy);
+    assert_eq!(scene.replace(1), [Restart(2), Restart(3)]);
+    assert_eq!(scene.job(2, JobResult::Failed, unit(Inactive, 2)), []);
+    assert_eq!(scene.event(Event::Abort), [RestoreRelease]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use cluster::unit::ActiveState::{Activating, Active, Deactivating, Failed, Inactive};
 use cluster::unit::JobResult;
-use cluster::{Fault, Outcome};
+use cluster::{Event, Fault, Outcome};
 
 use crate::scene::Ask::{Finish, Restart, RestoreRelease, Stop};
 use crate::scene::{IN_PLACE, POLICY, Scene, fault, instance, new, old, unit};
@@ -74,6 +74,16 @@ fn no_worker_that_serves_is_put_back_while_one_comes_back_by_itself() {
     scene.rollout.note_old(instance(2), true);
     assert_eq!(scene.looked(2, unit(Activating, 3)), [], "worker 1 would leave one of two");
     assert_eq!(scene.looked(2, unit(Active, 3)), [Restart(1)]);
+}
+
+/// The time for the whole rollout was the reason to go back, so it is over already.
+#[test]
+fn a_late_rollout_does_not_wait_for_a_worker_that_comes_back_by_itself() {
+    let mut scene = Scene::new(2, 0, IN_PLACE);
+    assert_eq!(scene.event(Event::Deadline), [RestoreRelease]);
+    scene.looked(2, old());
+    scene.rollout.note_old(instance(1), true);
+    assert_eq!(scene.looked(1, unit(Activating, 3)), [Restart(1)]);
 }
 
 #[test]

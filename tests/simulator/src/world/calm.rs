@@ -3,7 +3,7 @@
 use cluster::event::OnFailure;
 use cluster::input::Request;
 use cluster::order::Target;
-use cluster::view::RolloutState;
+use cluster::view::{RolloutState, Worker, WorkerState};
 
 use super::{Item, Socket, World};
 use crate::laws::is_over;
@@ -52,7 +52,17 @@ impl World {
             || !self.orchestrator.is_ready
             || !self.people.asked.is_empty()
             || !self.people.awaited.is_empty()
-            || self.rollout_state().is_some_and(|state| !is_over(state))
+            || self.rollout_state().is_some_and(|state| !is_over(state) && !self.waits_for_an_operator(state))
+    }
+
+    /// Whether a rollout does not go on because an operator has stopped every worker that could try it.
+    fn waits_for_an_operator(&self, state: RolloutState) -> bool {
+        let Some(core) = self.orchestrator.core.as_ref().filter(|_| state == RolloutState::Queued) else {
+            return false;
+        };
+        let view = core.view(self.clock());
+        let is_wanted = |worker: &&Worker| worker.instance.number() <= view.properties.desired;
+        view.workers.iter().filter(is_wanted).all(|worker| worker.state == WorkerState::Stopped)
     }
 
     pub(super) fn calm(&mut self, calm: Calm) {
