@@ -141,7 +141,7 @@ fn control(workspace: &Workspace, values: &[(&str, &str)], root: &Path) -> Resul
     let values = [values, &[("SIZE", &size)]].concat();
     fs::write(target.join("md5sums"), sums)?;
     fs::write(target.join("control"), filled(&source.join("control"), &values)?)?;
-    for name in ["conffiles", "postinst", "prerm", "postrm"] {
+    for name in ["conffiles", "preinst", "postinst", "prerm", "postrm"] {
         fs::copy(source.join(name), target.join(name))?;
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Upgrading the package with apt under load loses nothing, and what the package brings it takes away.
 
-use promises::{Cluster, Mode, Package, Suite, Wire, monotonic_usec};
+use promises::{Cluster, Entry, Mode, Package, Suite, Wire, monotonic_usec};
 
 promises::in_every_suite!(
     up_and_down_again,
@@ -37,7 +37,9 @@ fn up_and_down_again(suite: Suite) {
     assert_eq!(cluster.show("app-cluster.socket", "ActiveEnterTimestampMonotonic"), socket, "a new socket");
     cluster.assert_socket_is_whole();
     let logged = cluster.logged(&["app-cluster", "worker@*"], begin);
-    let warnings: Vec<_> = logged.iter().filter(|entry| entry.is_warning()).collect();
+    // A version of the past does not know all that is in the ledger of a later one.
+    let is_news = |entry: &&Entry| entry.message().contains("unknown line");
+    let warnings: Vec<_> = logged.iter().filter(|entry| entry.is_warning() && !is_news(entry)).collect();
     assert!(warnings.is_empty(), "{warnings:#?}");
 }
 
