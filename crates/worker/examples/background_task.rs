@@ -1,7 +1,8 @@
-//! Work that belongs to no connection: what has been accepted is written before the worker ends.
+//! Work that belongs to no connection: the worker finishes all accepted jobs before it ends.
 //!
-//! `cargo run --example background_task -- --listen 127.0.0.1:3000`, then `curl -d job http://127.0.0.1:3000/` a few times
-//! and Ctrl-C: all of them are done, within the drain deadline.
+//! Run `cargo run --example background_task -- --listen 127.0.0.1:3000`, then `curl -d job
+//! http://127.0.0.1:3000/` a few times, then press Ctrl-C. The worker does all jobs before it ends, within
+//! the drain deadline.
 
 use std::time::Duration;
 
@@ -25,8 +26,8 @@ async fn main() -> Result<(), Error> {
     worker.serve(Router::new().route("/", post(accept))).await
 }
 
-/// Ends when no handler is left that could send another job, which is when the last connection is gone, and releases
-/// the hold with it.
+/// Ends when no handler is left that could send another job. That is when the last connection is gone. Then
+/// it also drops the hold.
 async fn work(mut queue: mpsc::Receiver<String>, _hold: Hold) {
     while let Some(job) = queue.recv().await {
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -1,4 +1,4 @@
-//! A whole worker. Without systemd: `cargo run --example hello -- --listen 127.0.0.1:3000`
+//! A complete worker. Without systemd: `cargo run --example hello -- --listen 127.0.0.1:3000`
 
 use axum::{Router, routing::get};
 

@@ -1,7 +1,7 @@
-//! A long poll, which would hold its connection until the drain deadline, answers when the drain begins.
+//! A long poll would hold its connection until the drain deadline. This one answers when the drain begins.
 //!
-//! `cargo run --example long_poll -- --listen 127.0.0.1:3000`, then `curl http://127.0.0.1:3000/next`, and elsewhere
-//! `curl -d news http://127.0.0.1:3000/publish`.
+//! Run `cargo run --example long_poll -- --listen 127.0.0.1:3000`, then `curl http://127.0.0.1:3000/next`,
+//! and in another terminal `curl -d news http://127.0.0.1:3000/publish`.
 
 use std::time::Duration;
 
@@ -26,7 +26,8 @@ async fn main() -> Result<(), Error> {
     worker.serve(router).await
 }
 
-/// The client asks again after 204, and then a sibling answers: `Connection: close` is on every answer in a drain.
+/// After 204 the client asks again, and then a sibling answers: in a drain, every response has `Connection:
+/// close`.
 async fn next(State(app): State<App>) -> Result<String, StatusCode> {
     let mut news = app.news.subscribe();
     tokio::select! {

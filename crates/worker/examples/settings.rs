@@ -1,4 +1,4 @@
-//! What a client may cost, how a drain goes, what is logged, and the exit status that systemd understands.
+//! The limits on clients, the drain, the log, and the exit status for systemd.
 //!
 //! `cargo run --example settings -- --listen 127.0.0.1:3000`
 
@@ -25,7 +25,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Error> {
     let worker = Worker::from_arguments()?
-        // Shorter than TimeoutStopSec= in the unit, so that what is cut is counted and logged.
+        // Shorter than TimeoutStopSec= in the unit, so that the worker counts and logs what it cuts.
         .drain_timeout(Duration::from_secs(30))
         .linger(Duration::from_secs(2))
         // Longer than the proxy in front keeps an idle connection.

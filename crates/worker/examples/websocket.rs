@@ -1,5 +1,5 @@
-//! A WebSocket needs nothing special: in a drain the worker says Close 1001 between two of its messages, the peer answers
-//! with Close, and `recv` ends as it always does.
+//! A WebSocket needs no extra code. In a drain the worker sends Close 1001 between two of its messages. The
+//! peer answers with Close, and then `recv` ends as usual.
 //!
 //! `cargo run --example websocket -- --listen 127.0.0.1:3000`
 

@@ -1,6 +1,6 @@
-//! Takes connections from the queue that all workers share.
+//! Takes connections from the accept queue that all workers share.
 //!
-//! - `share`: whose turn it is.
+//! - `share`: which worker takes the next connection.
 //! - `queue`: how many connections wait.
 
 mod queue;
@@ -23,37 +23,39 @@ use self::share::{Moment, Share, Turn};
 use crate::listener::Listener;
 use crate::socket::Accepted;
 
-/// How connections are shared among the workers.
+/// How the workers share connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Accept {
-    /// Evenly: each worker takes those that go to it when the queue is shared out to whoever has the fewest. A
-    /// worker that is dead, stopped or busy is waited for during some milliseconds, once.
+    /// Evenly. Each worker works out how the queued connections are shared out if the worker with the fewest
+    /// connections gets the next one. It takes only its own part. The others wait a few milliseconds, once, for
+    /// a worker that is dead, stopped or busy.
     #[default]
     Fair,
-    /// Whoever comes first takes all that it can, as programs do that know nothing of each other.
+    /// A worker takes every connection that it can get, as programs do that do not know of each other.
     Plain,
 }
 
-/// How long the queue is left to the siblings whose turn it is: as long as it takes to be woken up on a machine that is
-/// busy, and no longer than a client notices.
+/// How long a worker leaves the queue to the siblings whose turn it is. This is long enough for a sibling to
+/// wake up on a busy machine, and short enough that no client notices.
 const MOMENT: Duration = Duration::from_millis(2);
-/// How long it is left to them when this worker cannot take anything.
+/// How long a worker leaves the queue to its siblings if it cannot accept anything.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How many descriptors connections may have at once, from all listeners together, and whether any more is taken now.
+/// How many descriptors the connections of all listeners may have at once, and whether the worker takes more
+/// now.
 #[derive(Debug)]
 pub(crate) struct Room {
     slot: Slot,
     most: usize,
     open: AtomicUsize,
-    /// A place is free again. All who wait hear of it: one of them may find no client at its own listener.
+    /// A place is free again. This wakes all waiting listeners, because one of them may find no client.
     left: Notify,
-    /// How many listeners wait until something is possible again.
+    /// How many listeners wait until the worker can accept again.
     waiting: AtomicUsize,
 }
 
-/// A descriptor's place, as long as it is open.
+/// The place of one descriptor, held as long as it is open.
 #[derive(Debug)]
 #[must_use = "dropped at once it leaves its place to another"]
 pub(crate) struct Place(Arc<Room>);
@@ -66,23 +68,23 @@ impl Drop for Place {
 }
 
 impl Room {
-    /// For `most` connections.
+    /// With places for `most` descriptors.
     pub(crate) fn new(slot: Slot, most: usize) -> Self {
         Self { slot, most, open: AtomicUsize::new(0), left: Notify::new(), waiting: AtomicUsize::new(0) }
     }
 
-    /// Where the connections are counted.
+    /// The slot on which the worker counts the connections.
     pub(crate) fn slot(&self) -> &Slot {
         &self.slot
     }
 
-    /// Until then the siblings need not count on this worker.
+    /// Waits for `then`. Meanwhile the siblings need not count on this worker.
     async fn wait_until(&self, then: impl Future<Output = ()>) {
         let _absence = Absence::begin(self);
         then.await;
     }
 
-    /// Waits until one more may be open.
+    /// Waits until there is a free place.
     async fn is_there(&self) {
         while self.is_full() {
             let mut left = pin!(self.left.notified());
@@ -97,7 +99,7 @@ impl Room {
         self.open.load(Ordering::Relaxed) >= self.most
     }
 
-    /// One more, if there is room for it.
+    /// Takes a place, if one is free.
     pub(crate) fn place(self: &Arc<Self>) -> Option<Place> {
         let one_more = |open| (open < self.most).then_some(open + 1);
         let taken = self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
@@ -123,14 +125,14 @@ impl Drop for Absence<'_> {
     }
 }
 
-/// Takes connections from the queue of one listener, while there is room for them.
+/// Takes connections from the accept queue of one listener while there are free places.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
     queue: Queue,
     room: Arc<Room>,
     accept: Accept,
     share: Share,
-    /// When the moment that runs is over.
+    /// When the current moment ends.
     over: Option<Instant>,
     is_starved: bool,
 }
@@ -141,7 +143,7 @@ impl Acceptor {
         Ok(Self { queue, room, accept, share: Share::default(), over: None, is_starved: false })
     }
 
-    /// Takes the next connection, and its place.
+    /// Takes the next connection and a place for it.
     pub(crate) async fn next(&mut self) -> (Accepted, Place) {
         loop {
             self.room.is_there().await;
@@ -150,7 +152,7 @@ impl Acceptor {
                 let _ = timeout_at(over, self.queue.arrival()).await;
                 continue;
             }
-            // Another listener may have been quicker.
+            // Another listener may have been faster.
             let Some(place) = self.room.place() else { continue };
             match self.queue.take().await {
                 Ok(accepted) => {
@@ -169,7 +171,8 @@ impl Acceptor {
         }
     }
 
-    /// Waits for a connection, and says whose it is. Without a count there is nothing to share out.
+    /// Waits for a connection, and decides whose turn it is. If the length of the queue is unknown, there is
+    /// nothing to share out.
     async fn turn(&mut self) -> Turn {
         let slot = &self.room.slot;
         if self.accept == Accept::Plain || slot.is_private() {
@@ -190,11 +193,12 @@ impl Acceptor {
         }
     }
 
-    /// When the process or the system has run out of descriptors or memory, the queue is left to the
-    /// siblings for a moment: nothing in it is lost, and trying at once would only burn the CPU.
+    /// The process or the system has run out of descriptors or memory. The worker leaves the queue to its
+    /// siblings for a moment. Queued connections are not lost, and an immediate retry would only burn CPU
+    /// time.
     async fn starve(&mut self, error: &io::Error) {
         if !self.is_starved {
-            tracing::warn!(%error, "no connection can be accepted, they wait in the queue");
+            tracing::warn!(%error, "no connection can be accepted, new ones wait in the accept queue");
         }
         self.is_starved = true;
         self.room.wait_until(tokio::time::sleep(PAUSE)).await;
@@ -212,17 +216,18 @@ fn moment(over: &mut Option<Instant>) -> Moment {
     }
 }
 
-/// How many connections a worker holds at once: seven eighths of the descriptors it may have
-/// (`LimitNOFILE=`), and 32 less at least. The rest is for what handlers open and for talking to systemd; a worker that
-/// cannot feed its watchdog for want of a descriptor would be killed. Who comes then waits in the queue.
+/// How many connections a worker holds at once: seven eighths of the descriptors that it may have
+/// (`LimitNOFILE=`), and at least 32 fewer. The rest is for what handlers open and for messages to systemd. A
+/// worker that has no descriptor left to feed its watchdog would be killed. Further connections wait in the
+/// accept queue.
 pub(crate) fn slots() -> usize {
     let limit = getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok());
     let most = |limit: usize| limit.saturating_sub((limit / 8).max(32)).max(1);
     limit.map_or(usize::MAX, most)
 }
 
-/// Whether accept(2) reports what became of one connection, as opposed to a shortage here: on Linux it passes errors of the
-/// network on that are already known of the next connection (accept(2), "Error handling").
+/// Whether accept(2) reports the state of one connection, and not a shortage in this process. On Linux it
+/// returns network errors that are already known for the next connection (accept(2), "Error handling").
 fn is_of_the_connection(error: &io::Error) -> bool {
     const ERRORS: [Errno; 12] = [
         Errno::CONNABORTED,

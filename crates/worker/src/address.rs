@@ -8,13 +8,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net;
 use std::path::PathBuf;
 
-/// The address of a listener. It is displayed as `ListenStream=` has it (systemd.socket(5)).
+/// The address of a listener. `Display` writes it as in `ListenStream=` (systemd.socket(5)).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Address {
-    /// Of TCP.
+    /// A TCP address.
     Tcp(SocketAddr),
-    /// A unix socket in the file system, or of an abstract name: then the path begins with `@`.
+    /// A unix socket in the file system. If the path begins with `@`, it is an abstract name.
     Unix(PathBuf),
 }
 
@@ -27,7 +27,7 @@ impl Address {
         })
     }
 
-    /// The port of TCP.
+    /// The TCP port.
     pub fn port(&self) -> Option<u16> {
         match self {
             Self::Tcp(address) => Some(address.port()),
@@ -45,7 +45,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// All of them in a sentence: `127.0.0.1:80, [::1]:80`.
+/// All addresses as a list: `127.0.0.1:80, [::1]:80`.
 pub(crate) fn list(addresses: &[Address]) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

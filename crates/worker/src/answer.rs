@@ -1,4 +1,4 @@
-//! The body of an answer on its way to hyper.
+//! The body of a response on its way to hyper.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,12 +12,12 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use crate::Drain;
 use crate::exchange::Busy;
 
-/// The body of an answer. `busy` is dropped when hyper has taken all of it.
+/// The body of a response. `busy` is dropped once hyper has taken the whole body.
 #[derive(Debug)]
 pub(crate) struct Answer {
     body: Body,
     events: Option<Events>,
-    /// None of an answer that counts where it comes from.
+    /// `None` for a response that is counted on another connection.
     busy: Option<Busy>,
 }
 
@@ -26,14 +26,14 @@ impl Answer {
         if !answer.body().is_end_stream() {
             busy.piece_is_out();
         }
-        // Nobody knows how long a stream will be: for most answers the header need not be looked up.
+        // A stream has no known length. So for most responses this saves looking up the header.
         let is_event_stream = answer.body().size_hint().exact().is_none() && is_event_stream(&answer);
         let events =
             is_event_stream.then(|| Events::new(drain, !answer.headers().contains_key(CONTENT_ENCODING)));
         answer.map(|body| Self { body, events, busy: Some(busy) })
     }
 
-    /// As it comes from another connection of this worker, where it is counted.
+    /// For a response from an inner connection of this worker, which counts it.
     pub(crate) fn passed_on(answer: Response) -> http::Response<Self> {
         answer.map(|body| Self { body, events: None, busy: None })
     }
@@ -46,19 +46,20 @@ fn is_event_stream(answer: &Response) -> bool {
     })
 }
 
-/// A stream of server-sent events ends when the worker drains, after an event: its client connects again by itself
-/// (HTML Living Standard, §9.2), and a sibling answers.
+/// When the worker drains, a stream of server-sent events ends after an event. The client reconnects by
+/// itself (HTML Living Standard, §9.2), and a sibling answers.
 #[derive(Debug)]
 struct Events {
     drain: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// The last bytes sent, if an event's end can be read in them: not in compressed ones, of which any piece may be the last.
+    /// The last bytes sent, if they show the end of an event. Compressed bytes do not, so any piece of them
+    /// may be the last.
     tail: Option<[u8; 4]>,
     has_sent: bool,
 }
 
 impl Events {
     fn new(drain: &Drain, is_readable: bool) -> Self {
-        // As if an event had just ended: before the first one the stream may end as well.
+        // As if an event had just ended: the stream may also end before the first event.
         let tail = is_readable.then_some(*b"\n\n\n\n");
         Self { drain: Box::pin(drain.begun_owned()), tail, has_sent: false }
     }
@@ -91,7 +92,7 @@ impl http_body::Body for Answer {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
-        // A stream that always has a next event ends between two of them.
+        // A stream that always has a next event also ends between two events.
         if let Some(events) = this.events.as_mut().filter(|events| events.has_sent)
             && events.poll_end(context)
         {

@@ -8,13 +8,14 @@ use axum::body::Bytes;
 use axum::extract::Request;
 use tower::Service;
 
-/// What a worker can serve: an [axum] [`Router`], or any other [`tower::Service`] that takes axum's [`Request`], whose error
-/// is [`Infallible`] and whose answer has a body of [`Bytes`]. The service has to be `Clone + Send + Sync + 'static`, its future
-/// and the body `Send + 'static`. Nothing else implements it.
+/// What a worker can serve: an [axum] [`Router`], or any other [`tower::Service`] that takes axum's
+/// [`Request`], has the error [`Infallible`], and returns a response with a body of [`Bytes`]. The service
+/// has to be `Clone + Send + Sync + 'static`, and its future and the body `Send + 'static`. No other type
+/// implements this trait.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be served",
     note = "it has to be an `axum::Router` without a missing state, or a `tower::Service` that takes `axum::extract::Request`, has \
-            `Infallible` for its error, and is `Clone + Send + Sync + 'static`"
+            the error `Infallible`, and is `Clone + Send + Sync + 'static`"
 )]
 pub trait Application: sealed::IntoRouter {}
 
@@ -34,7 +35,7 @@ mod sealed {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
-        /// A router as it is: a service within another would cost each request a little.
+        /// Uses a router as it is: a service within another one would cost each request a little.
         fn into_router(self) -> Router {
             match (&self as &dyn Any).downcast_ref::<Router>() {
                 Some(router) => router.clone(),

@@ -1,4 +1,4 @@
-//! A worker between its listeners and its first connection.
+//! A worker that has its listeners and no connection yet.
 
 use std::sync::Arc;
 
@@ -32,12 +32,12 @@ pub struct Bound {
     slot: Slot,
 }
 
-/// What this worker counts. Clones tell the same.
+/// The counters of this worker. Clones read the same counters.
 #[derive(Debug, Clone)]
 pub struct Counts(Slot);
 
 impl Counts {
-    /// The figures of now: those that `app-cluster status` shows.
+    /// The current figures. `app-cluster status` shows the same.
     pub fn read(&self) -> Counters {
         self.0.counters()
     }
@@ -49,32 +49,33 @@ impl Bound {
         Ok(Self { worker, listeners, addresses, slot: place::claim() })
     }
 
-    /// Where it listens, in the order of the socket unit: at one address at least.
+    /// The addresses of the listeners, in the order of the socket unit. There is at least one.
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
     }
 
-    /// What it counts, for metrics of one's own.
+    /// The counters of this worker, for your own metrics.
     pub fn counts(&self) -> Counts {
         Counts(self.slot.clone())
     }
 
-    /// Tells handlers and background tasks when this worker drains, and lets them hold its end.
+    /// Tells handlers and background tasks when this worker drains. They can also delay its end.
     pub fn drain(&self) -> Drain {
         self.worker.drain()
     }
 
-    /// Serves until SIGTERM, SIGINT or [`Drain::begin`], drains, and returns. With TCP each request has its client's
-    /// address as an extension: [`ConnectInfo<SocketAddr>`](axum::extract::ConnectInfo).
+    /// Serves until SIGTERM, SIGINT or [`Drain::begin`], drains, and returns. Over TCP each request has the
+    /// client's address as an extension: [`ConnectInfo<SocketAddr>`](axum::extract::ConnectInfo).
     ///
-    /// SIGHUP is ignored: it would cut what is in flight, and asks servers to read their configuration again, for which a
-    /// worker is replaced.
+    /// The worker ignores SIGHUP. By default the signal would end the process and cut requests in flight. It
+    /// asks a server to read its configuration again, and for that the orchestrator replaces the worker.
     ///
-    /// For the calling thread it asks the scheduler for short slices (sched_setattr(2)), so that answers do not
-    /// wait behind those who compute for longer: on a runtime of one thread that is the one that serves.
+    /// The calling thread asks the scheduler for short slices (sched_setattr(2)), so that responses do not
+    /// wait behind programs that compute for longer. On a single-threaded runtime that is the thread that
+    /// serves.
     ///
     /// # Errors
-    /// See [`Error`]. Once the worker is ready there are none.
+    /// See [`Error`]. Once the worker is ready, it returns none.
     pub async fn serve(self, application: impl Application) -> Result<(), Error> {
         let mut terminate = signal(SignalKind::terminate()).map_err(Error::system("handle SIGTERM"))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::system("handle SIGINT"))?;

@@ -24,7 +24,7 @@ use crate::socket::Accepted;
 use crate::stream::Stream;
 use crate::woken::Woken;
 
-/// What all connections of a worker have in common.
+/// What all connections of a worker share.
 #[derive(Debug)]
 pub(crate) struct Connections {
     http1: hyper::server::conn::http1::Builder,
@@ -39,10 +39,10 @@ pub(crate) struct Connections {
     forced: AtomicUsize,
 }
 
-/// How connections are taken leave of.
+/// How the worker closes connections in a drain.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Manners {
-    /// How long an idle connection is kept when the worker drains.
+    /// How long an idle connection stays open when the worker drains.
     pub(crate) linger: Duration,
     /// How long the peer of a WebSocket may take to answer Close.
     pub(crate) goodbye: Duration,
@@ -71,17 +71,17 @@ impl Connections {
         }
     }
 
-    /// Serves one connection until it is closed, or cut. It counts from now on, not only when it is served: the
-    /// next one may be another worker's for that.
+    /// Serves one connection until it is closed or cut. The connection is counted from this call, not from
+    /// the first poll. So the siblings see it at once, and the next connection may go to one of them.
     pub(crate) fn serve(self: Arc<Self>, accepted: Accepted) -> impl Future<Output = ()> + Send {
         let counted = self.slot.accepted();
         let slot = self.slot.clone();
         async move { counted.end(self.live(accepted, Some(slot)).await) }
     }
 
-    /// From the first byte to the last. Bytes are counted on `slot`. Returns how it ended.
+    /// From the first byte to the last. Counts the bytes on `slot`. Returns how the connection ended.
     async fn live(self: Arc<Self>, accepted: Accepted, slot: Option<Slot>) -> Ended {
-        // What is inside another connection is cut with it, and counted there.
+        // An inner connection is cut with the connection that carries it, and counted there.
         let is_inner = slot.is_none();
         let exchange = Arc::new(Exchange::of(accepted.peer));
         let stream = Stream::new(accepted.socket, Arc::clone(&exchange), slot);
@@ -100,7 +100,7 @@ impl Connections {
             }
         };
         let ended = if exchange.has_lingered() { Ended::Idle } else { Ended::Finished };
-        // Everything has been answered: to end this is no loss.
+        // Everything has been answered, so closing this loses nothing.
         if let Some(closed) = closed {
             tokio::select! {
                 () = closed.linger(&self.drain) => {}
@@ -110,7 +110,7 @@ impl Connections {
         ended
     }
 
-    /// Until all is said. What is left is to wait for the peer's half to close.
+    /// Until the last response is sent. Then only the peer's half is still open.
     async fn converse(self: &Arc<Self>, stream: Stream, exchange: &Arc<Exchange>) -> Option<HalfClosed> {
         match self.open(stream, exchange).await {
             Opening::Http1(stream) => self.converse_http1(stream, exchange).await,
@@ -122,18 +122,18 @@ impl Connections {
         }
     }
 
-    /// Ends every connection at once. Returns without waiting for that.
+    /// Cuts every connection. Returns without waiting for their end.
     pub(crate) fn cut(&self) {
         self.cut.cancel();
     }
 
-    /// How many connections were cut before everything on them had been answered.
+    /// How many connections were cut before all their requests were answered.
     pub(crate) fn forced(&self) -> usize {
         self.forced.load(Ordering::Relaxed)
     }
 
-    /// The linger time of one connection: a quarter more at most, so that the clients of a worker
-    /// do not all connect anew in the same moment.
+    /// The linger time of one connection. It is up to a quarter longer, so that the clients of a worker do
+    /// not all reconnect at the same moment.
     fn linger(&self) -> Duration {
         self.manners.linger.mul_f64(1.0 + fastrand::f64() / 4.0)
     }
@@ -144,10 +144,10 @@ impl Connections {
             Overdue::Head => Timeout::Head,
             Overdue::Idle => Timeout::Idle,
             Overdue::Write | Overdue::End => Timeout::Write,
-            // It had nothing to do.
+            // The connection was idle.
             Overdue::Lingered => return,
         });
-        tracing::debug!(?overdue, "a client did not do in time what it had to do, its connection is closed");
+        tracing::debug!(?overdue, "a client was too slow, closing its connection");
     }
 
     fn force(&self, exchange: &Exchange) {

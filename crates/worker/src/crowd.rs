@@ -1,7 +1,8 @@
-//! Gives memory back that a crowd of connections has left.
+//! Returns memory to the kernel after many connections have ended.
 //!
-//! glibc keeps what is freed for the next one. It returns only the end of the heap, where something that lives longer soon
-//! lies (mallopt(3), `M_TRIM_THRESHOLD`): after one attack a worker would be as large as in it until it is replaced.
+//! glibc keeps freed memory for later use. It returns only the end of the heap, and something that lives
+//! longer soon lies there (mallopt(3), `M_TRIM_THRESHOLD`). So after one attack, a worker would stay as large
+//! as it was during the attack until it is replaced.
 #![cfg_attr(target_env = "gnu", expect(unsafe_code, reason = "malloc_trim(3)"))]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,12 +11,13 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
-/// Fewer connections leave nothing that is worth the work.
+/// Fewer connections leave too little memory to be worth the work.
 const LEAST: usize = 16;
-/// How often a crowd is looked at. One that comes back within that time finds its memory where it left it.
+/// How often the number of connections is checked. If the connections come back within that time, their
+/// memory is still there.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How many connections there have been at once.
+/// The highest number of simultaneous connections.
 #[derive(Debug, Default)]
 pub(crate) struct Crowd {
     most: AtomicUsize,
@@ -23,7 +25,7 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
-    /// So many connections are open.
+    /// `open` connections are open now.
     pub(crate) fn counts(&self, open: usize) {
         self.most.fetch_max(open, Ordering::Relaxed);
         if open >= LEAST {
@@ -31,7 +33,8 @@ impl Crowd {
         }
     }
 
-    /// Whenever half of a crowd has left, gives back what they had. Without a crowd it never wakes up.
+    /// Returns memory each time that half of the connections have ended. With few connections it never wakes
+    /// up.
     pub(crate) async fn clean_up(&self, connections: &TaskTracker) {
         loop {
             self.gathered.notified().await;
@@ -44,7 +47,7 @@ impl Crowd {
         }
     }
 
-    /// Whether half of them have left. Those that are still there are the crowd from now on.
+    /// Whether half of them have ended. The remaining ones are the new highest number.
     fn has_dispersed(&self, open: usize) -> bool {
         let has_dispersed = open <= self.most.load(Ordering::Relaxed) / 2;
         if has_dispersed {
@@ -54,11 +57,11 @@ impl Crowd {
     }
 }
 
-/// Costs some 35 ms for each 100 MB that are given back. An application with an allocator of its own loses and gains
-/// nothing.
+/// Costs about 35 ms for each 100 MB that it returns. It has no effect on an application with its own
+/// allocator.
 #[cfg(target_env = "gnu")]
 fn give_back() {
-    // SAFETY: it locks what it looks at, and takes nothing that is in use.
+    // SAFETY: malloc_trim locks what it examines, and takes no memory that is in use.
     unsafe { libc::malloc_trim(0) };
 }
 

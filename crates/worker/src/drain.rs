@@ -1,4 +1,5 @@
-//! The end of a worker: everybody is told, what runs may finish, a deadline bounds it.
+//! The end of a worker: connections and tasks are told, requests in progress may finish, and a deadline
+//! limits the wait.
 
 use std::time::Duration;
 
@@ -9,23 +10,23 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::notify;
 
-/// Tells whether the worker has begun to drain. Clones tell the same.
+/// Tells whether the worker has begun to drain. All clones give the same answer.
 ///
-/// For handlers that would otherwise hold their connection until the drain deadline: a long poll
-/// may answer early. For background tasks, too: the worker waits for those that hold it.
+/// It is for handlers that would otherwise hold their connection until the drain deadline: a long poll may
+/// answer early. It is also for background tasks: the worker waits for each task that has a [`Hold`].
 #[derive(Debug, Clone, Default)]
 pub struct Drain {
     begun: CancellationToken,
     holds: TaskTracker,
 }
 
-/// Has a worker wait with its end, until it is dropped or the drain deadline has passed.
+/// Delays the end of a worker until it is dropped or the drain deadline has passed.
 #[must_use = "the worker waits only while this is there"]
 #[derive(Debug)]
 pub struct Hold(#[expect(dead_code, reason = "it is there to be dropped")] TaskTrackerToken);
 
 impl Drain {
-    /// Whether the drain has begun. It never ends: a worker that drains goes away.
+    /// Whether the drain has begun. A drain never ends: the process exits.
     pub fn has_begun(&self) -> bool {
         self.begun.is_cancelled()
     }
@@ -35,8 +36,8 @@ impl Drain {
         self.begun.cancelled().await;
     }
 
-    /// Has the worker wait with its end, for work that belongs to no connection: a queue that is to
-    /// be written, a job that is to be handed back. The drain deadline holds for it as well.
+    /// Delays the end of the worker, for work that belongs to no connection: a queue that must be written, a
+    /// job that must be handed back. The drain deadline applies here as well.
     pub fn hold(&self) -> Hold {
         Hold(self.holds.token())
     }
@@ -45,16 +46,16 @@ impl Drain {
         self.begun.clone().cancelled_owned()
     }
 
-    /// Has the worker drain, as SIGTERM does: for tests, and for programs that end for a reason of their own. A worker of
-    /// a cluster that ends so is started again, unless it exits with 78.
+    /// Makes the worker drain, as SIGTERM does. This is for tests, and for programs that end for a reason of
+    /// their own. In a cluster, systemd then starts the worker again, unless it exits with 78.
     pub fn begin(&self) {
         self.begun.cancel();
     }
 
-    /// Waits until the last connection and the last [`Hold`] are gone, at most for `deadline`. systemd is
-    /// told every second how many are left. Returns whether all are gone.
+    /// Waits until the last connection and the last [`Hold`] are gone, for at most `deadline`. Each second it
+    /// tells systemd how many are left. Returns whether all are gone.
     pub(crate) async fn wind_down(&self, connections: &TaskTracker, deadline: Duration) -> bool {
-        // Long enough that one late tick does not end the patience that it asks for.
+        // Long enough that one late tick does not end the time that the worker asks systemd for.
         const TURN: Duration = Duration::from_secs(1);
         const EXTENSION: Duration = Duration::from_secs(5);
 

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 /// Why a worker could not serve. All of these happen before READY=1.
 ///
-/// Its `Debug` is for people, too: a `main` that returns it has it printed.
+/// `Debug` prints the same text with all causes, because a `main` that returns this error prints it that way.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -17,16 +17,16 @@ pub enum Error {
         "no socket was passed by systemd: for a worker of a cluster `app-cluster check` says why, any other unit needs Sockets=; without systemd, for development only, start it with --listen 127.0.0.1:3000"
     )]
     NoSocket,
-    /// `LISTEN_PID` names another process: usually the shell that has started this one.
+    /// `LISTEN_PID` names another process, usually the shell that has started this one.
     #[error(
         "systemd has passed its sockets to process {pid}, and this one is {}: a script has to start this program with `exec`, see app-cluster-worker(7)",
         std::process::id()
     )]
     PassedToAnother {
-        /// The process that they are for.
+        /// The process that the sockets are for.
         pid: u32,
     },
-    /// Sockets were passed, but none of them has the wanted name in `LISTEN_FDNAMES`.
+    /// systemd passed sockets, but none of them has the wanted name in `LISTEN_FDNAMES`.
     #[error(
         "no socket named \"{wanted}\" was passed by systemd, only \"{passed}\": set FileDescriptorName={wanted} in the socket unit"
     )]
@@ -36,14 +36,14 @@ pub enum Error {
         /// The names that were passed, separated by colons.
         passed: String,
     },
-    /// A file descriptor of that name is something else than a stream socket of IPv4, IPv6 or unix(7).
+    /// A file descriptor of that name is not a stream socket of IPv4, IPv6 or unix(7).
     #[error(
         "socket \"{name}\" is neither a TCP nor a unix stream listener: set ListenStream= to an address and port, or to a path, in the socket unit"
     )]
     NotStream {
         /// The socket's name.
         name: String,
-        /// What was found instead.
+        /// What the descriptor is instead.
         source: io::Error,
     },
     /// The file descriptor is a connection.
@@ -52,8 +52,8 @@ pub enum Error {
         /// The socket's name.
         name: String,
     },
-    /// `O_NONBLOCK` is off. It belongs to the socket, not to the process, so a worker that set it
-    /// would set it for everybody who shares the socket, and the next one would take it away again.
+    /// `O_NONBLOCK` is off. The flag belongs to the socket, not to the process. A worker that set it would
+    /// set it for every process that shares the socket, and the next process could clear it again.
     #[error(
         "socket \"{name}\" is in blocking mode: set NonBlocking=yes in this unit and in every unit that shares the socket"
     )]
@@ -61,39 +61,40 @@ pub enum Error {
         /// The socket's name.
         name: String,
     },
-    /// What follows `--listen` is not an address.
+    /// The value of `--listen` is not an address.
     #[error("--listen {value:?} is not an address and port, such as 127.0.0.1:3000 or [::1]:3000")]
     Address {
-        /// What was found.
+        /// The value.
         value: String,
     },
-    /// The address for development cannot be had.
+    /// The program cannot listen on the address for development.
     #[error("failed to listen on {address}")]
     Bind {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The system refused something.
+    /// The system refused an operation.
     #[error("failed to {operation}")]
     System {
-        /// What was tried, in the infinitive.
+        /// The operation, in the infinitive.
         operation: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl Error {
-    /// Whether the unit or its environment has to be changed first, so that starting again cannot
-    /// help. A program should then exit with status 78 (`EX_CONFIG`, `sysexits.h`), which
-    /// `RestartPreventExitStatus=78` in the unit understands.
+    /// Whether the unit or its environment must be changed first, so that a restart cannot help. The program
+    /// should then exit with status 78 (`EX_CONFIG`, `sysexits.h`), which `RestartPreventExitStatus=78` in
+    /// the unit understands.
     pub fn is_configuration(&self) -> bool {
         !matches!(self, Self::System { .. })
     }
 
-    /// The status with which a program should exit: 78 if the unit or its environment has to be changed first, else 1.
+    /// The status with which a program should exit: 78 if the unit or its environment must be changed first,
+    /// else 1.
     pub fn exit_code(&self) -> ExitCode {
         const EX_CONFIG: u8 = 78;
         if self.is_configuration() { EX_CONFIG.into() } else { ExitCode::FAILURE }
@@ -104,7 +105,7 @@ impl Error {
     }
 }
 
-/// As `Display`, with all causes.
+/// Like `Display`, with all causes.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")?;

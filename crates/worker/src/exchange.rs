@@ -1,4 +1,4 @@
-//! What a connection is doing: a request and its answer, or waiting for one.
+//! What a connection is doing: it handles a request and its response, or it waits for a request.
 
 mod busy;
 mod deadline;
@@ -23,7 +23,7 @@ use crate::Drain;
 use crate::limits::{Limits, Overdue};
 use crate::websocket::Goodbye;
 
-/// The request and answer that a connection is busy with, and what it waits for.
+/// The request and response that a connection is busy with, and what it waits for.
 ///
 /// ```text
 ///            received          begin               answered              flushed
@@ -31,68 +31,69 @@ use crate::websocket::Goodbye;
 ///                        ^                                                              |
 ///                        +----------------------------- received -----------------------+
 /// ```
-/// A connection counts as busy until the kernel has the last byte of the answer, not just until
-/// the answer exists: a slow reader may leave much of it in the worker. One of HTTP/2 counts as busy until h2 has it, which keeps
-/// what the client's window has no room for.
+/// A connection counts as busy until the kernel has the last byte of the response. It is not enough that the
+/// response exists: with a slow reader, much of it may still be in the worker. An HTTP/2 connection counts as
+/// busy until h2 has the response. h2 keeps what does not fit into the client's window.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     /// The client's address.
     pub(crate) peer: Option<SocketAddr>,
     state: Mutex<State>,
-    /// A deadline has come nearer than it was.
+    /// A deadline is now earlier than it was.
     hurry: Notify,
-    /// Each piece of an answer that the kernel takes puts a deadline off.
+    /// Each piece of a response that the kernel takes extends a deadline.
     is_watched: AtomicBool,
     is_upgraded: AtomicBool,
-    /// Of a WebSocket.
+    /// For a WebSocket.
     goodbye: OnceLock<Arc<Goodbye>>,
-    /// The stream is gone, whoever had it last.
+    /// The stream is gone, no matter which owner dropped it.
     closed: CancellationToken,
 }
 
 #[derive(Debug)]
 struct State {
-    /// A request has begun and not all are over.
+    /// A request has begun, and not all requests have ended.
     is_busy: bool,
-    /// The last request that began. Copied: what shares memory with the head would keep it from being used again.
+    /// The last request that began. Copied: a value that shares memory with the head would prevent hyper from
+    /// reusing that memory.
     method: Method,
     path: String,
-    /// How many are not answered yet: with HTTP/1.1 one at most.
+    /// How many requests are not answered yet. With HTTP/1.1 this is at most one.
     open: usize,
     begun: u64,
     is_multiplexed: bool,
-    /// How many WebSockets it carries.
+    /// How many WebSockets the connection carries.
     inner: usize,
     /// The handler waits for the next piece of a body.
     is_uploading: bool,
-    /// Goes while bodies are coming that their handlers do not read.
+    /// Runs while bodies arrive that their handlers do not read.
     unread: Stopwatch,
-    /// Of HTTP/2: the requests of whose answers the client has to take a piece before the next one is asked for, and
-    /// since when. It may be that it gives no window for it (RFC 9113 §5.2).
+    /// HTTP/2 only: requests whose client has to read a piece of the response before the next piece is asked
+    /// for, and since when. The client may give no window for it (RFC 9113 §5.2).
     untaken: BTreeMap<u64, Instant>,
-    /// When the kernel has taken a piece of any of them last.
+    /// When the kernel last took a piece of any response.
     taken: Instant,
-    /// So many bytes have come since anything was written.
+    /// How many bytes have arrived since the last write.
     heard: usize,
     awaited: Awaited,
     since: Instant,
     /// The kernel takes no more bytes.
     stuck_since: Option<Instant>,
     end: End,
-    /// No further request is wanted on this connection.
+    /// Set if no further request is wanted on this connection.
     leave: Option<Leave>,
-    /// It was idle for its whole linger time, and nothing has come since.
+    /// It was idle for its whole linger time, and nothing has arrived since.
     has_lingered: bool,
 }
 
-/// Whether the client has ended its half while its answer is not out.
+/// Whether the client has ended its half while its response is not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// It has not.
+    /// The client has not ended its half.
     Open,
-    /// It has, or it has taken a piece of its answer at this time.
+    /// The client has ended its half. Since this time it has read nothing of its response.
     Withheld(Instant),
-    /// hyper is told. It takes such a client for one that is gone.
+    /// hyper has been told. It treats such a client as gone.
     Told,
 }
 
@@ -112,13 +113,13 @@ impl State {
 #[derive(Debug, Clone)]
 pub(crate) struct Current {
     pub(crate) method: Method,
-    /// The beginning of a long one.
+    /// Only the beginning if it is long.
     pub(crate) path: String,
     pub(crate) since: Instant,
 }
 
 impl Exchange {
-    /// Of a connection that has just been accepted, from this address if it is one of TCP.
+    /// For a connection that has just been accepted. A TCP connection comes from the address `peer`.
     pub(crate) fn of(peer: Option<SocketAddr>) -> Self {
         Self {
             peer,
@@ -150,7 +151,7 @@ impl Exchange {
         }
     }
 
-    /// The connection speaks HTTP/2: bytes that come need not be a head, and requests overlap.
+    /// The connection speaks HTTP/2: bytes that arrive need not be a head, and requests overlap.
     pub(crate) fn multiplex(&self) {
         self.is_watched.store(true, Ordering::Relaxed);
         let mut state = self.state();
@@ -159,7 +160,7 @@ impl Exchange {
         state.since = Instant::now();
     }
 
-    /// These bytes have come. Empty lines before a head are not its beginning (RFC 9112 §2.2).
+    /// These bytes have arrived. Empty lines before a head do not count as its beginning (RFC 9112 §2.2).
     pub(crate) fn received(&self, bytes: &[u8]) {
         let mut state = self.state();
         if state.is_multiplexed {
@@ -171,8 +172,8 @@ impl Exchange {
         }
     }
 
-    /// The client has ended its half. Whether that is to be kept from hyper, which would let go of the request that
-    /// the worker is answering: a client may end its half and wait for the answer (RFC 9112 §9.6).
+    /// The client has ended its half. Returns whether to hide that from hyper, which would drop the request
+    /// that the worker is answering. A client may end its half and wait for the response (RFC 9112 §9.6).
     pub(crate) fn withholds_end(&self) -> bool {
         let mut state = self.state();
         if !state.is_busy || state.is_multiplexed || state.end == End::Told || self.is_upgraded() {
@@ -186,12 +187,12 @@ impl Exchange {
         true
     }
 
-    /// The answer has taken too long for a client that may be gone: hyper is to hear of its end.
+    /// The response has taken too long for a client that may be gone. From now on hyper sees the end.
     pub(crate) fn tell_end(&self) {
         self.state().end = End::Told;
     }
 
-    /// No more bytes are there, and somebody wants some.
+    /// A reader wants bytes, and none have arrived.
     pub(crate) fn starved(&self) {
         let mut state = self.state();
         if state.awaited == Awaited::Head {
@@ -202,8 +203,8 @@ impl Exchange {
         }
     }
 
-    /// The head of a request has been read. What is returned is to be dropped when its answer has been
-    /// handed over, to the last byte.
+    /// The head of a request has been read. Drop the returned value when the whole response has been handed
+    /// over.
     pub(crate) fn begin<B>(self: &Arc<Self>, request: &Request<B>, slot: &Slot) -> Busy {
         let begun = Instant::now();
         let mut state = self.state();
@@ -219,7 +220,7 @@ impl Exchange {
         Busy::new(Arc::clone(self), begun, state.begun, uri, slot.request_begun_at(begun.into_std()))
     }
 
-    /// Everything handed over so far has been passed to the kernel. Returns whether that was all.
+    /// Everything handed over so far has been passed to the kernel. Returns whether the response is complete.
     pub(crate) fn flushed(&self) -> bool {
         let mut state = self.state();
         if state.open == 0 && std::mem::take(&mut state.is_busy) {
@@ -232,7 +233,7 @@ impl Exchange {
         !state.is_busy
     }
 
-    /// The kernel takes no more bytes, for the client does not read.
+    /// The kernel takes no more bytes, because the client does not read.
     pub(crate) fn stuck(&self) {
         let mut state = self.state();
         if state.stuck_since.is_none() {
@@ -242,7 +243,7 @@ impl Exchange {
         }
     }
 
-    /// The kernel has taken so many bytes.
+    /// The kernel has taken `length` bytes.
     pub(crate) fn written(&self, length: usize) {
         if self.is_watched.load(Ordering::Relaxed) {
             self.put_off(length);
@@ -250,22 +251,22 @@ impl Exchange {
     }
 
     fn put_off(&self, length: usize) {
-        /// GOAWAY twice and PING, with some to spare.
+        /// Two GOAWAY frames and a PING, with some reserve.
         const WORDS: usize = 128;
         let (mut state, now) = (self.state(), Instant::now());
         state.stuck_since = None;
         if let End::Withheld(since) = &mut state.end {
             *since = now;
         }
-        // The worker's own words to go, and acknowledgements, of which none is longer than what it acknowledges, are no
-        // piece of an answer.
+        // GOAWAY, PING and acknowledgements are not a piece of a response. An acknowledgement is never longer
+        // than what it acknowledges.
         if length > std::mem::take(&mut state.heard).max(WORDS) {
             state.taken = now;
         }
         self.is_watched.store(state.is_watched(), Ordering::Relaxed);
     }
 
-    /// The connection carries another one, until what is returned is dropped.
+    /// The connection carries another one, until the returned value is dropped.
     pub(crate) fn carry(self: &Arc<Self>) -> Carried {
         Carried::begin(Arc::clone(self))
     }
@@ -277,7 +278,7 @@ impl Exchange {
         }
     }
 
-    /// The answer switches to another protocol, of which this is the goodbye.
+    /// The response switches to another protocol. `goodbye` is that of a WebSocket.
     pub(crate) fn upgrade(&self, goodbye: Option<Goodbye>) {
         if let Some(goodbye) = goodbye {
             self.goodbye.get_or_init(|| Arc::new(goodbye));
@@ -285,12 +286,12 @@ impl Exchange {
         self.is_upgraded.store(true, Ordering::Release);
     }
 
-    /// The goodbye of the protocol to which the answer switches.
+    /// The goodbye of the WebSocket to which the response switches.
     pub(crate) fn goodbye(&self) -> Option<&Arc<Goodbye>> {
         self.goodbye.get()
     }
 
-    /// Whether what follows the answer is no longer HTTP.
+    /// Whether the bytes after the response are no longer HTTP.
     pub(crate) fn is_upgraded(&self) -> bool {
         self.is_upgraded.load(Ordering::Acquire)
     }
@@ -300,7 +301,7 @@ impl Exchange {
         self.closed.cancel();
     }
 
-    /// Waits until the stream is gone. After an upgrade it is the application's.
+    /// Waits until the stream is gone. After an upgrade the application owns it.
     pub(crate) async fn closed(&self) {
         self.closed.cancelled().await;
     }
@@ -315,19 +316,20 @@ impl Exchange {
         })
     }
 
-    /// Whether nothing is under way, so that to end it is no loss: it is the client's turn, and it has not begun.
+    /// Whether nothing is in progress: it is the client's turn, and it has begun nothing. Closing the
+    /// connection then loses nothing.
     pub(crate) fn is_idle(&self) -> bool {
         let state = self.state();
         let is_waiting = matches!(state.awaited, Awaited::FirstByte | Awaited::NextRequest);
         is_waiting && state.inner == 0 && !self.is_upgraded()
     }
 
-    /// Whether it carries another connection.
+    /// Whether the connection carries another one.
     pub(crate) fn carries(&self) -> bool {
         self.state().inner > 0
     }
 
-    /// Whether it ends because it was idle in a drain.
+    /// Whether the connection ends because it was idle in a drain.
     pub(crate) fn has_lingered(&self) -> bool {
         self.state().has_lingered
     }
@@ -337,16 +339,16 @@ impl Exchange {
         self.state().begun
     }
 
-    /// No further request is wanted: the connection may be idle for `linger` from now on.
+    /// No further request is wanted: from now on the connection may be idle for `linger`.
     pub(crate) fn leave(&self, linger: Duration) {
         self.state().leave.get_or_insert(Leave { since: Instant::now(), linger });
         self.hurry.notify_one();
     }
 
-    /// Waits until the client has not done in time what it had to do. In a drain an idle connection is kept for `linger`.
+    /// Waits until the client misses a deadline. In a drain an idle connection is kept for `linger`.
     ///
-    /// Of HTTP/1.1 a timer is set once for many requests: when it is over, the next deadline is worked out.
-    /// Only one that comes nearer than expected (`hurry`) is set at once.
+    /// HTTP/1.1 sets one timer for many requests: when it fires, the next deadline is computed. Only a
+    /// deadline that is earlier than expected (`hurry`) is set at once.
     pub(crate) async fn overdue(&self, limits: &Limits, drain: &Drain, linger: Duration) -> Overdue {
         loop {
             let (what, at, is_leaving) = {
@@ -373,7 +375,7 @@ impl Exchange {
     }
 }
 
-/// The bytes from the first that is not of an empty line.
+/// The bytes after all leading empty lines.
 pub(crate) fn without_empty_lines(bytes: &[u8]) -> &[u8] {
     let begin = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
     &bytes[begin.unwrap_or(bytes.len())..]

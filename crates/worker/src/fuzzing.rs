@@ -1,6 +1,8 @@
-//! What reads the words of others, piece by piece, for the targets in `tests/fuzz`. No part of the library's interface.
+//! The parsers of untrusted input, one by one, for the targets in `tests/fuzz`. Not part of the library's
+//! interface.
 //!
-//! It is a feature, which nobody else turns on, and not `#[doc(hidden)]`: what is not there cannot be relied upon.
+//! This is a feature that only the fuzz targets turn on, and not `#[doc(hidden)]`: an item that does not
+//! exist cannot be relied upon.
 
 use std::ffi::OsString;
 use std::io;
@@ -20,7 +22,7 @@ use crate::limits::Limits;
 use crate::socket::{Accepted, Socket};
 use crate::{Drain, Error, listener, websocket};
 
-/// Which descriptors have this name, by the names that systemd passes (`LISTEN_FDNAMES`).
+/// The descriptors with this name in the list that systemd passes (`LISTEN_FDNAMES`).
 pub fn indices(names: &str, name: &str) -> Vec<usize> {
     listener::indices(names, name).collect()
 }
@@ -33,7 +35,7 @@ pub fn development_address(arguments: impl Iterator<Item = OsString>) -> Result<
     listener::development_address(arguments)
 }
 
-/// Whether a connection that begins like this speaks HTTP/2; `None` while that is open.
+/// Whether a connection that begins with these bytes speaks HTTP/2; `None` while both are possible.
 pub fn is_http2(received: &[u8]) -> Option<bool> {
     opening::protocol(received).map(|protocol| protocol == Protocol::Http2)
 }
@@ -43,7 +45,7 @@ pub fn is_http2(received: &[u8]) -> Option<bool> {
 pub struct Frames(websocket::Frames);
 
 impl Frames {
-    /// These bytes were sent.
+    /// The application sent these bytes.
     pub fn follow(&mut self, bytes: &[u8]) {
         self.0.follow(bytes);
     }
@@ -64,7 +66,7 @@ impl Frames {
 pub struct Goodbye(websocket::Goodbye);
 
 impl Goodbye {
-    /// The application sends these bytes. Whether they go out, all of them.
+    /// The application sends these bytes. Returns whether all of them go out.
     pub fn passes(&self, bytes: &[u8]) -> bool {
         let mut is_sent = false;
         let _ = self.0.pass(bytes, |bytes| {
@@ -74,7 +76,7 @@ impl Goodbye {
         is_sent
     }
 
-    /// Says Close, by way of `send`, as far as it can be said now.
+    /// Sends Close with `send`, as far as possible now.
     pub fn say(&self, send: impl FnMut(&[u8]) -> io::Result<usize>) {
         self.0.say(send);
     }

@@ -1,10 +1,10 @@
-//! Which host a request is for.
+//! The host that a request is for.
 
 use http::header::HOST;
 use http::{Request, Version};
 
-/// Whether a request of HTTP/1.1 names one host, in letters that a host can have (RFC 9112 §3.2). What an older one does
-/// not name cannot be wrong, and HTTP/2 has its own rule, which is kept elsewhere.
+/// Whether an HTTP/1.1 request names one host, with characters that a host can have (RFC 9112 §3.2). An older
+/// request need not name one. HTTP/2 has its own rule, which is checked elsewhere.
 pub(crate) fn is_valid<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -14,7 +14,7 @@ pub(crate) fn is_valid<B>(request: &Request<B>) -> bool {
     }
 }
 
-/// Whether this may stand in a host or its port (RFC 3986 §3.2.2, §3.2.3).
+/// Whether this byte may appear in a host or its port (RFC 3986 §3.2.2, §3.2.3).
 fn is_of_a_host(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
 }

@@ -1,4 +1,4 @@
-//! What a program says before it ends, so that it is found where people look for it.
+//! The message that a program prints before it ends, so that the journal shows it under the program's unit.
 #![expect(unsafe_code, reason = "ioctl(2) with SIOCOUTQ")]
 
 use std::io::Write;
@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// How long journald is waited for.
+/// How long to wait for journald.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How often it is looked whether it has read.
+/// How often to check whether journald has read the message.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// Says on stderr why this program ends, and waits until that has been read, for a second or two at most. What cannot be
-/// said is lost.
+/// Prints on stderr why this program ends, and waits until the reader has read it, for at most a second or
+/// two. If stderr takes no message, it is lost.
 ///
-/// journald looks in /proc for the unit of a process when it hears of it first. Of one that has ended meanwhile it finds
-/// none, and `journalctl -u` does not show what it has said.
+/// When journald first hears of a process, it looks up its unit in /proc. If the process has ended by then,
+/// journald finds no unit, and `journalctl -u` does not show the message.
 #[expect(
     clippy::disallowed_methods,
     reason = "the program is about to end, and serves no client that it would keep waiting"
@@ -24,25 +24,26 @@ const LOOK: Duration = Duration::from_millis(2);
 pub fn last_words(words: &str) {
     let begun = Instant::now();
     let stderr = std::io::stderr();
-    // What is full, or closed, or has nothing at its other end, keeps no program from its end.
+    // A stderr that is full, closed, or has no reader must not delay the end of the program.
     if has_room(stderr.as_fd()) {
         let _ = writeln!(stderr.lock(), "{words}");
     }
     while is_unread(stderr.as_fd()) && begun.elapsed() < PATIENCE {
         std::thread::sleep(LOOK);
     }
-    // It has read, and looks now.
+    // journald has read the message, and looks up the unit now.
     std::thread::sleep(LOOK);
 }
 
-/// Whether this takes a line without waiting, within the time that there is.
+/// Whether stderr takes a line without blocking, within the time.
 fn has_room(stderr: BorrowedFd<'_>) -> bool {
     let mut wanted = [PollFd::from_borrowed_fd(stderr, PollFlags::OUT)];
     let patience = Timespec::try_from(PATIENCE).ok();
     poll(&mut wanted, patience.as_ref()).is_ok_and(|ready| ready > 0)
 }
 
-/// Whether the other end of this socket has not read all that was sent on it (unix(7), `SIOCOUTQ`). Nothing else is a socket.
+/// Whether the peer of this socket has not read everything yet (unix(7), `SIOCOUTQ`). For a descriptor that
+/// is no socket, the answer is no.
 fn is_unread(socket: BorrowedFd<'_>) -> bool {
     let mut unread: libc::c_int = 0;
     // SAFETY: the descriptor is borrowed for the call, and the kernel writes one integer to `unread`.

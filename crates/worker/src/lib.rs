@@ -1,5 +1,5 @@
-//! Serve an [axum](https://docs.rs/axum) router behind a socket that systemd owns, and lose no
-//! request when the worker is replaced.
+//! Serve an [axum](https://docs.rs/axum) router behind a socket that systemd owns, and lose no request when
+//! the worker is replaced.
 //!
 //! ```no_run
 //! use axum::{Router, routing::get};
@@ -10,30 +10,31 @@
 //! }
 //! ```
 //!
-//! That is a whole worker:
-//! - It takes every listener named `http` (`FileDescriptorName=http`) from systemd, of TCP or of unix sockets. Without one
-//!   it ends with an error and never opens a port by itself.
-//! - It says READY=1 once it accepts, and feeds the watchdog from the runtime that serves: when
-//!   that stalls, systemd replaces the process.
-//! - SIGTERM (or SIGINT) drains. It stops accepting first; connections it has not accepted belong
-//!   to its siblings. What is busy may finish until the drain deadline, the others are taken leave of in
-//!   their protocol's own words. Then [`run`] returns.
+//! This is a complete worker:
+//! - It takes every listener named `http` (`FileDescriptorName=http`) from systemd. A listener is a TCP or a
+//!   unix socket. Without a listener the worker ends with an error. It never opens a port by itself.
+//! - It sends READY=1 once it accepts connections. It feeds the watchdog from the runtime that serves. So if the
+//!   runtime stalls, systemd replaces the process.
+//! - SIGTERM (or SIGINT) starts a drain. The worker first stops accepting. Connections that it has not accepted
+//!   go to its siblings. Requests in progress may finish until the drain deadline. The worker closes all other
+//!   connections in the way that their protocol has for it. Then [`run`] returns.
 //!
-//! | protocol | what its client is told in a drain |
+//! | protocol | what the worker tells the client in a drain |
 //! |---|---|
-//! | HTTP/1.1 | every answer says `Connection: close`; an idle connection lingers, its next request is still answered, and it is closed gently after that |
-//! | HTTP/2 (prior knowledge) | GOAWAY twice: send nothing new, and after a round trip, nothing new is taken (RFC 9113 §6.8) |
-//! | WebSocket, over either | Close 1001 between two frames of the application, and a moment to answer it |
-//! | server-sent events | the stream ends after an event; its client connects again by itself |
+//! | HTTP/1.1 | every response has `Connection: close`; an idle connection lingers, its next request is still answered, then it is closed without a reset |
+//! | HTTP/2 (prior knowledge) | two GOAWAY frames: the first asks for no new requests, the second, one round trip later, refuses them (RFC 9113 §6.8) |
+//! | WebSocket, over either | Close 1001 between two frames of the application, and some time to answer it |
+//! | server-sent events | the stream ends after an event; the client reconnects by itself |
 //!
-//! Applications need not do anything for it. One that would hold its connection, as a long poll does, or has background
-//! tasks to end, asks [`Drain`]. [`Worker`] has the settings, among them what a client may cost: silence, slow
-//! heads and bodies, answers that it does not read.
+//! Most applications need no code for this. An application that would hold its connection, as a long poll
+//! does, or that must end background tasks, uses [`Drain`]. [`Worker`] has the settings. Among them are the
+//! limits on clients: how long a client may be silent, send a head or a body, or leave a response unread.
 //!
-//! Nothing here logs by itself: install a [`tracing`] subscriber to see what the worker does.
+//! The library logs through [`tracing`] and installs no subscriber. Install one to see what the worker does.
 //!
-//! A server cannot tell an idle HTTP/1.1 client that its connection is about to be closed, so a client that stays silent
-//! for the whole linger time and sends at the very moment of the close must open a new connection (RFC 9112 §9.3.1).
+//! A server cannot tell an idle HTTP/1.1 client that it is about to close the connection. A client may stay
+//! silent for the whole linger time and send at the very moment of the close. Such a client must open a new
+//! connection (RFC 9112 §9.3.1).
 
 mod accept;
 mod address;
@@ -76,11 +77,11 @@ pub use worker::Worker;
 
 use std::process::ExitCode;
 
-/// A whole program: serves `application` on the listeners named `http` until SIGTERM, drains, and returns the status to exit
-/// with. What keeps it from serving is told on stderr.
+/// A whole program: serves `application` on the listeners named `http` until SIGTERM, drains, and returns the
+/// exit status. If the worker cannot serve, the function prints the reason on stderr.
 ///
-/// With 78 systemd does not start it again, for the unit or its environment has to be changed first
-/// (`RestartPreventExitStatus=78`).
+/// If the status is 78, systemd does not restart the worker (`RestartPreventExitStatus=78`): the unit or its
+/// environment must be changed first.
 pub async fn run(application: impl Application) -> ExitCode {
     match serve(application).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -91,12 +92,12 @@ pub async fn run(application: impl Application) -> ExitCode {
     }
 }
 
-/// The same for a program that sees to its errors by itself.
+/// Like [`run`], for a program that handles its errors itself.
 ///
-/// Short for `Worker::from_arguments()?.serve(application)`: a program that consists of it can be tried without systemd.
+/// Short for `Worker::from_arguments()?.serve(application)`, so you can try the program without systemd.
 ///
 /// # Errors
-/// See [`Error`]; [`Error::is_configuration`] tells whether starting again could help.
+/// See [`Error`]. [`Error::is_configuration`] says whether a restart could help.
 pub async fn serve(application: impl Application) -> Result<(), Error> {
     Worker::from_arguments()?.serve(application).await
 }

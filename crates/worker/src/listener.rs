@@ -44,11 +44,11 @@ impl AsRawFd for Listener {
     }
 }
 
-/// Takes all listeners called `name` from those that systemd passed: a socket unit has one for each `ListenStream=`.
-/// Without any, and without systemd, a developer's `address` is bound.
+/// Takes all listeners called `name` from those that systemd passed: a socket unit has one for each
+/// `ListenStream=`. Without listeners and without systemd, binds the developer's `address`.
 pub(crate) fn take(name: &str, address: Option<SocketAddr>) -> Result<Vec<Listener>, Error> {
     let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
-    // It is gone from the environment after that.
+    // Taking the listeners removes the variable from the environment.
     let meant_for = env::var("LISTEN_PID").ok();
     let mut passed = ListenFd::from_env();
     if passed.len() == 0 {
@@ -58,7 +58,7 @@ pub(crate) fn take(name: &str, address: Option<SocketAddr>) -> Result<Vec<Listen
         };
     }
     if let Some(address) = address {
-        tracing::warn!(%address, "systemd has passed a socket, the address {address} for development is not used");
+        tracing::warn!(%address, "systemd has passed a socket, ignoring the development address {address}");
     }
     let mut listeners = Vec::new();
     let count = passed.len();
@@ -84,7 +84,7 @@ fn nothing_passed(meant_for: Option<String>) -> Error {
 }
 
 fn take_one(passed: &mut ListenFd, index: usize) -> io::Result<Option<Listener>> {
-    // What is none of TCP is left where it is.
+    // A socket that is not TCP stays where it is.
     match passed.take_tcp_listener(index) {
         Ok(listener) => Ok(listener.map(Listener::Tcp)),
         Err(_) => Ok(passed.take_unix_listener(index)?.map(Listener::Unix)),
@@ -96,11 +96,11 @@ pub(crate) fn indices(names: &str, name: &str) -> impl Iterator<Item = usize> {
     names.split(':').enumerate().filter(move |(_, passed)| *passed == name).map(|(index, _)| index)
 }
 
-/// Whether this is a service of systemd. One that opened a port of its own would serve beside its cluster, and nobody
-/// would notice.
+/// Whether this is a service of systemd. If a service opened a port of its own, it would serve outside its
+/// cluster, and users might not notice.
 ///
-/// The process that systemd has started finds its own pid in `SYSTEMD_EXEC_PID` (systemd.exec(5)); those that it
-/// starts in turn, as terminals and agents of CI do, find the pid of another.
+/// The process that systemd has started finds its own pid in `SYSTEMD_EXEC_PID` (systemd.exec(5)). Processes
+/// that it starts in turn, such as terminals and CI agents, find another pid there.
 fn is_supervised() -> bool {
     let pid = env::var("SYSTEMD_EXEC_PID").ok();
     env::var_os("NOTIFY_SOCKET").is_some() || pid.is_some_and(|pid| is_mine(&pid))

@@ -1,7 +1,8 @@
-//! What systemd is told (sd_notify(3)). Without `NOTIFY_SOCKET` all of it is silent.
+//! The messages to systemd (sd_notify(3)). Without `NOTIFY_SOCKET` none is sent.
 //!
-//! Nothing here waits. PID 1 may not read for a while, because it is stopped, or reloads thousands of units; its socket
-//! takes some datagrams more, of all services together, and the next one would block the thread that serves.
+//! Nothing here waits. PID 1 may not read for a while, because it is stopped, or reloads thousands of units.
+//! Its socket takes some more datagrams, from all services together. The next one would block the thread that
+//! serves.
 
 use std::env;
 use std::ffi::OsStr;
@@ -14,27 +15,27 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Says that connections are accepted from now on.
+/// Says that the worker accepts connections from now on.
 pub(crate) fn ready(addresses: &str) {
     let status = format!("accepting connections on {addresses}");
     insist(&[NotifyState::Ready, NotifyState::Status(&status)]);
 }
 
-/// Says how far the drain is, and asks systemd to let it go on for `extension` more.
+/// Reports the progress of the drain, and asks systemd for `extension` more time.
 ///
-/// STOPPING=1 is not sent. systemd would then take a worker that somebody sent SIGTERM by hand for
-/// one that was stopped on purpose; the orchestrator tells the two apart by whether the unit left
+/// STOPPING=1 is not sent. If an operator sends SIGTERM to a worker by hand, systemd would then treat the
+/// worker as stopped on purpose. The orchestrator tells the two apart: it checks whether the unit left
 /// `active` before its process ended.
 pub(crate) fn draining(connections: usize, holds: usize, extension: Duration) {
     let tasks = if holds > 0 { format!(", {}", count(holds, "background task")) } else { String::new() };
     let status = format!("draining, {}{tasks}", count(connections, "connection"));
-    // As text: the crate's own variant ends at 71 minutes.
+    // As text, because the crate's own variant stops at 71 minutes.
     let usec = u64::try_from(extension.as_micros()).unwrap_or(u64::MAX);
     tell(&[NotifyState::Status(&status), NotifyState::Custom(&format!("EXTEND_TIMEOUT_USEC={usec}"))]);
 }
 
-/// Asks the orchestrator to be replaced. It reads the status of its workers, which systemd keeps for as long as the
-/// process lives.
+/// Asks the orchestrator to replace this worker. The orchestrator reads the status of its workers, which
+/// systemd keeps for as long as the process lives.
 pub(crate) fn recycle(reason: &str) {
     insist(&[NotifyState::Status(&format!("recycle: {reason}"))]);
 }
@@ -46,11 +47,11 @@ pub(crate) fn drained(sentence: &str) {
 
 /// Feeds the watchdog (`WatchdogSec=`) for as long as the handle lives.
 ///
-/// The task runs among those that serve: on a current-thread runtime a handler that blocks the
-/// thread starves it, systemd ends the process with SIGABRT and starts another.
+/// The task runs among those that serve. On a current-thread runtime, a handler that blocks the thread
+/// starves it. systemd then ends the process with SIGABRT and starts another.
 ///
-/// In the beginning it feeds more often, at intervals that double: a rollout goes on only when a worker
-/// has fed it some time after it became ready, and so is known not to hang.
+/// At first it feeds more often, at intervals that double. A rollout continues only after a worker has fed
+/// its watchdog some time after READY=1. Only then is the worker known not to hang.
 pub(crate) fn feed_watchdog() -> Option<AbortOnDropHandle<()>> {
     let timeout = sd_notify::watchdog_enabled().filter(|timeout| !timeout.is_zero())?;
     Some(AbortOnDropHandle::new(tokio::spawn(async move {
@@ -73,15 +74,15 @@ pub(crate) fn count(number: impl TryInto<u64>, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// When something is told again that systemd had no room for.
+/// When to send a message again for which systemd had no room.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// Returns whether systemd has room for it. What is told again and again may be lost once.
+/// Sends a message that is repeated anyway and so may be lost once. Returns whether systemd had room for it.
 fn tell(state: &[NotifyState<'_>]) -> bool {
     send(&message(state))
 }
 
-/// For what is told once.
+/// Sends a message that is sent only once, until systemd has room for it.
 fn insist(state: &[NotifyState<'_>]) {
     let message = message(state);
     if !send(&message) {
@@ -102,7 +103,7 @@ fn send(message: &str) -> bool {
     match send_to(&socket, message) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
         Err(error) => {
-            tracing::warn!(%error, "systemd cannot be told of this worker's state, it may end the worker as hung");
+            tracing::warn!(%error, "failed to notify systemd, which may now end this worker as hung");
         }
         Ok(()) => {}
     }

@@ -1,25 +1,25 @@
-//! This worker's place on the cluster's board.
+//! The slot of this worker on the cluster's scoreboard.
 
 use std::env;
 use std::path::Path;
 
 use scoreboard::{Board, DEFAULT_PATH, Instance, Slot};
 
-/// Says which instance this worker is: `Environment=APP_CLUSTER_INSTANCE=%i` in the unit.
+/// Names the instance of this worker: `Environment=APP_CLUSTER_INSTANCE=%i` in the unit.
 const INSTANCE: &str = "APP_CLUSTER_INSTANCE";
-/// Says where the board is, for workers outside of units.
+/// Names the path of the scoreboard, for workers outside of units.
 const BOARD: &str = "APP_CLUSTER_SCOREBOARD";
 
-/// Claims the slot of this instance. A worker without a number, or without a board, counts for itself and takes
-/// connections as they come.
+/// Claims the slot of this instance. Without an instance number or a board, a worker counts in private memory
+/// and takes connections as they come.
 pub(crate) fn claim() -> Slot {
     let program = env::current_exe().unwrap_or_default();
     let release = release(&program);
     let Ok(number) = env::var(INSTANCE) else { return Slot::private(Instance::FIRST, release) };
     let Some(instance) = number.parse().ok().and_then(Instance::new) else {
         tracing::warn!(
-            "{INSTANCE}={number} is no number from 1 to {}: this worker counts for itself, and its share of the \
-             connections may be uneven",
+            "{INSTANCE}={number} is not a number from 1 to {}: this worker counts in private memory, and its share \
+             of the connections may be uneven",
             Instance::MAX
         );
         return Slot::private(Instance::FIRST, release);
@@ -31,15 +31,15 @@ pub(crate) fn claim() -> Slot {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(
                 error,
-                "this worker counts for itself, and its share of the connections may be uneven"
+                "this worker counts in private memory, and its share of the connections may be uneven"
             );
             Slot::private(instance, release)
         }
     }
 }
 
-/// The release that a program belongs to: `1.2.0` for `…/releases/1.2.0/worker`. The kernel tells where the link led
-/// when the process began, not where it leads now.
+/// The release that a program belongs to: `1.2.0` for `…/releases/1.2.0/worker`. The kernel tells where the
+/// link led when the process started, not where it leads now.
 fn release(program: &Path) -> &str {
     program.parent().and_then(|directory| directory.file_name()?.to_str()).unwrap_or_default()
 }

@@ -1,7 +1,7 @@
-//! When a worker asks to be replaced: an application that leaks is better off in a new process now and then.
+//! When a worker asks to be replaced. If an application leaks memory, a new process now and then helps.
 //!
-//! It only asks, and goes on serving. The orchestrator replaces it as in a rollout, when another is ready, and never two
-//! at once.
+//! The worker only asks, and continues to serve. The orchestrator replaces it as in a rollout: another worker
+//! is ready first, and only one is replaced at a time.
 
 use std::fs;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::limits::FOREVER;
 use crate::{Worker, notify};
 
-/// How often the worker looks at itself.
+/// How often the worker checks its limits.
 const TURN: Duration = Duration::from_secs(1);
 
-/// How much is enough.
+/// The limits at which a worker asks to be replaced.
 #[derive(Debug, Clone)]
 pub(crate) struct Enough {
     requests: Option<u64>,
@@ -30,29 +30,30 @@ impl Default for Enough {
     }
 }
 
-/// A worker that has had enough asks the orchestrator to be replaced, and serves on until it is. By default none does.
+/// Limits at which a worker asks the orchestrator to replace it. It serves until that happens. By default
+/// there is no limit.
 impl Worker {
-    /// Enough are so many requests, at least 1.
+    /// The worker asks after this many requests, at least 1.
     pub fn max_requests(mut self, requests: u64) -> Self {
         self.enough.requests = Some(requests.max(1));
         self
     }
 
-    /// Enough is this time since it became ready, at least a second.
+    /// The worker asks this long after it became ready, at least after a second.
     pub fn max_age(mut self, age: Duration) -> Self {
         self.enough.age = Some(age.clamp(TURN, FOREVER));
         self
     }
 
-    /// Enough is this much resident memory, in bytes (`VmRSS` in proc_pid_status(5)). It is looked at every second:
-    /// what has to be kept to at any moment is `MemoryMax=` of the unit.
+    /// The worker asks when it has this much resident memory, in bytes (`VmRSS` in proc_pid_status(5)). It
+    /// checks every second. For a limit that must hold at every moment, set `MemoryMax=` in the unit.
     pub fn max_memory(mut self, bytes: u64) -> Self {
         self.enough.memory = Some(bytes);
         self
     }
 
-    /// By which share, at random, each process has enough earlier than that, so that workers which began together do
-    /// not all ask together: 0 to 1. Default: 0.1.
+    /// By which random share each process asks earlier than that, from 0 to 1. So workers that started
+    /// together do not all ask together. Default: 0.1.
     pub fn recycle_jitter(mut self, share: f64) -> Self {
         self.enough.jitter = if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) };
         self
@@ -60,7 +61,7 @@ impl Worker {
 }
 
 impl Enough {
-    /// Asks once it is enough, for as long as the handle lives.
+    /// Asks when a limit is reached, for as long as the handle lives.
     pub(crate) fn watch(&self, slot: Slot) -> Option<AbortOnDropHandle<()>> {
         if self.requests.is_none() && self.age.is_none() && self.memory.is_none() {
             return None;
@@ -76,7 +77,7 @@ impl Enough {
     fn earlier_by(&self, share: f64) -> Self {
         let part = 1.0 - share;
         Self {
-            // A float that is too large or negative becomes the nearest integer there is.
+            // A float that is negative or too large becomes the nearest integer.
             requests: self.requests.map(|requests| ((requests as f64 * part) as u64).max(1)),
             age: self.age.map(|age| age.mul_f64(part)),
             memory: self.memory.map(|memory| (memory as f64 * part) as u64),
@@ -84,7 +85,7 @@ impl Enough {
         }
     }
 
-    /// Waits until it is enough, and says of what.
+    /// Waits until a limit is reached, and says which.
     async fn reached(&self, slot: &Slot) -> String {
         let age = self.age.unwrap_or(FOREVER);
         tokio::select! {
@@ -95,7 +96,7 @@ impl Enough {
 
     async fn counted(&self, slot: &Slot) -> String {
         if self.requests.is_none() && self.memory.is_none() {
-            // Nobody is to be woken up every second for nothing.
+            // Without a limit on age or memory, do not wake up every second.
             std::future::pending::<()>().await;
         }
         loop {
@@ -113,7 +114,7 @@ impl Enough {
     }
 }
 
-/// The resident memory of this process in bytes; nothing where the kernel does not tell.
+/// The resident memory of this process in bytes; `None` if the kernel does not tell.
 fn memory() -> Option<u64> {
     resident(&fs::read_to_string("/proc/self/status").ok()?)
 }

@@ -1,4 +1,4 @@
-//! From a request to its answer: the application, plus what a worker owes its clients.
+//! From a request to its response: the application, and what a worker adds for its clients.
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,18 +24,18 @@ use crate::limits::Limits;
 use crate::upload::{Discarded, Receipt, Rest, Upload};
 
 pin_project! {
-    /// One request on its way to its answer. A handler that panics costs its own request and nobody else's; so does a
-    /// body that is too large or stops coming.
+    /// One request on its way to its response. A handler that panics loses only its own request. The same
+    /// holds for a body that is too large or stalls.
     ///
-    /// It is one future by hand, for each that is nested in another would copy the request once more.
+    /// It is one hand-written future, because each nested future would copy the request once more.
     pub(crate) struct Answering<F> {
         #[pin]
         doing: Doing,
         receipt: Receipt,
-        // So many bytes of a body that the application does not want are read in its place. HTTP/2 needs nothing of
-        // the kind: there the end of one request is not the beginning of the next.
+        // How many bytes of an unread body the worker reads in the application's place. HTTP/2 does not need
+        // this: there, the next request does not begin where a body ends.
         unwanted: Option<u64>,
-        // Until it is over.
+        // Present until the request is over.
         end: Option<(Busy, F)>,
     }
 }
@@ -50,7 +50,7 @@ pin_project! {
 }
 
 impl<F: FnOnce(Response, Busy) -> http::Response<Answer>> Answering<F> {
-    /// Asks the application. `finish` makes of its answer that of the protocol.
+    /// Asks the application. `finish` turns its response into that of the protocol.
     pub(crate) fn new(
         router: &Router,
         limits: &Limits,
@@ -120,7 +120,7 @@ impl<F: FnOnce(Response, Busy) -> http::Response<Answer>> Future for Answering<F
     }
 }
 
-/// Why a request is not for the application to answer.
+/// The status with which the worker refuses a request that the application must not see.
 fn refusal(request: &Request<Incoming>, limits: &Limits) -> Option<StatusCode> {
     if limits.max_body.is_some_and(|most| request.body().size_hint().lower() > most) {
         return Some(StatusCode::PAYLOAD_TOO_LARGE);
@@ -131,8 +131,8 @@ fn refusal(request: &Request<Incoming>, limits: &Limits) -> Option<StatusCode> {
     (!host::is_valid(request)).then_some(StatusCode::BAD_REQUEST)
 }
 
-/// Whether the body has no other transfer coding than chunks. hyper looks at the last one only, and the application would get
-/// what is still coded (RFC 9112 §6.1).
+/// Whether the body has no transfer coding other than chunked. hyper checks only the last coding, and the
+/// application would get a body that is still encoded (RFC 9112 §6.1).
 fn is_just_chunked(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
@@ -142,7 +142,7 @@ fn is_just_chunked(headers: &HeaderMap) -> bool {
     }
 }
 
-/// How much is read of a body that the application does not want.
+/// How much of an unread body the worker reads.
 fn unwanted(request: &Request<Incoming>) -> Option<u64> {
     if request.version() == Version::HTTP_2 || request.body().is_end_stream() {
         return None;
@@ -152,8 +152,8 @@ fn unwanted(request: &Request<Incoming>) -> Option<u64> {
     Some(if is_kept_back { 0 } else { Rest::MOST })
 }
 
-/// Behind a body that is not read to its end the next request cannot be found, nor the first byte of another protocol: the connection
-/// ends.
+/// If a body is not read to its end, the next request cannot be found, nor the first byte of another
+/// protocol. So the connection ends.
 fn unread(mut answer: Response, discarded: Discarded) -> Response {
     if discarded == Discarded::InPart {
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -164,7 +164,8 @@ fn unread(mut answer: Response, discarded: Discarded) -> Response {
     answer
 }
 
-/// What the application says, unless its handler only saw the body break off, for which it answers 400.
+/// The application's response. If the handler only saw the body break off, it answers 400, and the worker's
+/// own status replaces that.
 fn heard(answer: Response, receipt: &Receipt, busy: &Busy) -> Response {
     match receipt.cut() {
         None => answer,

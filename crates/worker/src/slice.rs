@@ -1,28 +1,30 @@
-//! For how long the scheduler lets this thread run at a time.
+//! How long the scheduler lets this thread run at a time.
 #![expect(unsafe_code, reason = "sched_setattr(2), for which there is no safe function")]
 
 use std::io;
 use std::time::Duration;
 
-/// A worker needs the CPU often and never for long. Since Linux 6.12 whoever says so comes before those who compute for
-/// milliseconds, as systemd and the bus do when a sibling is replaced. It costs nothing in turn: with a fifth of this the
-/// context switches would be felt in the throughput.
+/// A worker needs the CPU often and never for long. Since Linux 6.12, a thread that asks for short slices
+/// comes before threads that compute for milliseconds. systemd and the bus compute so when a sibling is
+/// replaced. This value costs nothing measurable. At a fifth of it, the context switches would reduce the
+/// throughput.
 const SLICE: Duration = Duration::from_micros(500);
 
-/// Asks for short slices for the calling thread, and those that it starts. An older kernel says yes and does nothing.
+/// Asks for short slices for the calling thread and the threads that it starts. An older kernel accepts this
+/// and does nothing.
 pub(crate) fn shorten() {
     if let Err(error) = set(SLICE) {
-        tracing::debug!(%error, "the scheduler's slices stay as they are, answers may wait longer on a busy machine");
+        tracing::debug!(%error, "failed to ask for short scheduler slices, responses may be slower on a busy machine");
     }
 }
 
-/// Leaves alone a thread that has another scheduling policy than the usual one.
+/// Does not change a thread with a scheduling policy other than the default.
 fn set(slice: Duration) -> io::Result<()> {
     let mut attributes = get()?;
     let policy = i32::try_from(attributes.sched_policy).map_err(io::Error::other)?;
     if policy == libc::SCHED_OTHER {
         attributes.sched_runtime = u64::try_from(slice.as_nanos()).map_err(io::Error::other)?;
-        // SAFETY: the kernel reads as many bytes as `size` says, which is what it has written there itself.
+        // SAFETY: the kernel reads `size` bytes, and it has written `size` there itself.
         succeeded(unsafe {
             libc::syscall(libc::SYS_sched_setattr, CALLER, &raw const attributes, NO_FLAGS)
         })?;
@@ -61,7 +63,7 @@ mod tests {
             (after.sched_policy, after.sched_nice, after.sched_flags),
             (before.sched_policy, before.sched_nice, before.sched_flags)
         );
-        // A kernel that knows no slices tells none.
+        // A kernel without this setting reports 0.
         assert!([0, 500_000].contains(&after.sched_runtime), "{} ns", after.sched_runtime);
     }
 }

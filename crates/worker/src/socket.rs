@@ -1,4 +1,4 @@
-//! A connection of TCP or of a unix socket, whatever the worker's listeners are.
+//! A TCP or unix socket connection, depending on the worker's listeners.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -27,12 +27,12 @@ macro_rules! either {
 }
 
 impl Socket {
-    /// A connection of TCP that was accepted in non-blocking mode.
+    /// A TCP connection that was accepted in non-blocking mode.
     pub(crate) fn tcp(connection: OwnedFd) -> io::Result<Self> {
         TcpStream::from_std(connection.into()).map(Self::Tcp)
     }
 
-    /// A connection of a unix socket that was accepted in non-blocking mode.
+    /// A unix socket connection that was accepted in non-blocking mode.
     pub(crate) fn unix(connection: OwnedFd) -> io::Result<Self> {
         UnixStream::from_std(connection.into()).map(Self::Unix)
     }
@@ -100,10 +100,10 @@ impl AsFd for Socket {
     }
 }
 
-/// A connection that was just accepted, and who is at its other end.
+/// A connection that was just accepted, and the address of its peer.
 #[derive(Debug)]
 pub(crate) struct Accepted {
     pub(crate) socket: Socket,
-    /// Of TCP. The peer of a unix socket has no address.
+    /// Only over TCP: the peer of a unix socket has no address.
     pub(crate) peer: Option<SocketAddr>,
 }

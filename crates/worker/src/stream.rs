@@ -1,4 +1,4 @@
-//! The byte stream under a connection: what hyper reads and writes, and a close that destroys no answer.
+//! The byte stream under a connection. hyper reads and writes it. Closing it destroys no response.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -15,23 +15,23 @@ use crate::half_closed::HalfClosed;
 use crate::socket::Socket;
 use crate::websocket::Goodbye;
 
-/// Up to so many bytes are cheaper to copy than to hand over in pieces: writev(2) takes the way of files through the
-/// kernel, send(2) that of sockets.
+/// Up to this many bytes, copying is cheaper than passing slices: writev(2) goes through the kernel's code
+/// for files, send(2) through that for sockets.
 const SMALL: usize = 1024;
 
 /// A connection that can be handed from one HTTP conversation to the next.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    /// Bytes that were received but not yet given to the conversation that is to read them.
+    /// Bytes that were received, but that no conversation has read yet.
     received: Bytes,
-    /// Shared with the connection's task once it is a WebSocket's.
+    /// Shared with the connection's task once the stream is a WebSocket.
     socket: Arc<Socket>,
     exchange: Arc<Exchange>,
-    /// Where bytes are counted.
+    /// The slot on which bytes are counted.
     slot: Option<Slot>,
-    /// Present once it is a WebSocket's.
+    /// Present once the stream is a WebSocket.
     goodbye: Option<Arc<Goodbye>>,
-    /// Of hyper, which is not to know yet that the peer has ended its half.
+    /// The waker of hyper, which must not know yet that the peer has ended its half.
     kept_waiting: Option<Waker>,
 }
 
@@ -53,13 +53,12 @@ impl Stream {
         }
     }
 
-    /// What has been received and nobody has read yet.
+    /// The bytes that were received and not read yet.
     pub(crate) fn received(&self) -> &[u8] {
         &self.received
     }
 
-    /// Waits for bytes and keeps them with those received before. Without an error and without more bytes the peer
-    /// has ended its half.
+    /// Waits for bytes and appends them to those received before. Returns 0 if the peer has ended its half.
     pub(crate) async fn receive(&mut self) -> io::Result<usize> {
         const MOST: usize = 8 * 1024;
         let mut buffer = Vec::with_capacity(self.received.len() + MOST);
@@ -79,8 +78,8 @@ impl Stream {
         Ok(length)
     }
 
-    /// The same stream, for the next conversation, with what the last one received but did not use: the beginning of
-    /// another request.
+    /// The same stream for the next conversation. `received` is what the last conversation received and did
+    /// not use: the beginning of another request.
     pub(crate) fn with_received(mut self, mut received: Bytes) -> Self {
         let length = without_empty_lines(&received).len();
         self.received = received.split_off(received.len() - length);
@@ -88,15 +87,15 @@ impl Stream {
         self
     }
 
-    /// Ends the sending half, unless the peer has begun another request: then the stream is given
-    /// back with its bytes. The two system calls stand side by side on purpose. What arrives
-    /// between them is the only request that is lost, and no server can do better (RFC 9112 §9.5).
+    /// Ends the sending half, unless the peer has begun another request. In that case the stream is returned
+    /// with its bytes. The two system calls are next to each other on purpose. Only a request that arrives
+    /// between them is lost, and no server can avoid that (RFC 9112 §9.5).
     pub(crate) fn half_close(mut self) -> Result<HalfClosed, Self> {
         if !self.received.is_empty() {
             return Err(self);
         }
         let mut buffer = [0; 4096];
-        // Not try_read: tokio would answer from what it knew when it last asked epoll.
+        // Not try_read: tokio would answer from its last epoll result.
         match rustix::net::recv(&*self.socket, &mut buffer, RecvFlags::DONTWAIT) {
             Ok((length @ 1.., _)) if !without_empty_lines(&buffer[..length]).is_empty() => {
                 self.note_received(&buffer[..length]);
@@ -107,14 +106,14 @@ impl Stream {
         }
     }
 
-    /// Ends the sending half. Whatever the peer still sends is not answered.
+    /// Ends the sending half. Nothing that the peer still sends is answered.
     pub(crate) fn abandon(self) -> HalfClosed {
         // An error here means that the peer is gone already.
         let _ = rustix::net::shutdown(&*self.socket, Shutdown::Write);
         HalfClosed::new(self)
     }
 
-    /// Receives and discards; returns how much. Nothing: the peer has ended its half, or is gone.
+    /// Receives and discards, and returns how many bytes. With 0, the peer has ended its half or is gone.
     pub(crate) fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<usize> {
         let mut buffer = [0; 16 * 1024];
         let mut buffer = ReadBuf::new(&mut buffer);
@@ -143,7 +142,7 @@ impl Stream {
         }
     }
 
-    /// What tokio does by itself for those who have a stream alone.
+    /// What tokio does by itself for a stream with a single owner.
     fn poll_shared(
         &self,
         context: &mut Context<'_>,
@@ -179,7 +178,7 @@ impl Stream {
         self.exchange.received(bytes);
     }
 
-    /// Before the first byte of a WebSocket, the head of its answer.
+    /// Runs before the first byte of a WebSocket, which is the head of its response.
     fn find_goodbye(&mut self) {
         if self.goodbye.is_none()
             && self.exchange.is_upgraded()
@@ -191,7 +190,7 @@ impl Stream {
     }
 }
 
-/// All slices one after another, if they fit.
+/// All slices one after another, if they fit into the buffer.
 fn gathered<'a>(slices: &[IoSlice<'_>], buffer: &'a mut [u8; SMALL]) -> Option<&'a [u8]> {
     let mut length = 0;
     for slice in slices {
@@ -238,7 +237,8 @@ impl AsyncWrite for Stream {
         self.find_goodbye();
         match self.goodbye.clone() {
             Some(goodbye) => {
-                // What is discarded costs nothing, and whoever sends without a pause would keep others from the thread.
+                // Discarding never blocks. Without this, a task that sends without a pause would keep the
+                // thread from other tasks.
                 let turn = ready!(tokio::task::coop::poll_proceed(context));
                 let sent = goodbye.pass(bytes, |bytes| self.poll_send(context, bytes));
                 if sent.is_ready() {
@@ -263,7 +263,7 @@ impl AsyncWrite for Stream {
         if let Some(bytes) = gathered(slices, &mut small) {
             return self.poll_send(context, bytes);
         }
-        // Only that of a WebSocket is shared, which was sent to its own way above.
+        // Only the socket of a WebSocket is shared, and that case has returned above.
         let Some(socket) = Arc::get_mut(&mut self.socket) else { return Poll::Ready(Ok(0)) };
         let sent = socket.poll_write_vectored(context, slices);
         self.note_progress(&sent);
@@ -284,8 +284,8 @@ impl AsyncWrite for Stream {
         Poll::Ready(Ok(()))
     }
 
-    /// Of HTTP/1.1 this does nothing: hyper would close without looking whether another request has arrived.
-    /// [`Stream::half_close`] looks. An application's protocol ends it in its own way.
+    /// For HTTP/1.1 this does nothing: hyper would close without checking whether another request has
+    /// arrived. [`Stream::half_close`] checks. After an upgrade, the application's protocol ends the stream.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.exchange.is_upgraded() {
             true => Poll::Ready(Ok(rustix::net::shutdown(&*self.socket, Shutdown::Write)?)),

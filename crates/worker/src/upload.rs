@@ -1,4 +1,4 @@
-//! The body of a request, which must not stop coming, and what becomes of it when it is not read to its end.
+//! The body of a request: it must not stall, and something must happen with an unread rest.
 
 use std::io;
 use std::pin::Pin;
@@ -15,42 +15,41 @@ use tokio::time::{Instant, Sleep};
 use crate::exchange::Uploading;
 use crate::limits::Limits;
 
-/// A body that ends with an error when its client keeps the handler waiting, or sends more than is taken.
+/// A body that ends with an error if its client keeps the handler waiting, or sends too much.
 ///
-/// Only the time is counted in which a handler wants to read: one that is slow itself is not the
-/// client's fault.
+/// Only the time in which a handler wants to read counts. If the handler is slow, the client is not to blame.
 pub(crate) struct Upload {
-    /// Until it has ended.
+    /// Present until the body has ended.
     coming: Option<Coming>,
     patience: Duration,
     left: u64,
     receipt: Receipt,
-    /// HTTP/2 has nobody to take it, and would keep the window that it takes up.
+    /// Whether to keep an unread rest. For HTTP/2 nothing would read it, and it would take up the window.
     keeps_rest: bool,
 }
 
 struct Coming {
     body: Incoming,
     uploading: Uploading,
-    /// The handler wants a piece, and none is there.
+    /// Present if the handler wants a piece, and none is there.
     waiting: Option<Waiting>,
 }
 
 struct Waiting {
     look: Pin<Box<Sleep>>,
-    /// Until when the client may take, unless it is kept from sending.
+    /// Until when the client may take, not counting the time in which it could not send.
     until: Instant,
-    /// For how long it may have been kept from sending, of all time, when the handler began to wait.
+    /// For how long in total the client may have been unable to send, when the handler began to wait.
     kept: Duration,
 }
 
-/// Nothing, when the body has ended.
+/// `None` if the body has ended.
 type Piece = Option<hyper::Result<Frame<Bytes>>>;
 
 /// The client has kept the handler waiting for too long.
 struct Overdue;
 
-/// What became of an upload: for those who answer.
+/// What became of an upload, for the code that answers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Receipt(Option<Arc<Mutex<Received>>>);
 
@@ -58,14 +57,15 @@ pub(crate) struct Receipt(Option<Arc<Mutex<Received>>>);
 struct Received {
     /// Why it was cut, if it was.
     cut: Option<StatusCode>,
-    /// It has ended too early, or in chunks that are none: nothing that follows it can be found.
+    /// The body ended too early, or its chunks are invalid. Nothing after it can be parsed.
     is_broken: bool,
-    /// What the application did not want.
+    /// The part that the application did not read.
     rest: Option<Incoming>,
 }
 
 impl Upload {
-    /// The body as a handler gets it, and what becomes of it. What the handler does not want is kept, if it is asked for.
+    /// The body for the handler, and a receipt of what becomes of it. With `keeps_rest`, the part that the
+    /// handler does not read is kept.
     pub(crate) fn watch(
         body: Incoming,
         limits: &Limits,
@@ -95,7 +95,7 @@ impl Upload {
 }
 
 impl Coming {
-    /// The next piece; with an error, if the client could have sent it for so long.
+    /// The next piece. An error if the client could have sent for all of `patience`.
     fn poll_frame(&mut self, context: &mut Context<'_>, patience: Duration) -> Poll<Result<Piece, Overdue>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
             self.waiting = None;
@@ -118,7 +118,7 @@ impl Coming {
         }
     }
 
-    /// While the client is kept from sending, the worker looks no more often than this.
+    /// While the client cannot send, the worker checks at most this often.
     const LOOK: Duration = Duration::from_millis(100);
 }
 
@@ -133,22 +133,22 @@ impl Drop for Upload {
 }
 
 impl Receipt {
-    /// Of a body that no application was given.
+    /// For a body that no application was given.
     pub(crate) fn unread(body: Incoming) -> Self {
         Self(Some(Arc::new(Mutex::new(Received { rest: Some(body), ..Received::default() }))))
     }
 
-    /// What the client is told, if the upload was cut.
+    /// The status for the client if the upload was cut.
     pub(crate) fn cut(&self) -> Option<StatusCode> {
         self.received()?.cut
     }
 
-    /// Whether the body has ended with an error of the protocol.
+    /// Whether the body ended with a protocol error.
     pub(crate) fn is_broken(&self) -> bool {
         self.received().is_some_and(|received| received.is_broken)
     }
 
-    /// What the application did not want of the body, if it has let go of it.
+    /// The unread part of the body, if the application has dropped it.
     pub(crate) fn take_rest(&self) -> Option<Incoming> {
         self.received()?.rest.take()
     }
@@ -202,8 +202,8 @@ impl http_body::Body for Upload {
     }
 }
 
-/// What an application does not want of a body: a little is read all the same, so that the connection can go on with
-/// the next request (RFC 9112 §9.3).
+/// The part of a body that the application does not read. The worker reads a little of it all the same, so
+/// that the connection can continue with the next request (RFC 9112 §9.3).
 #[derive(Debug)]
 pub(crate) struct Rest {
     body: Incoming,
@@ -215,17 +215,17 @@ pub(crate) struct Rest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Discarded {
     Whole,
-    /// There is too much of it, or it comes too slowly: the answer has to say `Connection: close`.
+    /// There is too much of it, or it arrives too slowly. The response needs `Connection: close`.
     InPart,
 }
 
 impl Rest {
-    /// As much as a new connection would cost.
+    /// About what a new connection would cost.
     pub(crate) const MOST: u64 = 64 * 1024;
-    /// As long as a round trip may take. The answer waits for it.
+    /// About the length of a slow round trip. The response waits for it.
     const TIME: Duration = Duration::from_millis(500);
 
-    /// `most` bytes of it are read; with 0 it is not touched.
+    /// Reads at most `most` bytes; with 0 it reads nothing.
     pub(crate) fn new(body: Incoming, most: u64) -> Self {
         Self { body, left: most, time: Box::pin(tokio::time::sleep(Self::TIME)) }
     }

@@ -1,9 +1,10 @@
-//! The goodbye of a WebSocket: Close 1001, between two frames of the application.
+//! The goodbye of a WebSocket: Close 1001 between two frames of the application.
 //!
-//! After `101 Switching Protocols` the stream is the application's, and whatever it sends is sent
-//! as it is. But the frames are followed, so that the worker knows where one ends; when it drains, the connection's own
-//! task says Close there, in the application's place and whatever that is busy with, and gives the peer a moment to say it
-//! as well. The application reads the peer's Close, or the end of the stream, and needs to know nothing of drains.
+//! After `101 Switching Protocols` the stream belongs to the application, and its bytes go out unchanged. But
+//! the worker follows the frames, so it knows where each ends. When the worker drains, the connection's own
+//! task sends Close between two frames, no matter what the application is doing. Then it gives the peer some
+//! time to send Close as well. The application reads the peer's Close, or the end of the stream. It needs no
+//! code for drains.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,19 +18,20 @@ use tokio::time::{sleep, timeout};
 
 use crate::socket::Socket;
 
-/// A Close frame with status 1001, going away (RFC 6455 §5.5.1, §7.4.1). A server does not mask.
+/// A Close frame with status 1001, going away (RFC 6455 §5.5.1, §7.4.1). A server does not mask it.
 const CLOSE: [u8; 4] = [0x88, 0x02, 0x03, 0xe9];
 
-/// So long an application has to say its own goodbye.
+/// How long an application has to send a Close of its own.
 const OWN_WORDS: Duration = Duration::from_millis(100);
-/// How often a peer that was said goodbye to is looked at.
+/// How often to check a peer that has been sent Close.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// The goodbye of one WebSocket. The application's half passes what it sends through it, the connection's task says it.
+/// The goodbye of one WebSocket. The application's half passes its bytes through it, and the connection's
+/// task sends Close.
 #[derive(Debug, Default)]
 pub(crate) struct Goodbye {
     talk: Mutex<Talk>,
-    /// A frame has ended after which Close is to follow.
+    /// A frame has ended after which Close must follow.
     frame_ended: Notify,
     /// For the connection's task.
     socket: Mutex<Option<Arc<Socket>>>,
@@ -45,24 +47,24 @@ struct Talk {
 enum Close {
     #[default]
     Unsaid,
-    /// As soon as the application has ended its frame.
+    /// To be sent as soon as the application has ended its frame.
     Wanted,
-    /// So many bytes of it are out. Nothing of the application may follow (RFC 6455 §5.5.1).
+    /// This many bytes of it are out. No bytes of the application may follow (RFC 6455 §5.5.1).
     Out(usize),
-    /// The peer has had its moment.
+    /// The peer's time is over.
     Over,
 }
 
-/// How far it is said.
+/// How much of Close has been sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Said {
-    /// By the application, or in its place.
+    /// All of it, by the application or in its place.
     Whole,
-    /// The application is in the middle of a frame.
+    /// Nothing yet: the application is in the middle of a frame.
     AfterThisFrame,
-    /// The kernel has no room.
+    /// A part: the kernel has no room.
     InPart,
-    /// Nobody is there any more to say it to.
+    /// The peer is gone.
     InVain,
 }
 
@@ -72,8 +74,8 @@ impl Goodbye {
         *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
     }
 
-    /// Passes on, by way of `send`, what the application wants to send. After Close it is discarded, and refused when
-    /// the peer has had its moment.
+    /// Passes on, with `send`, the bytes of the application. After Close they are discarded, and when the
+    /// peer's time is over they are refused.
     pub(crate) fn pass(
         &self,
         bytes: &[u8],
@@ -96,7 +98,7 @@ impl Goodbye {
         }
     }
 
-    /// Says Close, by way of `send`, as far as it can be said now.
+    /// Sends Close with `send`, as far as possible now.
     pub(crate) fn say(&self, mut send: impl FnMut(&[u8]) -> io::Result<usize>) -> Said {
         let mut talk = self.talk();
         loop {
@@ -116,8 +118,8 @@ impl Goodbye {
         }
     }
 
-    /// Takes leave of the peer, of which `moment` is left for its answer, and ends the stream for the application. It may
-    /// hold it for a little longer, to read what the peer has said.
+    /// Closes the connection to the peer, which has `moment` for its answer, and then ends the stream for the
+    /// application. The application may hold it a little longer to read what the peer has sent.
     pub(crate) async fn take_leave(&self, moment: Duration) {
         let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(socket) = socket else { return };
@@ -149,28 +151,30 @@ impl Goodbye {
     }
 }
 
-/// Waits until the peer has ended its half. Whether the application reads what came before, or ever will, is not known.
+/// Waits until the peer has ended its half. The worker cannot know whether the application reads the bytes
+/// before that.
 async fn until_read_closed(socket: &Socket) {
     while socket.ready(Interest::READABLE).await.is_ok_and(|ready| !ready.is_read_closed()) {
         sleep(LOOK).await;
     }
 }
 
-/// Where in the bytes sent so far frames end (RFC 6455 §5.2). They follow the head of the answer.
+/// Tracks where frames end in the bytes sent so far (RFC 6455 §5.2). The frames follow the head of the
+/// response.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
     at: At,
-    /// The application has said Close itself.
+    /// The application has sent Close itself.
     pub(crate) closed: bool,
 }
 
 #[derive(Debug)]
 enum At {
-    /// In the answer's head, after so many bytes of the empty line that ends it.
+    /// In the head of the response, after this many bytes of the empty line that ends it.
     Answer(usize),
     /// In the head of a frame, after these bytes of it.
     Head { bytes: [u8; 14], length: usize },
-    /// So many bytes before the end of a frame.
+    /// This many bytes before the end of a frame.
     Payload(u64),
 }
 
@@ -185,7 +189,7 @@ impl At {
 }
 
 impl Frames {
-    /// Whether the last byte ended a frame, or the answer's head.
+    /// Whether the last byte ended a frame, or the head of the response.
     pub(crate) fn are_whole(&self) -> bool {
         matches!(self.at, At::Head { length: 0, .. })
     }
@@ -226,7 +230,7 @@ impl Frames {
     }
 }
 
-/// How long the payload is that follows this head of a frame, if the head is complete.
+/// The length of the payload after this head of a frame, if the head is complete.
 fn payload(head: &[u8]) -> Option<u64> {
     let second = *head.get(1)?;
     let mask = if second & 0x80 == 0 { 0 } else { 4 };

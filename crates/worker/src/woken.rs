@@ -1,7 +1,7 @@
-//! A future that is polled only when it has asked to be.
+//! A future that is polled only when it has been woken.
 //!
-//! All futures of a task are polled whenever any of them is woken. For those that wait for the end of an age, a deadline
-//! or the drain, that would be for each packet that comes.
+//! A task polls all its futures when any of them is woken. So a future that waits for a deadline or the drain
+//! would be polled for each packet that arrives.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use futures_util::task::AtomicWaker;
 
-/// Beside others in a task, without being polled for them.
+/// A future beside others in a task. It is not polled when only the others are woken.
 #[derive(Debug)]
 pub(crate) struct Woken<F> {
     future: F,
@@ -36,7 +36,7 @@ impl Wake for Alarm {
 
 impl<F: Future + Unpin> Woken<F> {
     pub(crate) fn new(future: F) -> Self {
-        // The first time is for free.
+        // The first poll needs no wake-up.
         let alarm = Alarm { has_rung: AtomicBool::new(true), task: AtomicWaker::new() };
         Self { future, alarm: Arc::new(alarm) }
     }
@@ -47,12 +47,13 @@ impl<F: Future + Unpin> Future for Woken<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = &mut *self;
-        // Each time, and before the look: an alarm that rings uses the waker up, and may ring between any two lines here.
+        // On each poll, and before the check: a wake-up uses the waker up, and it may come between any two
+        // lines here.
         this.alarm.task.register(context.waker());
         if !this.alarm.has_rung.load(Ordering::Acquire) {
             return Poll::Pending;
         }
-        // Before the future is polled: what rings from now on is for the next time.
+        // Before the future is polled: a wake-up from now on is for the next poll.
         this.alarm.has_rung.store(false, Ordering::Release);
         let waker = Waker::from(Arc::clone(&this.alarm));
         Pin::new(&mut this.future).poll(&mut Context::from_waker(&waker))
@@ -99,7 +100,7 @@ mod tests {
     async fn is_woken_in_the_task_that_has_it_now() {
         let (send, receive) = tokio::sync::oneshot::channel();
         let mut woken = Woken::new(receive);
-        // Another task has it first.
+        // Another task owns it first.
         let kept = tokio::spawn(async move {
             assert!(tokio::time::timeout(Duration::ZERO, &mut woken).await.is_err());
             Some(woken)
@@ -111,7 +112,7 @@ mod tests {
         assert_eq!(waiting.await.unwrap(), Ok(7));
     }
 
-    /// On a runtime of several threads an alarm may ring in the midst of a poll.
+    /// On a multi-threaded runtime, a wake-up may come during a poll.
     #[test]
     fn an_alarm_that_rings_around_a_poll_does_not_silence_the_next_one() {
         struct Task(AtomicUsize);
@@ -131,7 +132,7 @@ mod tests {
             assert!(Pin::new(woken).poll(&mut Context::from_waker(&waker)).is_pending());
         };
         poll(&mut woken);
-        // One half of a ring before a poll, the other one after it.
+        // One half of a wake-up comes before a poll, the other half after it.
         woken.alarm.has_rung.store(true, Ordering::Release);
         poll(&mut woken);
         woken.alarm.task.wake();

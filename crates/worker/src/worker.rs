@@ -1,4 +1,4 @@
-//! The life of a worker: take the listener, say READY=1, serve, drain.
+//! The life of a worker: take the listeners, send READY=1, serve, drain.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -18,7 +18,8 @@ use crate::limits::{FOREVER, Limits};
 use crate::recycle::Enough;
 use crate::{Accept, Application, Bound, Drain, Error, listener, notify};
 
-/// A worker and its settings. Times may be as long as [`Duration`] has them: more than 30 years are taken for 30.
+/// A worker and its settings. A time may have any value of [`Duration`]; the worker treats more than 30 years
+/// as 30 years.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -32,7 +33,7 @@ use crate::{Accept, Application, Bound, Drain, Error, listener, notify};
 ///     "/events",
 ///     get(|| async move {
 ///         drain.begun().await;
-///         "no more events from me\n"
+///         "no more events\n"
 ///     }),
 /// );
 /// worker.serve(router).await
@@ -76,11 +77,12 @@ impl Worker {
         Self::default()
     }
 
-    /// The same for a program that can be tried without systemd: `cargo run -- --listen 127.0.0.1:3000` opens that port
-    /// itself ([`listen`](Self::listen)). Other arguments are left alone.
+    /// Like [`new`](Self::new), for a program that you also want to try without systemd: `cargo run --
+    /// --listen 127.0.0.1:3000` opens that port itself ([`listen`](Self::listen)). Other arguments are
+    /// ignored.
     ///
     /// # Errors
-    /// [`Error::Address`]: what follows `--listen` is none.
+    /// [`Error::Address`]: the value of `--listen` is not an address.
     pub fn from_arguments() -> Result<Self, Error> {
         let address = listener::development_address(std::env::args_os())?;
         Ok(Self { address, ..Self::default() })
@@ -92,35 +94,35 @@ impl Worker {
         self
     }
 
-    /// For development only: without systemd, serve on this address. The worker says so loudly. Within a unit it is
-    /// refused: no socket, no start.
+    /// For development only: without systemd, serve on this address. The worker logs a warning about it. In a
+    /// unit the worker ignores the address: without a socket from systemd it does not start.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.address = Some(address);
         self
     }
 
-    /// How long an idle connection stays open when the worker drains. A client that sends its next
-    /// request within that time is answered. Default: 2 s.
+    /// How long an idle connection stays open when the worker drains. If the client sends its next request
+    /// within that time, the worker answers it. Default: 2 s.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger.min(FOREVER);
         self
     }
 
-    /// How long the whole drain may take before what is left is closed by force. Default: 30 s.
-    /// `TimeoutStopSec=` of the unit should be longer, so that the worker gets to count and log it.
+    /// How long the whole drain may take. Then the worker closes the remaining connections by force. Default:
+    /// 30 s. `TimeoutStopSec=` of the unit should be longer, so that the worker can count and log them.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.drain_timeout = timeout.min(FOREVER);
         self
     }
 
-    /// How long the client of a WebSocket may take to answer the Close 1001 that a draining worker sends between
-    /// two frames of the application. Default: 3 s.
+    /// How long a WebSocket client may take to answer the Close 1001 that a draining worker sends between two
+    /// frames of the application. Default: 3 s.
     pub fn goodbye(mut self, goodbye: Duration) -> Self {
         self.goodbye = goodbye.min(FOREVER);
         self
     }
 
-    /// How long a new connection may keep silent. Default: 10 s.
+    /// How long a new connection may be silent. Default: 10 s.
     pub fn first_byte_timeout(mut self, timeout: Duration) -> Self {
         self.limits.first_byte = timeout.min(FOREVER);
         self
@@ -132,67 +134,71 @@ impl Worker {
         self
     }
 
-    /// How long a connection is kept between an answer and the next request. Longer than a proxy in front keeps it
-    /// (60 s with nginx and HAProxy), so that it is the proxy that closes. Default: 75 s.
+    /// How long a connection may be idle between a response and the next request. This should be longer than
+    /// a proxy in front keeps it (60 s in nginx and HAProxy), so that the proxy closes first. Default: 75 s.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.limits.idle = timeout.min(FOREVER);
         self
     }
 
-    /// How long a client may keep a handler waiting for the next piece of a body. Then the request is answered
-    /// with 408. Default: 30 s.
+    /// How long a client may keep a handler waiting for the next piece of a body. After that the worker
+    /// answers 408. Default: 30 s.
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
         self.limits.body = timeout.min(FOREVER);
         self
     }
 
-    /// How long a client may take no byte of an answer. Then its connection is closed. Default: 30 s.
+    /// How long a client may read nothing of a response. After that the worker closes the connection.
+    /// Default: 30 s.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.limits.write = timeout.min(FOREVER);
         self
     }
 
-    /// The largest head of a request in bytes, 8 KiB at least. A larger one is answered with 431. Default: 64 KiB.
+    /// The largest head of a request in bytes, at least 8 KiB. The worker answers a larger one with 431.
+    /// Default: 64 KiB.
     pub fn max_head(mut self, bytes: usize) -> Self {
         self.limits.max_head = bytes.max(8 * 1024);
         self
     }
 
-    /// The largest body of a request in bytes. A larger one is answered with 413. Default: no limit but those that
-    /// axum's extractors have.
+    /// The largest body of a request in bytes. The worker answers a larger one with 413. By default only the
+    /// limits of axum's extractors apply.
     pub fn max_body(mut self, bytes: u64) -> Self {
         self.limits.max_body = Some(bytes);
         self
     }
 
-    /// How many requests at once a connection of HTTP/2 may have, 1 at least. Further ones wait at the client; those of a
-    /// client that does not wait are refused, and can be sent again (REFUSED_STREAM, RFC 9113 §8.7). What a connection
-    /// may cost in memory grows with it. Default: 100.
+    /// How many requests an HTTP/2 connection may have at once, at least 1. A client keeps further requests
+    /// back. If it does not, the worker refuses them, and the client can send them again (REFUSED_STREAM, RFC
+    /// 9113 §8.7). The memory that a connection may cost grows with this number. Default: 100.
     pub fn max_streams(mut self, streams: u32) -> Self {
         self.limits.max_streams = streams.max(1);
         self
     }
 
-    /// How many connections are served at once, and never more than seven eighths of `LimitNOFILE=`. Further ones
-    /// wait in the queue, or are served by a sibling. A WebSocket over HTTP/2 counts as two more. Default: as many as that.
+    /// How many connections the worker serves at once, and never more than seven eighths of `LimitNOFILE=`.
+    /// Further connections wait in the accept queue, or a sibling serves them. A WebSocket over HTTP/2 counts
+    /// as two more. By default only the limit by `LimitNOFILE=` applies.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections.max(1);
         self
     }
 
-    /// How connections are shared with the siblings. Default: [`Accept::Fair`].
+    /// How the worker shares connections with its siblings. Default: [`Accept::Fair`].
     pub fn accept(mut self, accept: Accept) -> Self {
         self.accept = accept;
         self
     }
 
-    /// Tells handlers and background tasks when this worker drains, and lets them hold its end.
+    /// Tells handlers and background tasks when this worker drains. They can also delay its end.
     pub fn drain(&self) -> Drain {
         self.drain.clone()
     }
 
-    /// Takes the listeners, and does not serve yet: for programs that want to know their addresses or counters. It takes
-    /// them out of the environment, so call it once, and before threads read the environment through C.
+    /// Takes the listeners and does not serve yet, for programs that need the addresses or counters. This
+    /// removes the listeners from the environment. So call it once, and before threads read the environment
+    /// through C.
     ///
     /// # Errors
     /// See [`Error`].
@@ -203,7 +209,7 @@ impl Worker {
     /// [Takes the listeners](Self::bind) and [serves](Bound::serve) until the worker has drained.
     ///
     /// # Errors
-    /// See [`Error`]. Once the worker is ready there are none.
+    /// See [`Error`]. Once the worker is ready, it returns none.
     pub async fn serve(self, application: impl Application) -> Result<(), Error> {
         self.bind()?.serve(application).await
     }
@@ -228,7 +234,7 @@ impl Worker {
             () = accept_all(&mut acceptors, &connections, &tasks, &crowd) => {}
             () = crowd.clean_up(&tasks) => {}
         }
-        // Connections that nobody has accepted belong to the siblings.
+        // Connections that the worker has not accepted stay in the accept queue, for its siblings.
         drop(acceptors);
         let begun = Instant::now();
         room.slot().draining();
@@ -274,7 +280,8 @@ async fn accept(
     }
 }
 
-/// Ctrl-C, once more, from now on: who waits at a terminal has no patience left.
+/// Completes at the next Ctrl-C. A user at a terminal who presses it again does not want to wait for the
+/// drain.
 fn interrupted() -> impl Future<Output = ()> {
     let again = signal(SignalKind::interrupt());
     async {

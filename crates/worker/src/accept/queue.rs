@@ -1,4 +1,4 @@
-//! The queue of connections that the kernel has completed and nobody has accepted.
+//! The accept queue: connections that the kernel has completed and no worker has accepted.
 #![expect(
     unsafe_code,
     reason = "getsockopt(2) with TCP_INFO, setsockopt(2) with TCP_NOTSENT_LOWAT, and the registration with epoll(7)"
@@ -17,12 +17,12 @@ use tokio::io::unix::AsyncFd;
 use crate::listener::Listener;
 use crate::socket::{Accepted, Socket};
 
-/// The queue of a listener.
+/// The accept queue of a listener.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    /// epoll tells of each connection that comes, and not whether there are any.
+    /// epoll reports each connection that arrives. It does not report whether any are in the queue.
     arrivals: AsyncFd<Listener>,
-    /// Nothing was there at the last look, and nothing has come since that was heard of.
+    /// The queue was empty at the last look, and epoll has reported nothing since.
     is_empty: bool,
 }
 
@@ -30,28 +30,29 @@ impl Queue {
     /// The queue of this listener, which must be non-blocking.
     pub(crate) fn new(listener: Listener) -> io::Result<Self> {
         if let Listener::Tcp(listener) = &listener {
-            // Connections inherit it (NoDelay= in the socket unit sets the same): the second of two answers must not wait
-            // for the peer's delayed acknowledgement of the first.
+            // Connections inherit it (NoDelay= in the socket unit sets the same). Without it, the second of
+            // two responses could wait for the peer's delayed acknowledgement of the first.
             rustix::net::sockopt::set_tcp_nodelay(listener, true)?;
             keep_alive(listener)?;
             keep_little_unsent(listener)?;
         }
-        // SAFETY: the descriptor is the listener's own, which nobody can take out again.
+        // SAFETY: the descriptor is the listener's own, and no other code can take it out.
         let arrivals = unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) }?;
         Ok(Self { arrivals, is_empty: false })
     }
 
-    /// Waits until a connection has come since this was asked last.
+    /// Waits until a connection has arrived since the last call.
     pub(crate) async fn arrival(&mut self) -> io::Result<()> {
         self.arrivals.readable().await?.clear_ready();
         self.is_empty = false;
         Ok(())
     }
 
-    /// How many connections there are. Waits for one if it is known that there is none.
+    /// How many connections are in the queue. If the queue is known to be empty, waits for one.
     ///
     /// # Errors
-    /// What getsockopt(2) says, for a socket that is not one of TCP: the kernel does not tell how many wait at it.
+    /// The error of getsockopt(2) if the socket is not a TCP socket: for others the kernel does not tell the
+    /// length of the queue.
     pub(crate) async fn length(&mut self) -> io::Result<u64> {
         self.filled().await?;
         let length = length(self.arrivals.get_ref())?;
@@ -59,17 +60,18 @@ impl Queue {
         Ok(length)
     }
 
-    /// Takes one. `WouldBlock` when a sibling was quicker. Waits for one if it is known that there is none.
+    /// Takes one connection. Returns `WouldBlock` if a sibling was faster. If the queue is known to be empty,
+    /// waits for one.
     pub(crate) async fn take(&mut self) -> io::Result<Accepted> {
         self.filled().await?;
-        // There may be no end of them, and others have something to do as well.
+        // The queue may never become empty, and the other tasks of the thread need time as well.
         tokio::task::coop::consume_budget().await;
         let taken = take(self.arrivals.get_ref());
         self.is_empty = taken.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
         taken
     }
 
-    /// Waits for a connection if it is known that there is none.
+    /// If the queue is known to be empty, waits for a connection.
     pub(crate) async fn filled(&mut self) -> io::Result<()> {
         if self.is_empty { self.arrival().await } else { Ok(()) }
     }
@@ -91,8 +93,8 @@ fn take(listener: &Listener) -> io::Result<Accepted> {
     }
 }
 
-/// Connections inherit this as well: a peer that went without a word is found out within two minutes, on a WebSocket too,
-/// which has no other timer (tcp(7)).
+/// Connections inherit this as well. So the worker finds out within two minutes that a peer is gone without a
+/// FIN. It does so on a WebSocket too, which has no other timer (tcp(7)).
 fn keep_alive(listener: &TcpListener) -> io::Result<()> {
     use rustix::net::sockopt;
     sockopt::set_tcp_keepidle(listener, Duration::from_secs(60))?;
@@ -102,9 +104,9 @@ fn keep_alive(listener: &TcpListener) -> io::Result<()> {
     Ok(())
 }
 
-/// And this: the kernel takes a piece of an answer as soon as it has little left that is not on its way. By default it waits
-/// until a third of its buffer is empty, which is of megabytes: a client that reads slowly, but reads, would look for
-/// seconds like one that does not.
+/// Connections inherit this as well. With it, the kernel accepts more of a response as soon as little of the
+/// earlier part is unsent. By default it waits until a third of its buffer is free, and the buffer has
+/// megabytes. So a client that reads slowly would look for seconds like one that does not read.
 fn keep_little_unsent(listener: &TcpListener) -> io::Result<()> {
     let bytes: libc::c_int = 128 * 1024;
     let size = libc::socklen_t::try_from(size_of_val(&bytes)).unwrap_or(0);
@@ -128,7 +130,8 @@ fn length(listener: &Listener) -> io::Result<u64> {
     if result == -1 {
         return Err(io::Error::last_os_error());
     }
-    // Of a listener the kernel tells the length of its queue here (tcp_get_info in net/ipv4/tcp.c).
+    // For a listener, the kernel reports the length of its accept queue here (tcp_get_info in
+    // net/ipv4/tcp.c).
     Ok(info.tcpi_unacked.into())
 }
 

@@ -1,47 +1,50 @@
-//! Whose turn it is to take a connection from the queue that all workers share.
+//! Decides which worker takes the next connection from the accept queue that all workers share.
 //!
-//! Whoever wakes up first would drain the queue: of 64 connections at once one worker of four takes 58. So each
-//! worker looks at the seats of the others and works out, as they do, to whom the connections in the queue
-//! go if they are shared out one after another to whoever has the fewest, and among equals to whoever has waited longest.
-//! It takes its own at once and waits for nobody, not even for the moment for which it leaves theirs to the others.
+//! Without this, the worker that wakes up first would empty the queue: of 64 connections at once, one worker of
+//! four took 58. So each worker reads the seats of the others. All workers compute the same result: the
+//! queued connections go, one after another, to the worker with the fewest connections. Among equals, the one
+//! that has waited longest gets it. A worker takes its own part at once. It waits for no sibling first, not
+//! even during a moment in which it leaves the rest to the siblings.
 //!
-//! Nobody has to be asked whether a sibling lives: one that does not take what is its own within some moments, because it
-//! is dead, stopped, or busy, is not waited for until it takes something again.
+//! A worker does not ask whether a sibling is alive. If a sibling does not take its part within some moments, it
+//! is dead, stopped or busy. The others then stop waiting for it until it accepts again.
 //!
-//! Open connections are no work: most are idle, and new ones are not. A worker that has just started has fewer by all that
-//! its siblings have gathered in hours, and would get each new one until it has as many. So it is behind by no more than
-//! [`ARREARS`], and what it gets beyond its part is no more than that in each [`PERIOD`].
+//! Open connections are not load: most are idle, and new ones are not. A worker that has just started has far
+//! fewer connections than siblings that have collected them for hours. It would get every new connection until
+//! it has as many as they have. So it counts as at most [`ARREARS`] connections behind. In each [`PERIOD`]
+//! it gets at most that many more than its part.
 
 use std::mem;
 use std::time::{Duration, Instant};
 
 use scoreboard::{Instance, Seat};
 
-/// For so many moments a sibling is waited for.
+/// For how many moments a worker waits for a sibling that takes nothing.
 const MOMENTS: u32 = 4;
-/// By so many connections a worker can be behind the one that has most, when a period begins.
+/// By how many connections, at most, a worker counts as behind the one with the most when a period begins.
 const ARREARS: u64 = 8;
-/// How often it is looked at anew who is behind.
+/// How often the workers recompute how far each is behind.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// What this worker knows of itself and the others.
 #[derive(Debug, Default)]
 pub(crate) struct Share {
-    /// By instance.
+    /// Indexed by instance.
     known: Vec<Known>,
-    /// Kept for the next look.
+    /// Kept to reuse its memory at the next look.
     siblings: Vec<(Instance, Seat)>,
     period_began: Option<Instant>,
 }
 
-/// A worker as it was known last.
+/// What was last known of a worker.
 #[derive(Debug, Clone, Copy)]
 struct Known {
-    /// When it had taken something last, at the begin or the end of the last moment.
+    /// The time of its last accept, as read at the begin or the end of the last moment.
     last_accept: Option<Duration>,
-    /// For how many moments it has not taken what was its own.
+    /// For how many moments in a row it has not taken its part.
     missed: u32,
-    /// How many connections it had when the period began. One that has fewer now was replaced, or its clients have gone.
+    /// How many connections it had when the period began. If it has fewer now, it was replaced or its clients
+    /// have gone.
     at_first: u64,
 }
 
@@ -54,23 +57,26 @@ impl Known {
 pub(crate) enum Turn {
     /// Take one.
     Mine,
-    /// Leave it to them for a moment, and look again when it is over or when another connection comes.
+    /// Leave it to the siblings for a moment. Look again when the moment is over or when another connection
+    /// arrives.
     Theirs,
 }
 
-/// The time for which a queue that is not empty is left to the siblings. It goes on while this worker takes what is its own.
+/// The time for which this worker leaves a queue that is not empty to its siblings. It goes on while this
+/// worker takes its own part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {
-    /// None has begun. One does if it turns out to be their turn.
+    /// No moment has begun. One begins if it is the siblings' turn.
     None,
-    /// It has begun.
+    /// A moment has begun.
     Runs,
-    /// It is over with this look.
+    /// The moment ends with this look.
     Over,
 }
 
 impl Share {
-    /// The queue is empty, and a period may begin with as many connections as these workers have, this one among them.
+    /// The queue is empty. If a new period is due, it begins with the connections of these workers, including
+    /// this one.
     pub(crate) fn rest(&mut self, now: Instant, workers: impl Iterator<Item = (Instance, Seat)>) {
         if self.period_began.is_none_or(|began| now.duration_since(began) >= PERIOD) {
             self.period_began = Some(now);
@@ -81,7 +87,7 @@ impl Share {
         }
     }
 
-    /// Whose turn it is, with so many connections in the queue.
+    /// Which side takes the next connection if `queued` connections are in the queue.
     pub(crate) fn turn(
         &mut self,
         queued: u64,
@@ -122,7 +128,8 @@ impl Share {
                 ahead = ahead.saturating_add(theirs);
             }
         }
-        // One connection for each moment in which nobody moved: who is not slow but only late finds the rest.
+        // In a moment in which no sibling moved, the worker takes one connection. A sibling that is only late
+        // then still finds the rest.
         let is_left = moment == Moment::Over && !has_moved;
         if queued > ahead || is_left { Turn::Mine } else { Turn::Theirs }
     }
@@ -134,7 +141,7 @@ impl Share {
         known.at_first
     }
 
-    /// The worker as if it had not been behind by more than [`ARREARS`].
+    /// The seat as if the worker were at most [`ARREARS`] connections behind.
     fn with_remission(&mut self, most: u64, (instance, seat): (Instance, Seat)) -> (Instance, Seat) {
         let remission = most.saturating_sub(ARREARS).saturating_sub(self.at_first((instance, seat)));
         (instance, Seat { connections: seat.connections.saturating_add(remission), ..seat })
@@ -149,7 +156,7 @@ impl Share {
     }
 }
 
-/// How many connections this sibling gets before the next one is mine.
+/// How many connections this sibling gets before the next one is for `me`.
 fn before_mine(me: (Instance, Seat), sibling: (Instance, Seat)) -> u64 {
     let place = |(instance, seat): (Instance, Seat)| (seat.last_accept, instance);
     let is_before = place(sibling) < place(me);

@@ -1,4 +1,4 @@
-//! HTTP/1.1, which cannot tell an idle client that its connection is about to be closed.
+//! HTTP/1.1. It cannot tell an idle client that the server is about to close the connection.
 
 use std::pin::{self, pin};
 use std::sync::Arc;
@@ -23,8 +23,8 @@ use crate::woken::Woken;
 
 pub(super) fn builder(limits: &Limits) -> Builder {
     let mut http = Builder::new();
-    // The exchange has the deadlines. The buffer has to hold more than the largest head, for hyper
-    // looks whether it is full before it looks whether the head has ended.
+    // `Exchange` has the deadlines. The buffer has to hold more than the largest head, because hyper checks
+    // whether it is full before it checks whether the head has ended.
     http.header_read_timeout(None)
         .max_header_size(limits.max_head)
         .max_buf_size(limits.max_head.max(8192) * 2);
@@ -33,20 +33,20 @@ pub(super) fn builder(limits: &Limits) -> Builder {
 
 /// How an HTTP conversation ended.
 enum Ended {
-    /// By the peer, an error, or an answer that said `Connection: close`.
+    /// The peer ended it, it failed, or a response had `Connection: close`.
     Over(Stream),
-    /// Because it was idle for long enough. The peer has not been told.
+    /// It was idle for long enough. The peer has not been told.
     Idle(Stream),
-    /// Without a word.
+    /// The client does not read. The stream was dropped without a close.
     Gone,
     /// The application has the stream.
     Upgraded,
 }
 
 impl Connections {
-    /// hyper lets go of a connection that is idle when it is asked to, without looking whether a
-    /// request has arrived meanwhile. So this looks, and if one has, hyper is given the same stream
-    /// again with the bytes that came.
+    /// When asked to, hyper gives up an idle connection without checking whether a request has arrived
+    /// meanwhile. So this method checks. If a request has arrived, hyper gets the same stream again, with the
+    /// bytes that arrived.
     pub(super) async fn converse_http1(
         &self,
         mut stream: Stream,
@@ -68,9 +68,10 @@ impl Connections {
         }
     }
 
-    /// Until the application has ended its protocol. Of a WebSocket leave is taken in its place when the worker drains.
+    /// Waits until the application has ended its protocol. When the worker drains, it closes a WebSocket in
+    /// the application's place.
     async fn leave_to_the_application(&self, exchange: &Exchange) {
-        /// So long it may hold a stream that has ended.
+        /// How long the application may hold a stream that has ended.
         const REST: Duration = Duration::from_secs(1);
         let Some(goodbye) = exchange.goodbye() else { return exchange.closed().await };
         let leave = async {
@@ -85,8 +86,8 @@ impl Connections {
     }
 
     async fn speak(&self, stream: Stream, exchange: &Arc<Exchange>) -> Ended {
-        // It begins now, not when it is polled first: meanwhile hyper looks whether the client is still there, which would
-        // be taken for a head that has not come in full.
+        // The request counts as begun now, not at the first poll. In between, hyper checks whether the client
+        // is still there. That check would look like an incomplete head.
         let answer = service_fn(|request| {
             let busy = exchange.begin(&request, &self.slot);
             let (version, is_tunnel) = (request.version(), request.method() == Method::CONNECT);
@@ -113,7 +114,7 @@ impl Connections {
                     asked_after = Some(exchange.begun());
                     pin::Pin::new(&mut http).graceful_shutdown();
                 }
-                // It does not read: there is no answer that an abrupt end could destroy.
+                // The client does not read, so a reset destroys no response.
                 Overdue::Write => return Ended::Gone,
                 _ => {
                     is_cut = true;
@@ -121,15 +122,15 @@ impl Connections {
                 }
             }
         };
-        // A request that began after that was answered with `Connection: close`: it was the last one.
+        // A request that began after that got `Connection: close`, so it was the last one.
         let is_idle = result.is_ok() && !is_cut && asked_after == Some(exchange.begun());
         let Some(parts) = http.into_parts() else { return Ended::Upgraded };
         let rest = parts.io.into_inner().with_received(parts.read_buf);
         if is_idle { Ended::Idle(rest) } else { Ended::Over(rest) }
     }
 
-    /// While the worker drains, every answer says `Connection: close`, which also makes hyper close
-    /// the connection after it.
+    /// While the worker drains, every response has `Connection: close`. This also makes hyper close the
+    /// connection after it.
     fn finish_http1(
         &self,
         exchange: &Exchange,
@@ -143,7 +144,7 @@ impl Connections {
             exchange.upgrade(goodbye(&answer));
         } else if self.drain.has_begun() || is_last(&answer) {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            // To an answer of 1.1 hyper would add `keep-alive`, for a client of 1.0 that has asked for it.
+            // hyper would add `keep-alive` to a 1.1 response for a 1.0 client that asked for it.
             *answer.version_mut() = version;
         }
         Answer::new(answer, &self.drain, busy)
@@ -155,7 +156,7 @@ fn goodbye(answer: &Response) -> Option<Goodbye> {
     protocol.as_bytes().eq_ignore_ascii_case(b"websocket").then(Goodbye::default)
 }
 
-/// Whether the application, or what became of the request's body, ends the connection with this answer.
+/// Whether the application, or the state of the request's body, ends the connection with this response.
 fn is_last(answer: &Response) -> bool {
     let close = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"close");
     answer.status() == StatusCode::REQUEST_TIMEOUT || answer.headers().get(CONNECTION).is_some_and(close)

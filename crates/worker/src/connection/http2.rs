@@ -1,4 +1,4 @@
-//! HTTP/2, which can tell its client that no further request is taken.
+//! HTTP/2. It can tell its client that the server takes no further requests.
 
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -21,15 +21,17 @@ use crate::service::Answering;
 use crate::stream::Stream;
 use crate::woken::Woken;
 
-/// How much of all bodies a client may send before handlers have read it: it bounds what is kept of a connection.
+/// How much of all bodies a client may send before handlers have read it. This limits the memory of a
+/// connection.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// How much of one body. A handler that does not read does not keep others from it whose bodies come on the same connection.
+/// The same for one body. So a handler that does not read blocks no other body on the same connection.
 const STREAM_WINDOW: u32 = 256 * 1024;
-/// How much of an answer is kept that the client does not take: when there is so much, no further piece is asked for.
+/// How much of a response is kept if the client does not read it. At this size, the worker asks the
+/// application for no more.
 const SEND_BUFFER: usize = 64 * 1024;
 
 pub(super) fn builder(limits: &Limits) -> Builder<TokioExecutor> {
-    // A peer that is gone without a word is found out by a ping.
+    // A ping finds out that a peer is gone without a FIN.
     const PING: Duration = Duration::from_secs(20);
     let max_head = u32::try_from(limits.max_head).unwrap_or(u32::MAX);
     let mut http = Builder::new(TokioExecutor::new());
@@ -46,13 +48,14 @@ pub(super) fn builder(limits: &Limits) -> Builder<TokioExecutor> {
 }
 
 impl Connections {
-    /// Serves until the client goes, or has been told to: first that it should send no new requests, then, after a
-    /// round trip, that none is taken any more (RFC 9113 §6.8). Whatever it has begun is answered.
+    /// Serves until the client goes or has been told to go. The client is first asked to send no new
+    /// requests. After a round trip it is told that none is accepted (RFC 9113 §6.8). The worker answers
+    /// every request that the client has begun.
     pub(super) async fn converse_http2(self: &Arc<Self>, stream: Stream, exchange: &Arc<Exchange>) {
         exchange.multiplex();
         let answer = service_fn(|request| {
             if inner::is_websocket(&request) {
-                // From now on, not only when it is polled: a connection that carries one is not idle.
+                // Counted now, not at the first poll: a connection that carries a WebSocket is not idle.
                 let carried = exchange.carry();
                 return Either::Right(Arc::clone(self).answer_inside(request, exchange.peer, carried));
             }
@@ -85,14 +88,15 @@ impl Connections {
         }
     }
 
-    /// The clients of a worker do not all connect anew in the same moment.
+    /// Waits for a random part of the linger time. So the clients of a worker do not all reconnect at the
+    /// same moment.
     async fn time_to_leave(&self) {
         self.drain.begun().await;
         tokio::time::sleep(self.manners.linger.mul_f64(fastrand::f64())).await;
     }
 }
 
-/// A stream whose end waits until the peer has read the last answer.
+/// A stream whose end waits until the peer has read the last response.
 enum Gentle {
     Open(Stream, Drain),
     Closing(Pin<Box<dyn Future<Output = ()> + Send>>),

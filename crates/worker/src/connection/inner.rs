@@ -1,11 +1,12 @@
-//! WebSockets over HTTP/2 (RFC 8441): each is a connection of HTTP/1.1 of its own, which the one of HTTP/2 carries.
+//! WebSockets over HTTP/2 (RFC 8441). Each is an HTTP/1.1 connection of its own, carried by the HTTP/2
+//! connection.
 //!
 //! ```text
 //! client == a stream of HTTP/2 == this == a pair of sockets == HTTP/1.1 with `Upgrade` == application
 //! ```
 //!
-//! So an application need not know that there are two ways, and what is promised to a WebSocket holds for this one:
-//! the same goodbye, the same limits.
+//! So an application need not know that there are two ways. A WebSocket over HTTP/2 has the same close
+//! handshake and the same limits as one over HTTP/1.1.
 
 use std::convert::Infallible;
 use std::io;
@@ -37,28 +38,28 @@ use crate::exchange::Carried;
 use crate::limits::FOREVER;
 use crate::socket::{Accepted, Socket};
 
-/// How long a client may take to follow the end of its application.
+/// How long a client may take to end its half after the application has ended.
 const REST: Duration = Duration::from_secs(1);
 
-/// Any will do: who asks and who answers are the same program (RFC 6455 §1.3).
+/// Any key will do, because client and server of this connection are the same program (RFC 6455 §1.3).
 const KEY: HeaderValue = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
 
-/// Whether a request of HTTP/2 asks for a WebSocket (RFC 8441 §5).
+/// Whether an HTTP/2 request asks for a WebSocket (RFC 8441 §5).
 pub(super) fn is_websocket(request: &Request<Incoming>) -> bool {
     let protocol = request.extensions().get::<Protocol>();
     request.method() == Method::CONNECT && protocol.is_some_and(|protocol| protocol.as_str() == "websocket")
 }
 
-/// The near end of a connection inside.
+/// The near end of an inner connection.
 struct Inner {
-    /// Asks the application.
+    /// Sends requests to the application.
     asking: http1::SendRequest<Body>,
     /// Given back with its descriptor, which the WebSocket takes over.
     place: Arc<Place>,
 }
 
 impl Connections {
-    /// Asks the application by a connection of HTTP/1.1, and passes on what it says.
+    /// Asks the application over an HTTP/1.1 connection, and passes its response on.
     pub(super) async fn answer_inside(
         self: Arc<Self>,
         mut request: Request<Incoming>,
@@ -70,7 +71,7 @@ impl Connections {
             Ok(inner) => self.ask_inner(inner, request, outer, carried).await,
             Err(error) => {
                 self.room.slot().refused();
-                tracing::debug!(%error, "a WebSocket over HTTP/2 is refused, it takes two descriptors more");
+                tracing::debug!(%error, "a WebSocket over HTTP/2 is refused, it needs two more descriptors");
                 StatusCode::SERVICE_UNAVAILABLE.into_response()
             }
         };
@@ -78,14 +79,15 @@ impl Connections {
     }
 
     async fn open_inner(self: &Arc<Self>, peer: Option<SocketAddr>) -> io::Result<Inner> {
-        // Out of what is kept for connections: the rest is for what handlers open, and to feed the watchdog.
+        // These count as places for connections. The rest of the descriptors is for what handlers open and
+        // for the watchdog.
         let (Some(near), Some(far)) = (self.room.place(), self.room.place()) else {
             return Err(Errno::MFILE.into());
         };
         let (here, there) = UnixStream::pair()?;
         let accepted = Accepted { socket: Socket::Unix(there), peer };
         let inside = Arc::clone(self).live_inside(accepted);
-        // The application may have something to do after its last word.
+        // The application may still have work to do after its last message.
         let hold = self.drain.hold();
         tokio::spawn(async move {
             inside.await;
@@ -95,14 +97,15 @@ impl Connections {
         let place = Arc::new(near);
         let while_it_asks = Arc::clone(&place);
         tokio::spawn(async move {
-            // Its end is heard on the other side.
+            // The other side notices its end.
             let _ = connection.with_upgrades().await;
             drop(while_it_asks);
         });
         Ok(Inner { asking, place })
     }
 
-    /// It has a type of its own, for a connection may carry another. Its bytes are counted on the one that does.
+    /// Boxed, because the type would otherwise contain itself: a connection may carry another. The outer
+    /// connection counts the bytes.
     fn live_inside(self: Arc<Self>, accepted: Accepted) -> BoxFuture<'static, Ended> {
         Box::pin(self.live(accepted, None))
     }
@@ -124,7 +127,7 @@ impl Connections {
         };
         match answer.status() {
             StatusCode::SWITCHING_PROTOCOLS => {}
-            // Success would be a WebSocket (RFC 9113 §8.5). There is none at this address.
+            // Success would mean a WebSocket (RFC 9113 §8.5). There is none at this address.
             status if status.is_success() => return StatusCode::METHOD_NOT_ALLOWED.into_response(),
             _ => return without_hops(answer).map(Body::new),
         }
@@ -139,7 +142,7 @@ impl Connections {
         without_hops(answer).map(|_| Body::empty())
     }
 
-    /// Until both have ended, or one of them does not follow.
+    /// Until both sides have ended, or one of them does not follow the other in time.
     async fn carry(&self, outer: Upgraded, inner: Upgraded) {
         let (from_client, to_client) = split(TokioIo::new(outer));
         let (from_application, to_application) = split(TokioIo::new(inner));
@@ -147,14 +150,14 @@ impl Connections {
         let mut down = pin!(pass(from_application, to_client, self.limits.write));
         let both = async {
             tokio::select! {
-                // The client has said its last word, and the application answers it, as over HTTP/1.1.
+                // The client has sent its last message. The application answers it, as over HTTP/1.1.
                 () = &mut up => down.await,
                 () = &mut down => drop(timeout(REST, up).await),
             }
         };
         let drained = async {
             self.drain.begun().await;
-            // What the connection inside takes at most to say goodbye, and to be heard.
+            // The longest time that the inner connection needs for its close handshake.
             sleep(self.manners.goodbye + 2 * REST).await;
         };
         tokio::select! {
@@ -164,17 +167,17 @@ impl Connections {
     }
 }
 
-/// All that comes, and then its end. To take each piece the other side has `patience`.
+/// Copies everything, and then the end. The other side has `patience` to take each piece.
 async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, patience: Duration) {
     let mut buffer = vec![0; 8 * 1024];
-    // An error is an end as well: the other side hears of it.
+    // An error is an end as well, and the other side sees it.
     while let Ok(length @ 1..) = from.read(&mut buffer).await
         && let Ok(Ok(())) = timeout(patience, to.write_all(&buffer[..length])).await
     {}
     let _ = timeout(patience, to.shutdown()).await;
 }
 
-/// The same request as HTTP/1.1 has it (RFC 8441 §5, RFC 6455 §4.1).
+/// The same request in HTTP/1.1 form (RFC 8441 §5, RFC 6455 §4.1).
 fn of_http1(request: Request<Incoming>) -> Result<Request<Body>, http::Error> {
     let (mut head, _) = request.into_parts();
     if let Some(host) = head.uri.authority() {
@@ -187,12 +190,12 @@ fn of_http1(request: Request<Incoming>) -> Result<Request<Body>, http::Error> {
     head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     head.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     head.headers.insert(SEC_WEBSOCKET_KEY, KEY);
-    // What the connection of HTTP/2 has noted here is not for that of HTTP/1.1.
+    // The HTTP/2 connection's extensions do not belong to the HTTP/1.1 request.
     head.extensions.clear();
     Ok(Request::from_parts(head, Body::empty()))
 }
 
-/// Without what is said to the connection, which HTTP/2 does not have (RFC 9113 §8.2.2).
+/// Removes the connection-specific headers, which HTTP/2 does not have (RFC 9113 §8.2.2).
 fn without_hops<B>(mut answer: http::Response<B>) -> http::Response<B> {
     for hop in [CONNECTION, UPGRADE, SEC_WEBSOCKET_ACCEPT] {
         answer.headers_mut().remove(hop);

@@ -7,14 +7,14 @@ use crate::exchange::Exchange;
 use crate::half_closed::HalfClosed;
 use crate::stream::Stream;
 
-/// What a client of HTTP/2 that knows its server sends first (RFC 9113 §3.4).
+/// The first bytes of an HTTP/2 client with prior knowledge (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How a connection begins.
 pub(super) enum Opening {
     Http1(Stream),
     Http2(Stream),
-    /// Without a request.
+    /// The client has sent no request.
     Silent(HalfClosed),
 }
 
@@ -24,7 +24,7 @@ pub(crate) enum Protocol {
     Http2,
 }
 
-/// What a connection that begins like this speaks; `None` while it can still be either.
+/// The protocol of a connection that begins with these bytes; `None` while both are possible.
 pub(crate) fn protocol(received: &[u8]) -> Option<Protocol> {
     match received.starts_with(PREFACE) {
         true => Some(Protocol::Http2),
@@ -34,8 +34,8 @@ pub(crate) fn protocol(received: &[u8]) -> Option<Protocol> {
 }
 
 impl Connections {
-    /// Waits for as many bytes as it takes to know the protocol. A client that connects in advance
-    /// and keeps silent lingers in a drain like one that is idle.
+    /// Waits until the protocol is known. If a client connects in advance and stays silent, its connection
+    /// lingers in a drain like an idle one.
     pub(super) async fn open(&self, mut stream: Stream, exchange: &Arc<Exchange>) -> Opening {
         let linger = self.linger();
         loop {
@@ -48,7 +48,7 @@ impl Connections {
                 biased;
                 received = stream.receive() => match received {
                     Ok(1..) => continue,
-                    // hyper knows best what to say to half a request.
+                    // hyper has the right response for half a request.
                     Ok(0) if !stream.received().is_empty() => return Opening::Http1(stream),
                     _ => return Opening::Silent(stream.abandon()),
                 },

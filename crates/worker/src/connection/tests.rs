@@ -1,7 +1,7 @@
-//! The moment at which the linger time ends.
+//! What happens at the end of the linger time.
 //!
-//! The connection is polled by hand and time stands still, so that a request can arrive exactly
-//! between the end of the linger time and the worker's next look at the connection.
+//! The test polls the connection by hand, and time stands still. So a request can arrive exactly between the
+//! end of the linger time and the worker's next look at the connection.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -19,7 +19,7 @@ mod table;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 const LINGER: Duration = Duration::from_secs(2);
-/// A client that does not close when it is told to is left after so much silence.
+/// If a client does not close when it is told to, the worker leaves after this much silence.
 const SILENCE: Duration = Duration::from_secs(5);
 const MANNERS: Manners = Manners { linger: LINGER, goodbye: LINGER };
 
@@ -28,7 +28,7 @@ fn connections(router: Router, drain: &Drain) -> Arc<Connections> {
     Arc::new(Connections::new(router, drain.clone(), room, Limits::default(), MANNERS))
 }
 
-/// A connection that makes no step unless it is told to.
+/// A connection that is polled only when the test does so.
 struct Bench {
     serving: Pin<Box<dyn Future<Output = ()>>>,
     drain: Drain,
@@ -49,13 +49,13 @@ impl Bench {
         }
     }
 
-    /// One look at the connection, of which the client learns nothing.
+    /// Polls the connection once. The client does not notice.
     async fn step(&mut self) {
         let step = poll_fn(|context| Poll::Ready(self.serving.as_mut().poll(context))).await;
         assert!(step.is_pending(), "the connection has ended");
     }
 
-    /// The whole linger time passes, and the connection is not looked at.
+    /// The whole linger time passes, and the connection is not polled.
     async fn linger(&mut self) {
         self.drain.begin();
         self.step().await;
@@ -70,7 +70,7 @@ impl Bench {
         }
     }
 
-    /// How long the connection lasts from now on, which the client does not end.
+    /// How long the connection lasts from now on if the client does not end it.
     async fn rest(self) -> Duration {
         let begin = tokio::time::Instant::now();
         self.serving.await;
@@ -147,7 +147,7 @@ async fn a_client_that_does_not_close_is_left_after_a_second() {
     assert_eq!(begin.elapsed(), Duration::from_secs(1));
 }
 
-/// The longest that an idle connection lingers, and what a half-closed one is given.
+/// The longest that an idle connection lingers, and the time for a half-closed one.
 const LONGEST: Duration = Duration::from_millis(2500 + 1000);
 
 #[tokio::test(start_paused = true)]
@@ -173,7 +173,7 @@ async fn half_a_head_behind_a_request_ends_with_its_timers() {
     let mut bench = Bench::new().await;
     bench.client.send(&[GET, b"GET / HT"].concat()).await.unwrap();
     assert!(!bench.answer().await.closes());
-    // It looked idle until it was found out.
+    // It counted as idle until the worker noticed the half head.
     let limits = Limits::default();
     assert_eq!(bench.rest().await, limits.idle + limits.head + SILENCE);
 }
@@ -206,7 +206,7 @@ async fn a_request_behind_an_empty_line_is_answered() {
 
 #[tokio::test(start_paused = true)]
 async fn a_byte_at_the_very_end_of_the_patience_is_taken() {
-    // As HTTP/2 begins.
+    // HTTP/2 begins with the same byte.
     let (first, rest) = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n".split_at(1);
     let mut bench = Bench::new().await;
     bench.step().await;

@@ -1,4 +1,5 @@
-//! What is there while a request is answered, while its body comes, and while a connection carries another.
+//! Guards that exist while a request is answered, while its body arrives, or while a connection carries
+//! another.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 
 use super::Exchange;
 
-/// There while a request has not been answered to the last byte.
+/// Exists until a request has been answered to the last byte.
 #[derive(Debug)]
 #[must_use = "the request counts as over when this is dropped"]
 pub(crate) struct Busy {
@@ -18,14 +19,14 @@ pub(crate) struct Busy {
     begun: Instant,
     /// Which of the connection's requests it is.
     number: u64,
-    /// Where others may have begun meanwhile.
+    /// Present if other requests may have begun meanwhile.
     uri: Option<Box<Uri>>,
     request: scoreboard::Request,
     answer: Option<(u16, Instant)>,
 }
 
 impl Busy {
-    /// With the address that was asked for, if others may begin before it is answered.
+    /// Keeps the requested address if other requests may begin before this one is answered.
     pub(super) fn new(
         exchange: Arc<Exchange>,
         begun: Instant,
@@ -36,42 +37,42 @@ impl Busy {
         Self { exchange, begun, number, uri: uri.cloned().map(Box::new), request, answer: None }
     }
 
-    /// The application has answered; what follows is up to the client as well.
+    /// The application has answered. The rest depends on the client as well.
     pub(crate) fn answered(&mut self, status: u16) {
         self.answer = Some((status, Instant::now()));
     }
 
-    /// A piece of the answer is out: it is the client's turn to take it.
+    /// A piece of the response is out. It is the client's turn to read it.
     pub(crate) fn piece_is_out(&self) {
         if self.uri.is_some() {
             self.exchange.note_untaken(self.number);
         }
     }
 
-    /// The application has no piece of the answer: it is its turn.
+    /// The application has no further piece of the response yet. It is the application's turn.
     pub(crate) fn piece_is_awaited(&self) {
         if self.uri.is_some() {
             self.exchange.state().untaken.remove(&self.number);
         }
     }
 
-    /// Its body is coming, until what is returned is dropped.
+    /// The body arrives until the returned value is dropped.
     pub(crate) fn uploading(&self) -> Uploading {
         self.exchange.state().unread.start();
         Uploading { exchange: Arc::clone(&self.exchange), is_awaited: false }
     }
 
-    /// The address of who asks, unless it comes by a unix socket.
+    /// The client's address. A unix socket has none.
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
         self.exchange.peer
     }
 
-    /// The slot on which it counts.
+    /// The slot on which the request counts.
     pub(crate) fn slot(&self) -> &Slot {
         self.request.slot()
     }
 
-    /// What was asked for.
+    /// The requested path.
     pub(crate) fn path(&self) -> String {
         match &self.uri {
             Some(uri) => uri.path().to_owned(),
@@ -93,7 +94,7 @@ impl Drop for Busy {
     }
 }
 
-/// There while a request's body is coming.
+/// Exists while the body of a request arrives.
 #[derive(Debug)]
 pub(crate) struct Uploading {
     exchange: Arc<Exchange>,
@@ -116,8 +117,9 @@ impl Uploading {
         }
     }
 
-    /// How long, of all time until now, the client may have been kept from sending a body that a handler waits for: while another
-    /// handler does not read its own. What it leaves unread takes up the window that all share.
+    /// For how long in total the client may have been unable to send a body that a handler waits for. That is
+    /// so while another handler does not read its own body: unread bytes use up the window that all bodies
+    /// share.
     pub(crate) fn kept_from_coming(&self) -> Duration {
         self.exchange.state().unread.elapsed()
     }
@@ -133,7 +135,7 @@ impl Drop for Uploading {
     }
 }
 
-/// There while a connection carries another.
+/// Exists while a connection carries another.
 #[derive(Debug)]
 pub(crate) struct Carried(Arc<Exchange>);
 

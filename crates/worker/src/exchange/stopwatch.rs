@@ -1,10 +1,10 @@
-//! How long, of all time, something has been so.
+//! Measures for how long in total a condition has been true.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Goes while it has been started more often than stopped.
+/// Runs while it has been started more often than stopped.
 #[derive(Debug, Default)]
 pub(super) struct Stopwatch {
     starts: usize,
@@ -18,7 +18,7 @@ impl Stopwatch {
         self.since.get_or_insert_with(Instant::now);
     }
 
-    /// Once for each start.
+    /// Call it once for each start.
     pub(super) fn stop(&mut self) {
         self.starts -= 1;
         if self.starts == 0 {
@@ -27,7 +27,7 @@ impl Stopwatch {
         }
     }
 
-    /// For how long it has gone until now.
+    /// For how long it has run until now.
     pub(super) fn elapsed(&self) -> Duration {
         self.before + self.since.map_or(Duration::ZERO, |since| since.elapsed())
     }

@@ -1,4 +1,4 @@
-//! Time stands still unless a test lets it pass.
+//! Time stands still unless a test advances it.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ fn request() -> Request<()> {
     Request::new(())
 }
 
-/// Waits in a task of its own; returns what was overdue, and how long that took.
+/// Waits in a separate task. Returns which deadline the client missed, and after how long.
 fn watch(exchange: &Arc<Exchange>, drain: &Drain) -> tokio::task::JoinHandle<(Overdue, Duration)> {
     let (exchange, drain) = (Arc::clone(exchange), drain.clone());
     tokio::spawn(async move {
@@ -60,7 +60,7 @@ async fn a_request_within_the_linger_time_starts_it_anew() {
     assert_eq!(lingered.await.unwrap(), (Overdue::Lingered, Duration::from_secs(3)));
 }
 
-/// What was overdue, and how long that took.
+/// Which deadline the client missed, and after how long.
 async fn overdue(exchange: &Exchange) -> (Overdue, Duration) {
     let start = tokio::time::Instant::now();
     (exchange.overdue(&Limits::default(), &Drain::default(), LINGER).await, start.elapsed())
@@ -137,7 +137,7 @@ async fn an_answer_has_to_be_read() {
     assert_eq!(overdue(&exchange).await, (Overdue::Write, Duration::from_secs(25)));
 }
 
-/// Of HTTP/2, with a request that is being answered.
+/// An HTTP/2 connection with a request that is being answered.
 fn multiplexed() -> (Arc<Exchange>, Busy) {
     let exchange = Arc::new(Exchange::of(None));
     exchange.multiplex();
@@ -152,13 +152,13 @@ async fn an_answer_of_http2_that_is_not_taken_waits_for_the_others() {
     untaken.piece_is_out();
     let watched = watch(&exchange, &Drain::default());
     tokio::time::sleep(Duration::from_secs(100)).await;
-    assert!(!watched.is_finished(), "it is the worker's turn on the other one");
+    assert!(!watched.is_finished(), "the other request waits for the worker");
     other.piece_is_out();
     assert_eq!(watched.await.unwrap(), (Overdue::Write, Duration::from_secs(130)));
     drop((untaken, other));
 }
 
-/// What it carries may be what its client waits for.
+/// The client may be waiting for the carried connection.
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_not_taken_waits_for_what_is_carried() {
     let (exchange, untaken) = multiplexed();
@@ -166,7 +166,7 @@ async fn an_answer_that_is_not_taken_waits_for_what_is_carried() {
     let carried = exchange.carry();
     let watched = watch(&exchange, &Drain::default());
     tokio::time::sleep(Duration::from_secs(100)).await;
-    assert!(!watched.is_finished(), "it carries a WebSocket");
+    assert!(!watched.is_finished(), "the connection carries a WebSocket");
     drop(carried);
     assert_eq!(watched.await.unwrap().0, Overdue::Write);
     drop(untaken);
@@ -210,5 +210,5 @@ async fn a_handler_may_be_slow_when_its_client_has_ended_its_half() {
     assert!(exchange.withholds_end());
     assert_eq!(overdue(&exchange).await, (Overdue::End, Duration::from_secs(30)));
     uploading.note(true);
-    assert_eq!(overdue(&exchange).await.1, Duration::ZERO, "it waits for what never comes");
+    assert_eq!(overdue(&exchange).await.1, Duration::ZERO, "the worker still waits for a request");
 }

@@ -1,4 +1,4 @@
-//! Frames, however they are cut, and the goodbye between them.
+//! Frames, cut at any place, and the Close between them.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use super::*;
 
 const HEAD: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n";
 
-/// A frame as a server sends it, or a client (`mask`).
+/// A frame from a server, or from a client (`mask`).
 fn frame(opcode: u8, length: usize, mask: bool) -> Vec<u8> {
     let mask_bit = if mask { 0x80 } else { 0 };
     let mut frame = vec![0x80 | opcode];
@@ -65,7 +65,7 @@ proptest! {
     }
 }
 
-/// A stream that takes up to so many bytes at once.
+/// A stream that takes at most this many bytes at once.
 #[derive(Default)]
 struct Sent(Vec<u8>);
 
@@ -79,7 +79,7 @@ impl Sent {
     }
 }
 
-/// Whether the application may send this, of which the stream takes all.
+/// Whether the application may send these bytes. The stream takes all of them.
 fn passes(goodbye: &Goodbye, bytes: &[u8]) -> bool {
     let mut is_sent = false;
     let passed = goodbye.pass(bytes, |bytes| {

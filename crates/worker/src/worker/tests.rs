@@ -1,7 +1,7 @@
-//! The drain against the races that lose requests elsewhere.
+//! Tests of the drain, with the races that lose requests in other servers.
 //!
-//! All of it runs on one thread. What a test does between two awaits happens while the server is
-//! not looking: bytes written then lie in the kernel, unknown to the server's event loop.
+//! All tests run on one thread. What a test does between two awaits happens while the server does not run.
+//! Bytes that it writes there lie in the kernel, and the server's event loop does not know of them.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -31,7 +31,7 @@ mod websockets;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 
-/// A worker on a socket of its own.
+/// A worker on its own socket.
 struct Running {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
@@ -57,16 +57,16 @@ impl Running {
         Connection::open(self.address).await.unwrap()
     }
 
-    /// The drain begins now; the server learns of it at the next await. Connections that it has not
-    /// accepted are lost, since this listener has no other owner. An exchange on a later connection
-    /// shows that it has accepted the earlier ones.
+    /// The drain begins now, and the server learns of it at the next await. Connections that it has not
+    /// accepted are lost, because this listener has no other owner. If an exchange on a later connection
+    /// succeeds, the server has accepted the earlier ones.
     fn stop(self) -> JoinHandle<usize> {
         self.stop.send(()).unwrap();
         self.forced
     }
 }
 
-/// A deadline that only a bug can miss.
+/// A deadline that only a bug can exceed.
 async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), future).await.expect("within 30 s")
 }
@@ -103,7 +103,7 @@ async fn a_request_that_crosses_the_begin_of_the_drain_is_answered() {
     assert_eq!(soon(forced).await.unwrap(), 0);
 }
 
-/// The same against axum's own server: the client sees the loss.
+/// The same with axum's own server: here the client sees the loss.
 #[tokio::test]
 async fn axum_alone_loses_a_request_that_crosses_the_begin_of_the_drain() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -148,7 +148,8 @@ async fn an_answer_that_began_before_the_drain_is_finished_and_its_connection_li
     let mut connection = server.connect().await;
     connection.send(b"GET /slow HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
     soon(part.send(Ok("one ".into()))).await.unwrap();
-    // Room for the second part means that the first has been taken: the head is out, without a close.
+    // The channel has room for the second part, so the first one has been taken: the head is out, without a
+    // close.
     soon(part.send(Ok("two".into()))).await.unwrap();
     let forced = server.stop();
     tokio::time::sleep(linger * 2).await;
@@ -170,15 +171,15 @@ async fn a_slow_reader_gets_all_of_an_answer() {
     let mut other = server.connect().await;
     exchange(&mut other).await;
     let forced = server.stop();
-    // By now the kernel's buffers are full and most of the answer waits in the worker.
+    // By now the kernel's buffers are full, and most of the response is still in the worker.
     soon(other.finish()).await.unwrap();
     assert_eq!(soon(connection.receive()).await.unwrap().body.len(), LENGTH);
     drop(connection);
     assert_eq!(soon(forced).await.unwrap(), 0);
 }
 
-/// Much of the answer is still in the kernel when the worker has nothing more to do with it. A
-/// close with unread bytes would throw that away.
+/// The worker has nothing left to send, but the kernel still has much of the response. Closing with unread
+/// bytes would discard that.
 #[tokio::test]
 async fn what_a_client_sends_after_the_last_answer_does_not_destroy_it() {
     const LENGTH: usize = 16 * 1024 * 1024;

@@ -1,10 +1,10 @@
-//! Workers that look one after the other, in any order.
+//! Workers that look at the queue one after the other, in any order.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Some workers before one queue.
+/// Some workers that share one queue.
 struct Stage {
     seats: Vec<Seat>,
     shares: Vec<Share>,
@@ -39,13 +39,13 @@ impl Stage {
         self.shares[index].rest(self.clock, workers);
     }
 
-    /// This worker looks once, and takes one if it is its turn. When it waits, the moment is over.
+    /// This worker looks once, and takes a connection if it is its turn. If it waits, its moment is over.
     fn look(&mut self, index: usize) -> Option<Turn> {
         let moment = if self.waits[index] { Moment::Over } else { Moment::None };
         self.look_in(moment, index)
     }
 
-    /// The same, because another connection has come.
+    /// Like [`look`](Self::look), but because another connection has arrived.
     fn look_early(&mut self, index: usize) -> Option<Turn> {
         let moment = if self.waits[index] { Moment::Runs } else { Moment::None };
         self.look_in(moment, index)
@@ -70,12 +70,12 @@ impl Stage {
         Some(turn)
     }
 
-    /// This worker takes what is its own, until it has to wait.
+    /// This worker takes its part, until it has to wait.
     fn take(&mut self, index: usize) {
         while self.look(index) == Some(Turn::Mine) {}
     }
 
-    /// The same, because another connection has come.
+    /// Like [`take`](Self::take), but because another connection has arrived.
     fn take_early(&mut self, index: usize) {
         while self.look_early(index) == Some(Turn::Mine) {}
     }
@@ -101,7 +101,7 @@ fn who_has_fewer_gets_more() {
     assert_eq!((stage.connections(), stage.queued), (vec![8, 6, 6, 8], 0));
 }
 
-/// Its siblings have idle connections that they have gathered in hours.
+/// The siblings have idle connections that they have collected for hours.
 #[test]
 fn a_newcomer_does_not_get_the_whole_herd() {
     for at_once in [70, 1] {
@@ -116,7 +116,7 @@ fn a_newcomer_does_not_get_the_whole_herd() {
     }
 }
 
-/// In its own time it catches up.
+/// In each period it catches up a little.
 #[test]
 fn in_each_period_a_newcomer_gets_a_little_more() {
     let mut stage = Stage::new(&[200, 0]);
@@ -136,7 +136,7 @@ fn single_connections_go_round() {
         stage.queued = 4;
         for index in [3, 1, 2, 0] {
             assert_eq!(stage.look(index), Some(Turn::Mine));
-            // Closed again at once.
+            // The client closes it at once.
             stage.seats[index].connections -= 1;
         }
     }
@@ -149,7 +149,7 @@ fn single_connections_go_round() {
     }
 }
 
-/// Number 2 never looks. It is waited for four moments, of which each costs one connection, and then no more.
+/// Number 2 never looks. The others wait for it for four moments, one connection each, and then no longer.
 #[test]
 fn nobody_waits_long_for_a_dead_sibling() {
     let mut stage = Stage::new(&[0, 0]);
@@ -161,7 +161,7 @@ fn nobody_waits_long_for_a_dead_sibling() {
     assert_eq!((stage.connections(), waits), (vec![100, 0], MOMENTS));
     stage.queued = 100;
     while let Some(turn) = stage.look(0) {
-        assert_eq!(turn, Turn::Mine, "nor for its next connections");
+        assert_eq!(turn, Turn::Mine, "nor does it wait for the sibling's next connections");
     }
 }
 
@@ -177,7 +177,7 @@ fn a_sibling_that_comes_back_is_counted_on_again() {
     assert_eq!((stage.connections(), stage.queued), (vec![100, 10], 0));
 }
 
-/// While a slow sibling works its way through what is its own, it is left to it.
+/// A slow sibling keeps taking connections, so the others leave it its part.
 #[test]
 fn a_slow_sibling_that_moves_is_waited_for() {
     let mut stage = Stage::new(&[0, 0]);
@@ -196,7 +196,7 @@ fn what_comes_meanwhile_is_not_waited_for() {
     assert_eq!(stage.look(1), Some(Turn::Theirs));
     stage.queued = 2;
     assert_eq!(stage.look_early(1), Some(Turn::Mine));
-    assert_eq!(stage.look_early(1), Some(Turn::Theirs), "the moment goes on");
+    assert_eq!(stage.look_early(1), Some(Turn::Theirs), "the moment has not ended");
 }
 
 /// Only a whole moment shows that a sibling does not move.
@@ -207,10 +207,10 @@ fn early_looks_are_not_counted() {
     for _ in 0..100 {
         assert_eq!(stage.look_early(1), Some(Turn::Theirs));
     }
-    assert_eq!(stage.look(1), Some(Turn::Mine), "it was left to it for a moment");
+    assert_eq!(stage.look(1), Some(Turn::Mine), "the worker waited for the sibling for a moment");
 }
 
-/// However fast they come: the moments of those who wait for number 2 end all the same.
+/// New connections arrive all the time. The moments in which the others wait for number 2 still end.
 #[test]
 fn a_dead_sibling_is_given_up_under_load() {
     let mut stage = Stage::new(&[0, 0, 0]);
@@ -229,7 +229,7 @@ fn a_dead_sibling_is_given_up_under_load() {
 }
 
 proptest! {
-    /// Looks that come early change nothing about the shares.
+    /// Early looks do not change the shares.
     #[test]
     fn connections_that_come_one_by_one_are_shared_evenly(
         workers in 1..6_usize,
@@ -248,7 +248,8 @@ proptest! {
         prop_assert!(after.iter().max().unwrap() - after.iter().min().unwrap() <= 1, "{:?}", after);
     }
 
-    /// When each worker has looked twice, in any order, the queue is empty, and nobody who got one has two more than another.
+    /// When each worker has looked twice, in any order, the queue is empty. A worker that took a connection
+    /// has at most one more than any other.
     #[test]
     fn all_together_empty_the_queue_evenly_in_two_rounds(
         (connections, order) in prop::collection::vec(0..20_u64, 1..6).prop_flat_map(|connections| {
@@ -271,7 +272,8 @@ proptest! {
         prop_assert!(most <= least + 1, "{:?} became {:?}", connections, after);
     }
 
-    /// Whoever is left empties the queue alone, and waits a few moments only for each of the others.
+    /// The last worker that is alive empties the queue alone. It waits only a few moments for each of the
+    /// others.
     #[test]
     fn one_alone_empties_it_soon(
         connections in prop::collection::vec(0..20_u64, 1..6),

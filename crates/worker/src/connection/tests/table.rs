@@ -1,6 +1,6 @@
-//! Walks through the rows of HTTP/1.1 and of WebSockets in the table of `exchange/deadline.rs`, with each thing that a client
-//! may do there, in service and in a drain: how long the connection lasts, and what is answered. The rows of HTTP/2 are in
-//! `exchange/tests.rs`.
+//! Tests the rows for HTTP/1.1 and for WebSockets in the table of `exchange/deadline.rs`. In each row, it
+//! tries everything that a client may do there, in service and in a drain. It checks how long the connection
+//! lasts and what is answered. The rows for HTTP/2 are in `exchange/tests.rs`.
 
 use std::pin::pin;
 
@@ -15,7 +15,7 @@ use std::cell::RefCell;
 
 use super::*;
 
-/// How far a connection is when the client begins to behave so.
+/// The state of a connection when the client begins its behaviour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     New,
@@ -29,26 +29,26 @@ enum State {
     IsAWebSocket,
 }
 
-/// What the client does from then on, without an end of its own.
+/// What the client does from then on, without end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Client {
     /// It neither sends nor reads.
     IsSilent,
-    /// It sends a byte of what is due every three seconds, and does not read.
+    /// It sends one expected byte every three seconds, and does not read.
     IsSlow,
-    /// The same twice a second.
+    /// It sends one expected byte twice a second, and does not read.
     TalksOn,
-    /// It ends its half and reads to the end, as `nc -N`.
+    /// It ends its half and reads to the end, like `nc -N`.
     HalfCloses,
     /// It is gone.
     IsGone,
-    /// It sends another request behind the one that is under way, and reads.
+    /// It sends another request after the one in progress, and reads.
     Pipelines,
-    /// It sends an empty line more than it should, and reads.
+    /// It sends an extra empty line, and reads.
     SendsTooMuch,
 }
 
-/// Seconds, at least and at most.
+/// Seconds: minimum and maximum.
 type Lasts = (f64, f64);
 
 use Client::*;
@@ -67,32 +67,33 @@ const STATES: [State; 9] = [
 ];
 const CLIENTS: [Client; 7] = [IsSilent, IsSlow, TalksOn, HalfCloses, IsGone, Pipelines, SendsTooMuch];
 
-/// Seconds that a client has for the first byte, and for a head ([`Limits`]).
+/// How many seconds a client has for the first byte, and for a head ([`Limits`]).
 const HEAD: f64 = 10.0;
-/// For a piece of a body, and for taking some of an answer.
+/// The same for a piece of a body, and for reading some of a response.
 const PIECE: f64 = 30.0;
-/// Until the next request.
+/// The same until the next request.
 const KEPT: f64 = 75.0;
-/// How long an answer may stand still in a drain.
+/// How long a response may make no progress in a drain.
 const STALL: f64 = 4.0;
-/// A client that does not close when it is told to is left after so much silence ([`super::SILENCE`]).
+/// If a client does not close when it is told to, the worker leaves after this much silence
+/// ([`super::SILENCE`]).
 const SILENCE: f64 = 5.0;
-/// Or after so long, if it still sends.
+/// If it still sends, the worker leaves after this time.
 const LEAVE: f64 = 30.0;
-/// In a drain, after so long.
+/// In a drain, the worker leaves after this time.
 const PARTING: f64 = 1.0;
-/// How long the last piece of a body may take whose client has ended its half.
+/// How long the last piece of a body may take after its client has ended its half.
 const GRACE: f64 = 1.0;
-/// What the handler of `/slow` takes.
+/// How long the handler of `/slow` takes.
 const SLOW: f64 = 20.0;
-/// The pauses of the clients that talk.
+/// How long the sending clients pause.
 const SLOWLY: f64 = 3.0;
 const OFTEN: f64 = 0.5;
-/// How long a head that has begun may take in a drain, beyond the linger time.
+/// How long a head that has begun may take in a drain, after the linger time.
 const FAREWELL: f64 = 0.5;
 
 const AT_ONCE: Lasts = (0.0, 0.0);
-/// As long as is waited here: the application ends it, or the drain deadline.
+/// As long as the test waits: the application or the drain deadline would end it.
 const ON: Lasts = (300.0, 300.0);
 /// The linger time, and up to a quarter more.
 const LINGERS: Lasts = (2.0, 2.5);
@@ -105,10 +106,10 @@ const fn and(lasts: Lasts, seconds: f64) -> Lasts {
     (lasts.0 + seconds, lasts.1 + seconds)
 }
 
-/// In service and in a drain.
+/// In service, and in a drain.
 fn expected(state: State, client: Client) -> (Lasts, Lasts) {
     match (state, client) {
-        // As long as nothing is sent, it looks like one that has ended its half.
+        // Until the worker sends something, a client that is gone looks like one that has ended its half.
         (HasAsked, HalfCloses | IsGone) => (s(SLOW), s(SLOW)),
         (Uploads, HalfCloses | IsGone) => (s(GRACE), s(GRACE)),
         (_, IsGone) => (AT_ONCE, AT_ONCE),
@@ -116,7 +117,7 @@ fn expected(state: State, client: Client) -> (Lasts, Lasts) {
         (New, IsSilent) => (s(HEAD + SILENCE), and(LINGERS, PARTING)),
         (New | Idle, IsSlow) => (s(SLOWLY + HEAD + LEAVE), and(LINGERS, PARTING)),
         (New | Idle, TalksOn) => (s(OFTEN + HEAD + LEAVE), and(LINGERS, FAREWELL + PARTING)),
-        // Of nothing there is nothing to answer.
+        // There is no request to answer.
         (New | Idle | HasBegunAHead, HalfCloses) => (AT_ONCE, AT_ONCE),
         (New | Idle | HasBegunAHead, Pipelines) => (s(KEPT), AT_ONCE),
         (New, SendsTooMuch) => (s(HEAD), LINGERS),
@@ -136,7 +137,7 @@ fn expected(state: State, client: Client) -> (Lasts, Lasts) {
 
         (Uploads, IsSilent) => (s(PIECE + SILENCE), s(PIECE + PARTING)),
         (Uploads, IsSlow | TalksOn) => (ON, ON),
-        // It is the body that goes on.
+        // These bytes belong to the body.
         (Uploads, Pipelines | SendsTooMuch) => (s(PIECE), s(PIECE)),
 
         (WasAnsweredEarly | HasItsLastAnswer, IsSilent) => (s(SILENCE), s(PARTING)),
@@ -144,14 +145,15 @@ fn expected(state: State, client: Client) -> (Lasts, Lasts) {
         (WasAnsweredEarly | HasItsLastAnswer, _) => (AT_ONCE, AT_ONCE),
 
         (DoesNotTakeTheAnswer, IsSilent | IsSlow | TalksOn) => (s(PIECE), s(STALL)),
-        // They take it.
+        // These clients read the response.
         (DoesNotTakeTheAnswer, HalfCloses) => (AT_ONCE, AT_ONCE),
         (DoesNotTakeTheAnswer, Pipelines) => (s(KEPT), AT_ONCE),
         (DoesNotTakeTheAnswer, SendsTooMuch) => (s(KEPT), LINGERS),
 
-        // The goodbye is the linger time here; a tenth of a second passes before a frame is given up.
+        // `goodbye` equals the linger time here. A tenth of a second passes before the worker stops waiting
+        // for a frame to end.
         (IsAWebSocket, IsSilent | IsSlow | TalksOn) => (ON, s(LINGERS.0 + 0.1)),
-        // The application ends it: this is no frame.
+        // The application ends it, because this is not a frame.
         (IsAWebSocket, HalfCloses | Pipelines | SendsTooMuch) => (AT_ONCE, AT_ONCE),
     }
 }
@@ -175,13 +177,13 @@ fn said(state: State, client: Client, drains: bool) -> Vec<Said> {
     match (state, client) {
         (New | Idle | HasBegunAHead, Pipelines) => vec![hello(drains)],
         (HasAsked, HalfCloses | SendsTooMuch) => vec![slept(drains)],
-        // The request behind an answer that says `Connection: close` is not looked at.
+        // The worker ignores a request after a response with `Connection: close`.
         (HasAsked, Pipelines) if drains => vec![slept(true)],
         (HasAsked, Pipelines) => vec![slept(false), hello(false)],
-        // axum's own words for a body that is cut.
+        // axum's own text for a body that is cut.
         (Uploads, HalfCloses) => vec![Said::Answer { status: 400, closes: true, length: 71 }],
         (Uploads, Pipelines | SendsTooMuch) => vec![Said::Answer { status: 408, closes: true, length: 0 }],
-        // Its head had left before the drain began.
+        // The head was sent before the drain began.
         (DoesNotTakeTheAnswer, HalfCloses | SendsTooMuch) => vec![all_of_it(false)],
         (DoesNotTakeTheAnswer, Pipelines) => vec![all_of_it(false), hello(drains)],
         (IsAWebSocket, HalfCloses | Pipelines | SendsTooMuch) => vec![Said::Bytes(vec![])],
@@ -189,7 +191,7 @@ fn said(state: State, client: Client, drains: bool) -> Vec<Said> {
     }
 }
 
-/// More than all buffers take.
+/// More than all buffers hold.
 const LARGE: usize = 64 << 20;
 const LONGEST: Duration = Duration::from_secs(300);
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n";
@@ -203,7 +205,7 @@ async fn each_state_ends_as_the_table_says() {
             for (drains, (least, most)) in [(false, service), (true, drain)] {
                 let (took, read) = outcome(state, client, drains).await;
                 let took = took.as_secs_f64();
-                // Timers count milliseconds.
+                // Timers have millisecond resolution.
                 if took < least - 0.01 || took > most + 0.01 {
                     wrong.push(format!(
                         "{state:?}, {client:?}, drain {drains}: {took} s, not {least} to {most}"
@@ -225,7 +227,7 @@ async fn outcome(state: State, client: Client, drains: bool) -> (Duration, Vec<S
     let mut serving = pin!(serving);
     let reached = async {
         reach(&mut stream, state).await;
-        // What was sent has come, and was looked at.
+        // The bytes have arrived, and the worker has read them.
         sleep(Duration::from_millis(1)).await;
     };
     tokio::select! {
@@ -270,7 +272,8 @@ fn whole_answers(mut read: &[u8]) -> Vec<Said> {
 
 /// A connection that has been accepted, and its client.
 async fn connection() -> (impl Future<Output = ()>, Drain, UnixStream) {
-    // What one sends the other has at once. On loopback it may come later than time that stands still goes on.
+    // With a socket pair, bytes arrive at once. On loopback they may arrive after the paused clock has
+    // advanced.
     let (client, stream) = UnixStream::pair().unwrap();
     let drain = Drain::default();
     let connections = connections(router(), &drain);
@@ -342,9 +345,9 @@ async fn behave(mut stream: UnixStream, state: State, client: Client, read: &Ref
     }
 }
 
-/// A byte of what is due now and then, whatever becomes of it.
+/// Sends one expected byte now and then, whatever happens to it.
 async fn trickle(mut stream: UnixStream, state: State, pause: Duration) {
-    // A frame that is not at its end, or a head with a line that does not end.
+    // A frame that never ends, or a head with a line that never ends.
     let due: &[u8] = if state == IsAWebSocket { &[0x82, 0xfe] } else { b"GET / HTTP/1.1\r\nX-Long: " };
     let is_begun = !matches!(state, New | Idle | HasAsked | IsAWebSocket);
     let rest = due.iter().copied().skip(if is_begun { due.len() } else { 0 }).chain(std::iter::repeat(b'x'));
@@ -354,7 +357,7 @@ async fn trickle(mut stream: UnixStream, state: State, pause: Duration) {
         if stream.write_all(&[byte]).await.is_err() {
             return std::future::pending().await;
         }
-        // The worker looks, before time goes on.
+        // Lets the worker look before time goes on.
         sleep(Duration::from_millis(1)).await;
     }
 }
@@ -364,7 +367,7 @@ async fn read_to_the_end(mut stream: UnixStream, read: &RefCell<Vec<u8>>) {
     while let Ok(length @ 1..) = stream.read(&mut buffer).await {
         read.borrow_mut().extend_from_slice(&buffer[..length]);
     }
-    // The worker's part of the end.
+    // The worker's part of closing.
     drop(stream);
     std::future::pending().await
 }

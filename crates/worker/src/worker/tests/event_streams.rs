@@ -1,4 +1,4 @@
-//! Server-sent events end after an event, and cleanly.
+//! Streams of server-sent events end after an event, without an error.
 
 use axum::response::sse::{Event, Sse};
 use futures_util::Stream;
@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 
-/// Events as they are sent to the channel.
+/// The events that are sent to the channel.
 fn events(
     mut source: mpsc::UnboundedReceiver<&'static str>,
 ) -> impl Stream<Item = Result<Event, std::convert::Infallible>> {
@@ -35,13 +35,13 @@ async fn they_end_after_an_event_when_the_worker_drains() {
     let forced = server.stop();
     let answer = soon(connection.receive()).await.unwrap();
     assert_eq!((answer.status, &answer.body[..]), (200, &b"data: one\n\ndata: two\n\n"[..]));
-    // The next one on this connection is the last.
+    // The next stream on this connection is the last.
     connection.send(GET).await.unwrap();
     expect_last_answer(connection).await;
     assert_eq!(soon(forced).await.unwrap(), 0);
 }
 
-/// Half an event would be thrown away by the client.
+/// The client would discard half an event.
 #[tokio::test]
 async fn they_do_not_end_in_the_middle_of_an_event() {
     let (part, mut parts) = mpsc::unbounded_channel::<&'static str>();
@@ -66,7 +66,7 @@ async fn they_do_not_end_in_the_middle_of_an_event() {
     assert_eq!(soon(forced).await.unwrap(), 0);
 }
 
-/// A stream that is never at a loss for the next event, and one that is compressed.
+/// One stream always has a next event, and the other is compressed.
 #[tokio::test]
 async fn they_end_whatever_they_are_like() {
     let always = get(|| async {

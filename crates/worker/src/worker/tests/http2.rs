@@ -1,4 +1,4 @@
-//! HTTP/2 by prior knowledge.
+//! HTTP/2 with prior knowledge.
 
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -11,7 +11,7 @@ use super::*;
 
 type Body = Full<Bytes>;
 
-/// A connection, and the end of it.
+/// A connection, and a handle for its end.
 pub(super) async fn connect(server: &Running) -> (SendRequest<Body>, JoinHandle<hyper::Result<()>>) {
     let stream = TcpStream::connect(server.address).await.unwrap();
     let (send, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
@@ -26,7 +26,7 @@ pub(super) async fn text(answer: Response<Incoming>) -> Bytes {
     answer.into_body().collect().await.unwrap().to_bytes()
 }
 
-/// A router whose `/gate` answers when the gate opens; the sender tells who has come.
+/// A router whose `/gate` answers when the gate opens. The receiver reports each request that arrives.
 pub(super) fn gate() -> (Router, tokio::sync::watch::Sender<bool>, tokio::sync::mpsc::UnboundedReceiver<()>) {
     let (open, is_open) = tokio::sync::watch::channel(false);
     let (came, who) = tokio::sync::mpsc::unbounded_channel();
@@ -79,7 +79,8 @@ async fn what_has_begun_is_answered_and_the_client_is_told_to_go() {
     assert_eq!(soon(forced).await.unwrap(), 0);
 }
 
-/// A client that sends without a pause loses nothing: what it sends before it has been told is answered.
+/// A client that sends without a pause loses nothing: the worker answers all that it sends before it sees
+/// GOAWAY.
 #[tokio::test]
 async fn no_request_of_a_busy_client_is_lost() {
     let server = Running::start(worker(Duration::from_millis(100)), hello()).await;
@@ -89,11 +90,11 @@ async fn no_request_of_a_busy_client_is_lost() {
             let mut send = send.clone();
             tokio::spawn(async move {
                 let mut answered = 0;
-                // An error of `ready` is the server's word that it takes no more: nothing has been sent.
+                // An error of `ready` means that the server takes no more. The client has sent nothing.
                 while send.ready().await.is_ok() {
                     match send.send_request(get("/")).await {
                         Ok(answer) => assert_eq!(text(answer).await, "hello"),
-                        // Not sent: the word came between the two.
+                        // Not sent: GOAWAY arrived between the two calls.
                         Err(error) if error.is_canceled() => break,
                         Err(error) => panic!("request {answered} is lost: {error:?}"),
                     }

@@ -1,4 +1,4 @@
-//! What a client of HTTP/2 may not do: one that speaks the protocol by hand, for libraries keep to what they are told.
+//! The limits for an HTTP/2 client. The tests write frames by hand, because libraries obey the limits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -19,7 +19,7 @@ const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const END_STREAM_AND_HEADERS: u8 = 5;
 
-/// One frame (RFC 9113 §4.1): its type, its stream, and what is in it.
+/// One frame (RFC 9113 §4.1): type, stream, payload.
 type Frame = (u8, u32, Vec<u8>);
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -40,7 +40,7 @@ fn post(stream: u32, path: &str) -> Vec<u8> {
     frame(HEADERS, END_HEADERS, stream, &[&[0x83, 0x86][..], &path, b"\x41\x04test"].concat())
 }
 
-/// A client that has said hello, with these settings.
+/// A client that has sent its preface, with these settings.
 async fn connect(server: &Running, settings: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let hello = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &frame(SETTINGS, 0, 0, settings)[..]].concat();
@@ -66,7 +66,7 @@ async fn until(stream: &mut TcpStream, kind: u8) -> Frame {
     }
 }
 
-/// What the server says of a setting (RFC 9113 §6.5.2).
+/// The server's value of a setting (RFC 9113 §6.5.2).
 fn setting(payload: &[u8], identifier: u16) -> Option<u32> {
     let settings = payload.chunks_exact(6).map(|setting| setting.split_at(2));
     let mut found = settings.filter(|(name, _)| *name == identifier.to_be_bytes());
@@ -97,7 +97,7 @@ async fn who_does_not_wait_is_refused_and_the_others_are_answered() {
     for _ in 0..2 {
         soon(came.recv()).await.unwrap();
     }
-    assert!(came.try_recv().is_err(), "the third one came, too");
+    assert!(came.try_recv().is_err(), "the third request reached the handler");
     open.send(true).unwrap();
     let mut answered = [until(&mut stream, HEADERS).await.1, until(&mut stream, HEADERS).await.1];
     answered.sort_unstable();
@@ -107,7 +107,8 @@ async fn who_does_not_wait_is_refused_and_the_others_are_answered() {
     assert_eq!(until(&mut stream, HEADERS).await.1, 7);
 }
 
-/// Answers without end that nobody takes: of each a little is kept, beside what the kernel takes.
+/// Endless responses that the client does not read: the worker keeps only a little of each, beyond the
+/// kernel's buffers.
 #[tokio::test]
 async fn little_is_kept_of_answers_that_are_not_read() {
     const PIECE: usize = 16 * 1024;
@@ -125,7 +126,7 @@ async fn little_is_kept_of_answers_that_are_not_read() {
     let router = hello().route("/endless", axum::routing::get(endless));
     let server =
         Running::start(worker(Duration::ZERO).write_timeout(Duration::from_millis(500)), router).await;
-    // Windows as wide as can be, of each stream and of the connection.
+    // The widest windows possible, for each stream and for the connection.
     let mut client = connect(&server, &[0, 4, 0x7f, 0xff, 0xff, 0xff]).await;
     client.write_all(&frame(WINDOW_UPDATE, 0, 0, &(i32::MAX as u32 - 65_535).to_be_bytes())).await.unwrap();
     for stream in 0..STREAMS {
@@ -137,7 +138,7 @@ async fn little_is_kept_of_answers_that_are_not_read() {
         }
     })
     .await;
-    // Nothing is taken: that ends it in the drain, too, long before the drain's own deadline.
+    // The client reads nothing. This ends the connection in the drain too, long before the drain deadline.
     assert_eq!(soon(server.stop()).await.unwrap(), 0);
     let kept = pieces.load(Relaxed) * PIECE as u64;
     let most = u64::from(STREAMS) * (64 + 16) * 1024;
@@ -147,7 +148,7 @@ async fn little_is_kept_of_answers_that_are_not_read() {
 const WINDOW: u8 = 4;
 const SHORT: Duration = Duration::from_millis(50);
 
-/// Ends with the connection.
+/// Returns when the connection has ended.
 async fn until_closed(mut stream: TcpStream) {
     let mut rest = Vec::new();
     let _ = soon(stream.read_to_end(&mut rest)).await;
@@ -161,7 +162,7 @@ async fn who_gives_no_window_is_like_one_that_does_not_read() {
     until_closed(stream).await;
 }
 
-/// With no window the answer waits in the application, with a little of it in the library.
+/// Without a window, the response waits in the application. A little of it is in the library.
 #[tokio::test]
 async fn who_gives_little_window_does_not_hold_a_drain() {
     for window in [0, 1] {
@@ -183,7 +184,7 @@ async fn who_goes_on_after_the_goodbye_does_not_hold_a_drain() {
     until(&mut stream, HEADERS).await;
     let begin = std::time::Instant::now();
     let talk = async {
-        // The worker asks so whether its goodbye has come (RFC 9113 §6.8).
+        // With this PING the worker checks whether its GOAWAY has arrived (RFC 9113 §6.8).
         let (_, _, asked) = until(&mut stream, PING).await;
         stream.write_all(&frame(PING, ACK, 0, &asked)).await.unwrap();
         while stream.write_all(&frame(PING, 0, 0, &[0; 8])).await.is_ok() {
@@ -199,7 +200,7 @@ async fn who_goes_on_after_the_goodbye_does_not_hold_a_drain() {
     assert!(took > Duration::from_millis(900) && took < Duration::from_secs(3), "{took:?}");
 }
 
-/// All streams share the window of the connection. What handlers leave unread of some bodies keeps the others from coming.
+/// All streams share the window of the connection. Bodies that their handlers do not read block the others.
 #[tokio::test]
 async fn an_upload_that_others_keep_from_coming_is_waited_for() {
     let (open, is_open) = tokio::sync::watch::channel(false);
@@ -225,10 +226,10 @@ async fn an_upload_that_others_keep_from_coming_is_waited_for() {
     }
     client.write_all(&post(9, "/echo")).await.unwrap();
     let told = tokio::time::timeout(PATIENCE.mul_f64(2.75), until(&mut client, HEADERS)).await;
-    assert!(told.is_err(), "it cannot send, and is told that it did not: {told:?}");
+    assert!(told.is_err(), "the client cannot send, and still got an error: {told:?}");
     open.send(true).unwrap();
     until(&mut client, WINDOW_UPDATE).await;
-    // From now on it has as long as any other client.
+    // From now on it has the same time as any other client.
     tokio::time::sleep(PATIENCE / 2).await;
     client.write_all(&frame(DATA, END_STREAM, 9, b"hello")).await.unwrap();
     assert_eq!(status_of(&mut client, 9).await, OK);
@@ -238,7 +239,7 @@ async fn an_upload_that_others_keep_from_coming_is_waited_for() {
 /// `:status: 200`, as it stands in the static table (RFC 7541 appendix A).
 const OK: u8 = 0x88;
 
-/// The first byte of the head of the answer to this stream.
+/// The first byte of the head of the response on this stream.
 async fn status_of(client: &mut TcpStream, stream: u32) -> u8 {
     loop {
         let (_, number, head) = until(client, HEADERS).await;

@@ -74,7 +74,7 @@ async fn a_drain_says_close_1001_and_ends() {
     let goodbye = soon(socket.next()).await.unwrap().unwrap();
     let Message::Close(Some(goodbye)) = goodbye else { panic!("{goodbye:?}") };
     assert_eq!(goodbye.code, CloseCode::Away);
-    assert!(soon(socket.next()).await.is_none(), "nothing follows, and the end is clean");
+    assert!(soon(socket.next()).await.is_none(), "no message follows Close");
     assert!(matches!(soon(last.recv()).await.unwrap(), Some(axum::extract::ws::Message::Close(_))));
     drop((socket, send));
     soon(connection).await.unwrap().unwrap();
@@ -82,7 +82,7 @@ async fn a_drain_says_close_1001_and_ends() {
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
 }
 
-/// It neither answers Close nor reads.
+/// The client neither answers Close nor reads.
 #[tokio::test]
 async fn a_client_that_does_not_listen_holds_no_drain() {
     let (router, _last) = echo();
@@ -104,11 +104,11 @@ async fn what_is_no_websocket_is_answered_as_the_application_says() {
     assert_eq!(answer.status(), StatusCode::NOT_FOUND);
     send.ready().await.unwrap();
     let answer = send.send_request(connect_request("/")).await.unwrap();
-    assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED, "there is no WebSocket");
+    assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED, "this path has no WebSocket");
     assert_eq!(text(send.send_request(get("/")).await.unwrap()).await, "hello");
 }
 
-/// It says Close, and that this is its last word, in one go: the application's Close reaches it all the same.
+/// The client sends Close and ends its half in one step. The application's Close still reaches it.
 #[tokio::test]
 async fn a_client_that_ends_its_half_hears_the_answer() {
     let handler = axum::routing::get(async |upgrade: axum::extract::WebSocketUpgrade| {
@@ -126,7 +126,7 @@ async fn a_client_that_ends_its_half_hears_the_answer() {
     assert_eq!(said, [0x88, 0]);
 }
 
-/// Each takes two descriptors, of those that connections may have.
+/// Each WebSocket takes two descriptors, out of those for connections.
 #[tokio::test]
 async fn without_room_it_is_refused() {
     let (router, _last) = echo();
@@ -142,7 +142,7 @@ async fn without_room_it_is_refused() {
     soon(until_there_is_room(&mut send)).await;
 }
 
-/// The application has ended, and the client does not follow: of its two descriptors one is still open.
+/// The application has ended, and the client does not follow. One of the two descriptors is still open.
 #[tokio::test]
 async fn a_descriptor_keeps_its_place_as_long_as_it_is_open() {
     let (ended, mut has_ended) = tokio::sync::mpsc::unbounded_channel();
@@ -170,7 +170,7 @@ async fn until_there_is_room(send: &mut Send) {
     }
 }
 
-/// The application writes something down after the goodbye.
+/// The application still writes something after Close.
 #[tokio::test]
 async fn a_drain_waits_for_the_application() {
     let (written, is_written) = tokio::sync::oneshot::channel();
@@ -189,10 +189,10 @@ async fn a_drain_waits_for_the_application() {
     while soon(socket.next()).await.is_some() {}
     drop((socket, send));
     assert_eq!(soon(forced).await.unwrap(), 0);
-    is_written.await.expect("it was waited for");
+    is_written.await.expect("the worker waited for the application");
 }
 
-/// It gives no window, and answers what keeps a connection alive: it has as long as any other that does not read.
+/// The client gives no window and answers PING. It has the same time as any client that does not read.
 #[tokio::test]
 async fn a_client_that_takes_nothing_holds_nothing_for_long() {
     let (ended, mut has_ended) = tokio::sync::mpsc::unbounded_channel();
@@ -208,10 +208,10 @@ async fn a_client_that_takes_nothing_holds_nothing_for_long() {
     let server = Running::start(worker, Router::new().route("/ws", handler)).await;
     let (mut send, _connection) = connect(&server).await;
     let _socket = open(&mut send).await;
-    soon(has_ended.recv()).await.expect("the application hears that nothing is taken");
+    soon(has_ended.recv()).await.expect("the application sees that the client takes nothing");
 }
 
-/// What is quiet for longer than a connection may be idle is not idle.
+/// A WebSocket that is silent for longer than `idle_timeout` does not count as idle.
 #[tokio::test]
 async fn a_quiet_one_outlives_the_idle_timeout() {
     let (router, _last) = echo();

@@ -1,4 +1,4 @@
-//! What a client may not do.
+//! The limits for a client.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -7,7 +7,7 @@ use super::*;
 
 const SHORT: Duration = Duration::from_millis(50);
 
-/// A head of so many bytes.
+/// A head with this many bytes.
 fn head(length: usize) -> Vec<u8> {
     let mut head = b"GET / HTTP/1.1\r\nHost: test\r\nX-Long: ".to_vec();
     head.resize(length - 4, b'x');
@@ -19,7 +19,7 @@ fn echo() -> Router {
     hello().route("/echo", axum::routing::post(|body: Bytes| async { body }))
 }
 
-/// The status of the answer to this, on a connection of its own.
+/// The status of the response to this request, on a new connection.
 async fn status(server: &Running, request: &[u8]) -> u16 {
     let mut connection = server.connect().await;
     connection.send(request).await.unwrap();
@@ -33,7 +33,7 @@ async fn a_head_may_be_as_large_as_the_limit_and_no_larger() {
     assert_eq!(status(&server, &head(largest)).await, 200);
     for length in [largest + 1, 100_000, 1_000_000] {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
-        // It is not read to its end.
+        // The server does not read it to its end.
         let _ = stream.write_all(&head(length)).await;
         let mut answer = [0; 12];
         soon(stream.read_exact(&mut answer)).await.unwrap();
@@ -96,7 +96,7 @@ async fn who_does_not_read_is_closed() {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
     let forced = server.stop();
-    assert_eq!(soon(forced).await.unwrap(), 0, "it is over before the drain deadline");
+    assert_eq!(soon(forced).await.unwrap(), 0, "the connection ended before the drain deadline");
     let mut answer = Vec::new();
     let _ = soon(stream.read_to_end(&mut answer)).await;
     assert!(answer.len() < 16 * 1024 * 1024);
@@ -109,7 +109,10 @@ async fn no_more_are_served_at_once_than_the_limit() {
     exchange(&mut first).await;
     let mut second = server.connect().await;
     second.send(GET).await.unwrap();
-    assert!(tokio::time::timeout(SHORT, second.receive()).await.is_err(), "it waits in the queue");
+    assert!(
+        tokio::time::timeout(SHORT, second.receive()).await.is_err(),
+        "the second connection waits in the accept queue"
+    );
     drop(first);
     assert_eq!(soon(second.receive()).await.unwrap().status, 200);
 }

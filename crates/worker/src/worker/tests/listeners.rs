@@ -1,4 +1,4 @@
-//! What a worker listens on, and what an application may know of it.
+//! What a worker listens on, and what an application learns about it.
 
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use tokio::net::{TcpStream, UnixStream};
 use super::*;
 use crate::{Address, Bound};
 
-/// Who asks: the address of the client.
+/// Answers with the address of the client.
 fn whoami() -> Router {
     Router::new().route("/", get(async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.to_string()))
 }
@@ -34,7 +34,7 @@ fn bind(listeners: Vec<Listener>) -> Bound {
     Bound::new(listeners, worker(Duration::from_millis(20))).unwrap()
 }
 
-/// The last answer on this stream, to its end.
+/// The last response on this stream, to its end.
 async fn ask(mut stream: impl AsyncReadExt + AsyncWriteExt + Unpin) -> String {
     stream.write_all(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();
@@ -69,7 +69,7 @@ async fn it_serves_all_of_them_and_counts_for_all() {
     std::fs::remove_file(path).unwrap();
 }
 
-/// A listener at which nobody comes does not keep the only place that there is.
+/// A listener without clients does not take the only place.
 #[tokio::test]
 async fn a_quiet_listener_keeps_no_room() {
     let bound = Bound::new(vec![tcp(), tcp()], worker(Duration::ZERO).max_connections(1)).unwrap();
@@ -94,7 +94,7 @@ async fn an_application_knows_who_asks() {
     let me = stream.local_addr().unwrap().to_string();
     assert!(ask(stream).await.ends_with(&me));
     let nobody = ask(UnixStream::connect(&path).await.unwrap()).await;
-    assert!(nobody.starts_with("HTTP/1.1 500"), "a unix socket has no such address: {nobody}");
+    assert!(nobody.starts_with("HTTP/1.1 500"), "the client of a unix socket has no address: {nobody}");
     drain.begin();
     soon(served).await.unwrap().unwrap();
     std::fs::remove_file(path).unwrap();
@@ -117,7 +117,7 @@ async fn a_drain_counts_whom_it_found_idle() {
     assert_eq!(counts.read().ended[scoreboard::Ended::Idle as usize], 2);
 }
 
-/// Any service of tower, with a body of its own.
+/// Any tower service, with its own type of body.
 #[tokio::test]
 async fn a_service_need_not_be_a_router() {
     let bound = bind(vec![tcp()]);

@@ -1,4 +1,4 @@
-//! Clients that do what is allowed and few do.
+//! Clients that do something allowed but rare.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -7,8 +7,8 @@ use super::*;
 
 const SHORT: Duration = Duration::from_millis(50);
 
-/// `/` answers at once; `/slow` after a moment; `/echo` with what it is sent; `/deaf` without reading; `/never` not at all, and
-/// the sender is gone when its handler is.
+/// `/` answers at once, `/slow` after a moment, `/echo` with the body, `/deaf` without reading the body, and
+/// `/never` not at all. The sender is dropped with the handler of `/never`.
 fn router() -> (Router, tokio::sync::mpsc::Receiver<()>) {
     let (gone, is_gone) = tokio::sync::mpsc::channel(1);
     let slow = get(|| async {
@@ -38,12 +38,12 @@ fn router() -> (Router, tokio::sync::mpsc::Receiver<()>) {
     (router, is_gone)
 }
 
-/// Sends this, ends its half, and receives until the server ends its own.
+/// Sends this request, ends its half, and receives until the server ends its own.
 async fn half_close(server: &Running, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(request).await.unwrap();
     stream.shutdown().await.unwrap();
-    // The end has arrived when the server looks for the first time.
+    // The end of the half has arrived before the server looks for the first time.
     let mut answer = Vec::new();
     soon(stream.read_to_end(&mut answer)).await.unwrap();
     String::from_utf8(answer).unwrap()
@@ -71,7 +71,7 @@ async fn who_ends_its_half_too_early_is_told() {
     assert!(broken.await.starts_with("HTTP/1.1 400"));
 }
 
-/// Where the next request would begin is not known.
+/// The server cannot know where the next request would begin.
 #[tokio::test]
 async fn a_body_that_is_none_is_answered_with_the_last_answer() {
     let server = Running::start(worker(Duration::ZERO), router().0).await;
@@ -94,7 +94,7 @@ async fn a_coding_that_hyper_leaves_on_is_refused() {
     }
 }
 
-/// It may be gone as well: for the kernel that is the same.
+/// The client may also be gone: the kernel shows no difference.
 #[tokio::test]
 async fn who_ends_its_half_is_given_up_in_the_end() {
     let (router, mut is_gone) = router();
@@ -103,7 +103,7 @@ async fn who_ends_its_half_is_given_up_in_the_end() {
     assert_eq!((nothing.as_str(), soon(is_gone.recv()).await), ("", None));
 }
 
-/// What is answered to an upload of so many bytes that nobody reads, and to the next request.
+/// The responses to an upload of `length` bytes that no handler reads, and to the next request.
 async fn early(server: &Running, path: &str, length: usize) -> client::Answer {
     let mut connection = server.connect().await;
     let head = format!("POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n");
@@ -169,7 +169,7 @@ async fn a_request_names_one_host() {
     }
 }
 
-/// It was answered before the end of its upload, and looks for that only when it has sent all of it.
+/// The worker answers before the end of the upload, and the client reads only after it has sent all of it.
 #[tokio::test]
 async fn an_upload_that_goes_on_finds_its_answer() {
     const PIECE: usize = 16 * 1024;

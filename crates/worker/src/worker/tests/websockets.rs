@@ -1,4 +1,4 @@
-//! WebSockets are said goodbye to, and waited for.
+//! In a drain, the worker sends Close on WebSockets and waits for the answer.
 
 use axum::extract::WebSocketUpgrade;
 use axum::extract::ws;
@@ -12,7 +12,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::*;
 
-/// A router with an echo at `/ws`, and what the application reads there last.
+/// A router with an echo at `/ws`, and the last message that the application reads there.
 pub(super) fn echo() -> (Router, mpsc::UnboundedReceiver<Option<ws::Message>>) {
     let (last, lasts) = mpsc::unbounded_channel();
     let handler = get(move |upgrade: WebSocketUpgrade| async move {
@@ -51,7 +51,7 @@ async fn the_peer_reads_close_1001_and_the_application_reads_its_answer() {
     let goodbye = soon(socket.next()).await.unwrap().unwrap();
     let Message::Close(Some(goodbye)) = goodbye else { panic!("{goodbye:?}") };
     assert_eq!(goodbye.code, CloseCode::Away);
-    assert!(soon(socket.next()).await.is_none(), "nothing follows, and the end is clean");
+    assert!(soon(socket.next()).await.is_none(), "no message follows Close");
     assert!(matches!(soon(last.recv()).await.unwrap(), Some(ws::Message::Close(_))));
     assert_eq!(soon(forced).await.unwrap(), 0);
 }
@@ -84,7 +84,7 @@ async fn one_that_opens_while_the_worker_drains_is_said_goodbye_to_at_once() {
     assert_eq!(soon(forced).await.unwrap(), 0);
 }
 
-/// The application says its own goodbye, and ours does not come on top of it.
+/// The application sends its own Close, and the worker does not add another.
 #[tokio::test]
 async fn an_application_may_say_goodbye_itself() {
     let worker = worker(Duration::ZERO);
@@ -92,7 +92,7 @@ async fn an_application_may_say_goodbye_itself() {
     let handler = get(move |upgrade: WebSocketUpgrade| async move {
         upgrade.on_upgrade(move |mut socket| async move {
             socket.send("ready".into()).await.unwrap();
-            // Does not read meanwhile, so nobody but itself can say anything.
+            // The application does not read meanwhile, so only it can send.
             drain.begun().await;
             let frame = ws::CloseFrame { code: 4000, reason: "moving".into() };
             socket.send(ws::Message::Close(Some(frame))).await.unwrap();
@@ -110,20 +110,20 @@ async fn an_application_may_say_goodbye_itself() {
     assert_eq!(soon(forced).await.unwrap(), 0);
 }
 
-/// What an application may be busy with when the worker drains: none of it keeps its peer from being told, and none holds
-/// the drain.
+/// An application may be doing any of these when the worker drains. In each case its peer gets Close, and the
+/// drain does not wait for it.
 #[tokio::test]
 async fn whatever_the_application_does_the_peer_reads_close() {
-    /// Sends without a pause until it cannot.
+    /// Sends without a pause until it fails.
     async fn only_sends(mut socket: ws::WebSocket) {
         while socket.send("again".into()).await.is_ok() {}
     }
-    /// Never looks at its socket.
+    /// Never uses its socket.
     async fn only_waits(socket: ws::WebSocket) {
         std::future::pending::<()>().await;
         drop(socket);
     }
-    /// A task for each half.
+    /// Uses a task for each half.
     async fn is_split(socket: ws::WebSocket) {
         let (mut sends, mut reads) = socket.split();
         let writer = tokio::spawn(async move {
