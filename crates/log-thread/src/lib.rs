@@ -1,15 +1,16 @@
-//! A log that is written by a thread of its own, so that the thread that logs never waits.
+//! A log with a writer thread of its own, so that a thread that logs never waits.
 //!
-//! journald may not read for a while: it is stopped, it starts anew, its disk is slow. Its socket takes some hundred lines
-//! more, of all programs together, and then each program that logs would stand still with the thread that serves.
+//! journald may not read for a while: it is stopped, it restarts, its disk is slow. Its socket takes a few
+//! hundred more lines, from all programs together. After that, each program that logs would block in the
+//! thread that serves.
 //!
 //! ```text
 //! tracing::info!(…) --> Relay --> Queue, at most 1024 lines --> thread --> journald
-//!                                   | full: the line is counted, and lost
+//!                                   | full: the line is counted and dropped
 //! ```
 //!
-//! - `relay.rs`: takes an event apart and puts it together again.
-//! - `queue.rs`: what waits between the two threads.
+//! - `relay.rs`: copies an event, so that another thread can log it.
+//! - `queue.rs`: the lines between the threads.
 
 mod queue;
 mod relay;
@@ -30,7 +31,7 @@ use crate::relay::Relay;
 /// How long a program waits at its end until its last lines are written.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The log of a program. When it is dropped, the lines that wait are written first, for which at most a second is waited.
+/// The log of a program. Dropping it writes the waiting lines first, for at most a second.
 #[derive(Debug)]
 #[must_use = "dropped at once it waits for lines that are not there yet"]
 pub struct Log(Arc<Queue>);
@@ -41,20 +42,21 @@ impl Drop for Log {
     }
 }
 
-/// From now on all threads log up to `level` to what `writer` returns. That is called in the thread that writes, because to
-/// connect to the journal may take as long as to write to it.
+/// From now on all threads log up to `level` through the subscriber that `writer` returns. The writer thread
+/// calls `writer`, because connecting to the journal may block as long as writing to it.
 ///
-/// It is told the level, and has to keep to it: tracing decides by all subscribers together which events are looked at at
-/// all, and one without a level has each of every library looked at in the thread that serves.
+/// `writer` gets the level and has to apply it. tracing asks all subscribers together which events are
+/// enabled. With a subscriber without a level, the thread that serves would process every event of every
+/// library.
 ///
-/// Events are passed on, spans are not. What waits to be written is lost when the process ends without dropping [`Log`]: by
-/// [`std::process::exit`], or by a signal.
+/// Events are passed on, spans are not. If the process ends without dropping [`Log`], the waiting lines are
+/// lost. That happens with [`std::process::exit`] and with a signal.
 ///
 /// # Errors
-/// No thread can be started.
+/// The thread cannot be started.
 ///
 /// # Panics
-/// When the program has a global subscriber already.
+/// If the program already has a global subscriber.
 pub fn install(
     level: LevelFilter,
     writer: impl FnOnce(LevelFilter) -> Dispatch + Send + 'static,
@@ -71,7 +73,7 @@ fn write(queue: &Queue, writer: &Dispatch) {
         match queue.next() {
             Next::Line(line) => line.write_to(writer),
             Next::Lost(lines) => tracing::dispatcher::with_default(writer, || {
-                tracing::warn!(lines, "{lines} lines are lost, for the log could not be written in time");
+                tracing::warn!(lines, "{lines} lines are lost, because the log could not be written in time");
             }),
         }
     }

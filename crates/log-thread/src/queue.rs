@@ -1,4 +1,4 @@
-//! The lines between the threads that log and the one that writes.
+//! The lines between the threads that log and the thread that writes.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::relay::Line;
 
-/// How many lines wait at most: some hundred kilobytes.
+/// How many lines wait at most: a few hundred kilobytes.
 pub(crate) const MOST: usize = 1024;
 
 /// Lines that wait to be written.
@@ -19,9 +19,9 @@ pub(crate) struct Queue {
 #[derive(Debug, Default)]
 struct State {
     lines: VecDeque<Line>,
-    /// How many did not fit since the last that did.
+    /// How many lines were dropped since the last line that fitted.
     lost: u64,
-    /// The last that was taken is being written.
+    /// The line that was taken last is being written.
     is_writing: bool,
 }
 
@@ -29,15 +29,15 @@ struct State {
 #[derive(Debug)]
 pub(crate) enum Next {
     Line(Line),
-    /// So many were lost here.
+    /// This many lines were dropped here.
     Lost(u64),
 }
 
 impl Queue {
-    /// Adds a line, or counts it as lost. It waits for no more than another thread takes to do the same.
+    /// Adds a line, or counts it as lost. It waits only as long as another thread needs for the same.
     pub(crate) fn push(&self, line: Line) {
         let mut state = self.state();
-        // Until it is told how many are lost none is added, so that it is told at its place.
+        // Until the loss is reported, no line is added. So the report appears at the right place.
         if state.lines.len() >= MOST || state.lost > 0 {
             state.lost += 1;
         } else {
@@ -47,7 +47,7 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Waits for the next. The one before it has been written.
+    /// Waits for the next line. The previous one counts as written from now on.
     pub(crate) fn next(&self) -> Next {
         let mut state = self.state();
         state.is_writing = false;

@@ -1,4 +1,4 @@
-//! An event that crosses from one thread to another.
+//! An event that moves from one thread to another.
 
 use std::error::Error;
 use std::fmt;
@@ -24,7 +24,7 @@ impl<S: Subscriber> Layer<S> for Relay {
     }
 }
 
-/// An event with values that are its own.
+/// An event that owns its values.
 #[derive(Debug)]
 pub(crate) struct Line {
     metadata: &'static Metadata<'static>,
@@ -42,7 +42,7 @@ impl fmt::Debug for Values {
 }
 
 impl Line {
-    /// Logs it with this subscriber, as if it were logged now and here.
+    /// Logs the event with this subscriber, as if it had happened here and now.
     pub(crate) fn write_to(&self, writer: &Dispatch) {
         if !writer.enabled(self.metadata) {
             return;
@@ -95,7 +95,7 @@ impl Visit for Values {
         self.set(field, value.to_owned());
     }
 
-    /// With its causes, as those who write an error do.
+    /// Adds the causes, as other writers of errors do.
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
         let mut text = value.to_string();
         let mut cause = value.source();
@@ -107,7 +107,8 @@ impl Visit for Values {
         self.set(field, text);
     }
 
-    /// The message among them: to format is the work of who logs, for what is formatted may not live longer.
+    /// This includes the message. The thread that logs has to format it, because the formatted values do not
+    /// live longer.
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.set(field, field::display(format!("{value:?}")));
     }

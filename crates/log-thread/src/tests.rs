@@ -1,4 +1,4 @@
-//! Against a writer that writes when the test lets it.
+//! Tests with a writer that writes only when the test allows it.
 
 use std::fmt;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -12,7 +12,7 @@ use tracing_subscriber::layer::Context;
 
 use super::*;
 
-/// Collects what is written; each line has to be allowed first.
+/// Collects the written lines. The test has to allow each line first.
 struct Slow {
     written: Sender<String>,
     allowed: Mutex<Receiver<()>>,
@@ -28,7 +28,7 @@ impl Visit for Text {
 
 impl<S: Subscriber> Layer<S> for Slow {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        // An error: the test is over.
+        // On an error, the test is over.
         let _ = self.allowed.lock().unwrap().recv();
         let mut text = Text(String::new());
         event.record(&mut text);
@@ -36,7 +36,7 @@ impl<S: Subscriber> Layer<S> for Slow {
     }
 }
 
-/// A relay to a slow writer, what that has written, and how it is allowed to.
+/// A relay to a slow writer, the lines that it has written, and the sender that allows lines.
 fn bench() -> (Arc<Queue>, Dispatch, Receiver<String>, Sender<()>) {
     let (written, lines) = channel();
     let (allow, allowed) = channel();
@@ -78,7 +78,7 @@ fn who_logs_does_not_wait_and_what_is_lost_is_counted() {
     queue.until_written(Duration::from_secs(60));
     let lines: Vec<_> = lines.try_iter().collect();
     let lost = lines.last().unwrap();
-    // The first may have been taken out of the queue before it was full.
+    // The first line may have left the queue before the queue was full.
     assert!(lost.contains("100 lines are lost") || lost.contains("99 lines are lost"), "{lost}");
     for (number, line) in lines[..lines.len() - 1].iter().enumerate() {
         assert!(line.contains(&format!("number={number} ")), "{line}");
