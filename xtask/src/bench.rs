@@ -1,6 +1,7 @@
-//! Figures that take too long for a test, and too quiet a machine. They go into `docs/benchmarks.md`.
+//! Measurements that take too long for a test, or that need a machine without other load. The results go into
+//! `docs/benchmarks.md`.
 //!
-//! One module per part; `table` and `document` write down what they found, `cluster` is what they measure.
+//! One module per part. `table` and `document` write the results, `cluster` is what they measure.
 
 mod cluster;
 mod cpu;
@@ -24,35 +25,35 @@ use crate::{deb, demo, host, workspace::Workspace};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
-    /// What to measure [default: all of it]
+    /// What to measure [default: everything]
     #[arg(value_enum, value_name = "PART")]
     parts: Vec<Part>,
     /// The Debian release to measure on
     #[arg(long, value_parser = suite, default_value_t = Suite::Bookworm)]
     suite: Suite,
-    /// How long the soak is
+    /// How many rollouts the soak has
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(40..))]
     rollouts: u32,
-    /// A trial: 100 rollouts in the soak, one round of everything else, and what was found is only printed
+    /// A trial: 100 rollouts in the soak, one round of everything else; the results are only printed
     #[arg(long, conflicts_with = "rollouts")]
     quick: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Many rollouts in a row: whether the orchestrator stays as small as it was
+    /// Many rollouts in a row: does the orchestrator's size stay constant?
     Soak,
-    /// 10 and 100 workers: what a rollout costs for each of them
+    /// 10 and 100 workers: what a rollout costs for each worker
     ManyWorkers,
-    /// Side by side with what else is used to replace workers
+    /// app-cluster beside other programs that replace workers
     Peers,
 }
 
-/// What a part found out.
+/// The result of a part.
 struct Findings {
     /// The figures, as Markdown.
     text: String,
-    /// The promises that they break.
+    /// The promises that the figures break.
     broken: Vec<String>,
 }
 

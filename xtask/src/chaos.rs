@@ -1,4 +1,4 @@
-//! More chaos than fits into the tests, or that of a seed which a failure has named.
+//! Runs the chaos test for longer than the tests do, or again with the seed of a failure.
 
 use anyhow::Result;
 use machine::Suite;

@@ -1,7 +1,8 @@
-//! Checkouts that share a target directory, for `cargo xtask`; with plain cargo it is up to its user.
+//! Keeps checkouts apart that share a target directory. This covers `cargo xtask`; plain cargo is up to its
+//! user.
 //!
-//! cargo takes the packages of two checkouts for the same ones, and tells by the times of files what is up to date: with a
-//! target directory that both use, one would be given what was built of the other.
+//! cargo treats the packages of two checkouts as the same ones, and decides by the times of files what is up
+//! to date. So in a shared target directory, one checkout would get what was built from the other.
 
 use std::{
     env,
@@ -19,15 +20,15 @@ use anyhow::{Context, Result};
 
 use crate::{fuzz, workspace::Workspace};
 
-/// In the target directory: the checkout that it was used for last.
+/// The file in the target directory that names the checkout that used it last.
 const MARK: &str = "checkout";
 
-/// The target directory, while no other checkout may have it.
+/// The target directory, reserved for this checkout.
 #[derive(Debug)]
 pub(crate) struct Claim(#[expect(dead_code, reason = "it is held")] OwnedFd);
 
-/// Sees to it that all that is in the target directory was built of this checkout, and stays so. If it was not, that is
-/// removed, and this program starts itself anew, for it was built of the other one too.
+/// Makes sure that everything in the target directory was built from this checkout, and that this stays so.
+/// Otherwise it removes the contents and restarts this program, which was built from the other checkout too.
 pub(crate) fn claim(workspace: &Workspace) -> Result<Claim> {
     let path = workspace.target.join(MARK);
     let open = File::options().read(true).write(true).create(true).truncate(false).open(&path);
@@ -38,7 +39,7 @@ pub(crate) fn claim(workspace: &Workspace) -> Result<Claim> {
         return held(mark);
     }
 
-    // flock(2): what is shared does not become exclusive without being given up.
+    // flock(2) cannot turn a shared lock into an exclusive one without releasing it.
     mark.unlock().context("failed to give up the target directory")?;
     if let Err(TryLockError::WouldBlock) = mark.try_lock() {
         eprintln!("xtask: waiting for another checkout to be done with {}", workspace.target.display());
@@ -47,7 +48,7 @@ pub(crate) fn claim(workspace: &Workspace) -> Result<Claim> {
     let marked = read(&mut mark)?;
     let is_first = marked.is_empty() && has_built_only_this(&workspace.target, &workspace.root);
     if !is_first && marked != root {
-        eprintln!("xtask: {} is another checkout's, building anew", workspace.target.display());
+        eprintln!("xtask: {} belongs to another checkout, rebuilding", workspace.target.display());
         for profile in ["--profile=dev", "--profile=release"] {
             workspace.cargo().args(["clean", "--quiet", "--workspace", profile]).quiet().run()?;
         }
@@ -60,13 +61,15 @@ pub(crate) fn claim(workspace: &Workspace) -> Result<Claim> {
         mark.lock_shared().context("failed to share the target directory")?;
         return held(mark);
     }
-    // Also when another process of this checkout came first: this program was built while the directory was the other's.
+    // Also if another process of this checkout came first: this program was built while the directory
+    // belonged to the other checkout.
     start_anew(workspace)
 }
 
-/// What this program starts holds the claim too: when this one is killed, no other checkout builds under running tests.
+/// Child processes hold the claim too. So if this process is killed, no other checkout builds under running
+/// tests.
 fn held(mark: File) -> Result<Claim> {
-    // Tests expect the low numbers for what they pass on themselves.
+    // Tests expect the low numbers for the descriptors that they pass on themselves.
     const HIGH: i32 = 100;
     let passed_on = rustix::io::fcntl_dupfd_cloexec(&mark, HIGH)?;
     rustix::io::fcntl_setfd(&passed_on, rustix::io::FdFlags::empty())
@@ -81,9 +84,9 @@ fn read(mark: &mut File) -> Result<Vec<u8>> {
     Ok(owner)
 }
 
-/// Whether nothing but this program has been built in a directory without a mark, and that in this checkout.
+/// Whether a directory without a mark contains only this program, built in this checkout.
 fn has_built_only_this(target: &Path, root: &Path) -> bool {
-    /// It has nothing to do with this program, and is in everything else.
+    /// This program does not depend on it, and every other build contains it.
     const OTHER: &str = "orchestrator-";
     let built = ["debug", "release"].map(|profile| fs::read_dir(target.join(profile).join(".fingerprint")));
     let mut packages = built.into_iter().flatten().flatten().flatten();
@@ -91,7 +94,7 @@ fn has_built_only_this(target: &Path, root: &Path) -> bool {
         && !packages.any(|package| package.file_name().as_bytes().starts_with(OTHER.as_bytes()))
 }
 
-/// The lock ends with this program: the descriptor is not passed on yet.
+/// The lock ends with this process, because the descriptor is not inherited yet.
 fn start_anew(workspace: &Workspace) -> Result<Claim> {
     let mut cargo = Command::from(workspace.cargo());
     cargo.args(["run", "--quiet", "--package", "xtask", "--"]).args(env::args_os().skip(1));

@@ -18,7 +18,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     step("format");
     tools::ensure_components(workspace)?;
     workspace.cargo().args(["fmt", "--all", "--check"]).run()?;
-    // Made while others compile: mmdebstrap waits for its mirror, mostly.
+    // Made while other things compile: mmdebstrap mostly waits for its mirror.
     let trees = thread::spawn(make_trees);
     let checked = check(workspace);
     let made = trees.join().unwrap_or_else(|_| bail!("making the Debian trees panicked"));
@@ -28,12 +28,12 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     test::run(workspace, &test::Options::default())
 }
 
-/// What machines start from.
+/// The trees that machines start from.
 fn make_trees() -> Result<()> {
     Suite::ALL.into_iter().try_for_each(|suite| suite.tree().map(drop))
 }
 
-/// All but the tests.
+/// Everything except the tests.
 fn check(workspace: &Workspace) -> Result<()> {
     step("lints");
     lints(workspace)?;
@@ -65,7 +65,7 @@ fn documentation(workspace: &Workspace) -> Result<()> {
     Ok(workspace.cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings").run()?)
 }
 
-/// The changelog begins with what this version is about.
+/// The top entry of the changelog must be about this version.
 fn changelog(workspace: &Workspace) -> Result<()> {
     let text =
         fs::read_to_string(workspace.root.join("CHANGELOG.md")).context("failed to read CHANGELOG.md")?;
@@ -75,14 +75,14 @@ fn changelog(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// Duplicates, licenses and sources. Why no advisories: see deny.toml.
+/// Checks duplicates, licenses and sources. deny.toml says why advisories are not checked.
 fn dependencies(workspace: &Workspace) -> Result<()> {
     let deny = tools::cargo_deny(workspace)?;
     let shell = &workspace.shell;
     Ok(cmd!(shell, "{deny} --locked check bans licenses sources").run()?)
 }
 
-/// The package pleases lintian. That its units please systemd is a promise of its own (`units_are_clean`).
+/// Checks the package with lintian. A promise checks its units with systemd (`units_are_clean`).
 fn package(workspace: &Workspace) -> Result<()> {
     let shell = &workspace.shell;
     let package = deb::build(workspace, &deb::Options::default())?;

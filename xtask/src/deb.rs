@@ -1,7 +1,7 @@
 //! The Debian package.
 //!
-//! `packaging/root` is the installed file system as far as it is written by hand, `packaging/debian`
-//! the package's control files; the rest is built. The same source and version give the same bytes.
+//! `packaging/root` has the hand-written part of the installed file system, and `packaging/debian` has the
+//! package's control files. The rest is built. The same source and version give the same bytes.
 
 use std::{
     fs,
@@ -25,7 +25,7 @@ pub(crate) struct Options {
     pub(crate) version: Option<String>,
 }
 
-/// When there is no git to ask for the date of the last change.
+/// Used if git cannot tell the date of the last change.
 const DATE_WITHOUT_GIT: &str = "1767225600";
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
@@ -34,7 +34,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Builds the package and returns its path. Another version of it is made of the same programs.
+/// Builds the package and returns its path. A package with another version contains the same programs.
 pub(crate) fn build(workspace: &Workspace, options: &Options) -> Result<PathBuf> {
     let version = options.version.as_deref().unwrap_or(VERSION);
     host::install(&workspace.shell, host::TO_BUILD)?;
@@ -44,7 +44,7 @@ pub(crate) fn build(workspace: &Workspace, options: &Options) -> Result<PathBuf>
     let package = directory.join(format!("app-cluster_{version}_{architecture}.deb"));
     let stage = directory.join(format!("{version}.stage"));
     shell.remove_path(&stage)?;
-    // Named as dpkg-shlibdeps expects it, which also takes DEBIAN/ for the mark of a package.
+    // dpkg-shlibdeps expects this name. It also recognises a package by DEBIAN/.
     let root = stage.join("debian/app-cluster");
     fs::create_dir_all(root.join("DEBIAN"))?;
     copy(&workspace.root.join("packaging/root"), &root)?;
@@ -156,7 +156,7 @@ fn filled(path: &Path, values: &[(&str, &str)]) -> Result<String> {
     Ok(text)
 }
 
-/// The date of the last change, in seconds since the epoch: nothing in the package is younger.
+/// The date of the last change, in seconds since the epoch. No file in the package is newer.
 fn source_date(shell: &Shell) -> String {
     cmd!(shell, "git log -1 --format=%ct")
         .quiet()

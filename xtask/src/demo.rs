@@ -1,4 +1,4 @@
-//! What nobody has to watch: one reload and one kill -9 under load, counted.
+//! A demonstration without a terminal: one reload and one kill -9 under load, counted.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,10 +11,10 @@ use machine::{Machine, Output, Running, poll};
 
 use crate::workspace::Workspace;
 
-/// How many connections are kept alive at once; each is idle for up to 20 ms between two requests.
+/// How many connections are kept alive at once. Each is idle for up to 20 ms between two requests.
 const CONNECTIONS: u64 = 20;
 
-/// A safety net: nothing here takes longer than seconds.
+/// A limit for bugs: every step takes only seconds.
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Builds the strict client.
@@ -42,7 +42,7 @@ fn reload(machine: &Machine, client: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A killed worker takes along what it was just answering, and nothing else.
+/// A killed worker loses only the requests that it was answering.
 fn kill(machine: &Machine, client: &Path) -> Result<()> {
     let killed = machine.main_pid("worker@1");
     let load = load(machine, client)?;
@@ -62,13 +62,13 @@ fn kill(machine: &Machine, client: &Path) -> Result<()> {
     );
     println!("    pid {replacement} replaced it");
     let elsewhere = report.examples.iter().find(|example| example.last_pid.is_some_and(|pid| pid != killed));
-    ensure!(report.ok > 0 && lost == 0, "the crash lost requests that it had no hand in:\n{report}");
+    ensure!(report.ok > 0 && lost == 0, "the crash lost requests that were not in flight:\n{report}");
     ensure!(elsewhere.is_none(), "the crash lost a request of another worker:\n{report}");
     ensure!(in_flight <= CONNECTIONS, "the crash lost more than one request per connection:\n{report}");
     Ok(())
 }
 
-/// Starts the load and waits until it flows.
+/// Starts the load and waits for its first responses.
 pub(crate) fn load(machine: &Machine, client: &Path) -> Result<Running> {
     start(machine, client, &["--connections", &CONNECTIONS.to_string(), "--gap", "0-20"])
 }
@@ -86,7 +86,7 @@ pub(crate) fn start(machine: &Machine, client: &Path, arguments: &[&str]) -> Res
 }
 
 pub(crate) fn report(output: Output) -> Result<Report> {
-    // Its exit status says whether anything was lost at all; here it is looked at more closely.
+    // The client's exit status only says whether any request was lost. The report says more.
     let json = output.any_stdout();
     serde_json::from_str(json).with_context(|| format!("the client ended unexpectedly:\n{output}"))
 }

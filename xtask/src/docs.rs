@@ -40,8 +40,8 @@ fn page(command: &clap::Command, title: &str, directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What stands below the options in `--help`, as sections: a line that ends with a colon is a heading,
-/// what is indented stays as it is.
+/// Turns the text below the options of `--help` into sections. A line that ends with a colon is a heading.
+/// Indented lines stay unchanged.
 fn sections(help: &str) -> Roff {
     let mut roff = Roff::new();
     let mut is_literal = false;
@@ -70,7 +70,8 @@ fn sections(help: &str) -> Roff {
     roff
 }
 
-/// What clap cannot tell a shell; it stands after what it can. zsh completes no files where none is meant, and no releases.
+/// The completions that clap cannot generate. They stand after the generated ones. zsh needs none to keep
+/// files out, and completes no releases.
 const BASH: &str = include_str!("../../packaging/completions/app-cluster.bash");
 const FISH: &str = include_str!("../../packaging/completions/app-cluster.fish");
 /// Writes the completions below `share` (`/usr/share`), where each shell of Debian looks for them.
@@ -88,7 +89,8 @@ pub(crate) fn completions(share: &Path) -> Result<()> {
 }
 
 fn completion(shell: Shell) -> Result<String> {
-    // For bash clap_complete 4.6 loses the verbs of a command whose name has a hyphen; the real name is in our part.
+    // For bash, clap_complete 4.6 loses the verbs of a command whose name has a hyphen. Our own part uses the
+    // real name.
     let name = if shell == Shell::Bash { "app_cluster" } else { "app-cluster" };
     let mut generated = Vec::new();
     clap_complete::generate(shell, &mut cli::command(), name, &mut generated);

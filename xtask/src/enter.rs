@@ -1,4 +1,4 @@
-//! The way into the machine of `cargo xtask up`.
+//! Runs a command in the machine of `cargo xtask up`.
 
 use std::{ffi::OsString, fs, os::unix::process::CommandExt, path::PathBuf};
 
@@ -16,7 +16,7 @@ pub(crate) fn run(workspace: &Workspace, command: &[OsString]) -> Result<()> {
     let leader = fs::read_to_string(leader_file(workspace)).unwrap_or_default();
     let comm = fs::read_to_string(format!("/proc/{leader}/comm")).unwrap_or_default();
     let (Ok(leader), "systemd") = (leader.parse(), comm.trim()) else {
-        bail!("no machine is up; start one with: cargo xtask up");
+        bail!("no machine is running; start one with: cargo xtask up");
     };
     let [program, arguments @ ..] = command else { bail!("there is no command to run") };
     let error = machine::enter(leader, program).args(arguments).exec();

@@ -1,7 +1,7 @@
-//! Faults of the past, put back into the decisions on purpose: the simulator has to find each of them.
+//! Puts known faults back into the deciding crate. The simulator has to find each of them.
 //!
-//! A fault is a patch in `tests/simulator/faults`. Its first line says what is wrong, and a line `Breaks: LAW` which law of the simulator
-//! no longer holds.
+//! A fault is a patch in `tests/simulator/faults`. Its first line says what is wrong. A line `Breaks: LAW`
+//! names the simulator's law that no longer holds.
 
 use std::{
     collections::BTreeMap,
@@ -14,17 +14,17 @@ use xshell::cmd;
 
 use crate::{simulate, tree, workspace::Workspace};
 
-/// What the simulator is built of.
+/// The crates that the simulator is built from.
 const CRATES: [&str; 3] = ["crates/cluster", "crates/names", "tests/simulator"];
 
 const MEMBERS: &str = "members = [\"crates/*\", \"tests/simulator\"]";
 
-/// A fault has to be found in the last of these at the latest.
+/// How many schedules to try, first and then at most, to find a fault.
 const SCHEDULES: [u64; 2] = [20_000, 200_000];
 
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Options {
-    /// Only those in whose name one of these occurs
+    /// Only faults whose name contains one of these
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 }
@@ -63,13 +63,13 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Whether each can still be put back.
+/// Checks whether each patch still applies.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let shell = &workspace.shell;
     for patch in patches(&workspace.root, &[])? {
         Fault::read(&patch)?;
         cmd!(shell, "git apply --check {patch}").quiet().run().with_context(|| {
-            format!("{} does not apply to what decides now: make the same fault there", patch.display())
+            format!("{} does not apply any more: make the same fault in the current code", patch.display())
         })?;
     }
     Ok(())
@@ -100,14 +100,14 @@ impl Fault {
     }
 }
 
-/// A workspace of what the simulator is built of, and nothing else.
+/// A workspace with only the crates that the simulator is built from.
 struct Sandbox<'a> {
     workspace: &'a Workspace,
     root: PathBuf,
 }
 
 impl Sandbox<'_> {
-    /// As the sources are.
+    /// Resets the copies to the sources.
     fn renew(&self) -> Result<()> {
         let from = &self.workspace.root;
         for directory in CRATES {
@@ -127,7 +127,7 @@ impl Sandbox<'_> {
 
     fn apply(&self, patch: &Path) -> Result<()> {
         let (shell, root, ceiling) = (&self.workspace.shell, &self.root, &self.workspace.target);
-        // Else git finds the repository around it, which ignores what lies here.
+        // Otherwise git finds the repository around the sandbox, which ignores the files here.
         let git = cmd!(shell, "git -C {root} apply {patch}").env("GIT_CEILING_DIRECTORIES", ceiling);
         Ok(git.quiet().run()?)
     }

@@ -1,4 +1,4 @@
-//! Input that libFuzzer invents, for what parses the words of others: `tests/fuzz`.
+//! Runs libFuzzer on the parsers of untrusted input: `tests/fuzz`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -24,8 +24,7 @@ impl Default for Options {
     }
 }
 
-/// What LLVM has to put into the program so that libFuzzer sees where an input leads. All of it is part of the
-/// stable compiler.
+/// The instrumentation that libFuzzer needs to see where an input leads. The stable compiler has all of it.
 const COVERAGE: [&str; 5] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -62,7 +61,8 @@ fn targets(workspace: &Workspace) -> Result<Vec<String>> {
     Ok(names.map(|name| name.to_string_lossy().into_owned()).collect())
 }
 
-/// Builds all of them, and returns the directory they are in. It is not that of other builds, which have other flags.
+/// Builds all targets, and returns their directory. Other builds have other flags, so this one has a
+/// directory of its own.
 fn build(workspace: &Workspace) -> Result<PathBuf> {
     let arguments = ["build", "--package=fuzz", "--bins", "--features=libfuzzer"];
     let host = host(workspace)?;
@@ -70,7 +70,7 @@ fn build(workspace: &Workspace) -> Result<PathBuf> {
     Ok(directory(workspace).join(host).join("fuzz"))
 }
 
-/// Removes what was built of this project.
+/// Removes what was built from this project.
 pub(crate) fn clean(workspace: &Workspace) -> Result<()> {
     Ok(cargo(workspace, &["clean", "--quiet", "--workspace"], &host(workspace)?).quiet().run()?)
 }
@@ -84,21 +84,21 @@ fn directory(workspace: &Workspace) -> PathBuf {
     workspace.target.join("fuzz")
 }
 
-/// With a target by name the flags do not reach build scripts and macros, which run in the compiler.
+/// If the target is named, the flags do not apply to build scripts and macros, which run in the compiler.
 fn host(workspace: &Workspace) -> Result<String> {
     Ok(cmd!(workspace.shell, "rustc --print host-tuple").quiet().read()?)
 }
 
-/// One target and where its files are.
+/// One target and the places of its files.
 struct Bench {
     target: String,
     program: PathBuf,
-    /// What the source comes with.
+    /// The inputs in the repository.
     committed: PathBuf,
     dictionary: PathBuf,
-    /// What was found here, in this run and those before.
+    /// The inputs that this run and earlier runs have found here.
     found: PathBuf,
-    /// What the target did not survive.
+    /// The inputs that crashed the target.
     crashes: PathBuf,
 }
 
@@ -120,7 +120,7 @@ impl Bench {
         Ok(bench)
     }
 
-    /// The crash, if there is one.
+    /// Returns the crash, if there is one.
     fn run(&self, workspace: &Workspace, seconds: u32) -> Result<Option<String>> {
         let before = tree::files(&self.crashes)?;
         let (program, found, committed) = (&self.program, &self.found, &self.committed);
@@ -128,7 +128,7 @@ impl Bench {
             format!("-max_total_time={seconds}").into(),
             format!("-artifact_prefix={}/", self.crashes.display()).into(),
             "-print_final_stats=1".into(),
-            // In seconds, and megabytes: none of these inputs is any work.
+            // In seconds and megabytes. None of these inputs needs more.
             "-timeout=10".into(),
             "-rss_limit_mb=1024".into(),
         ];

@@ -1,20 +1,20 @@
-//! The machine this runs on: privileges and Debian packages.
+//! The machine that this program runs on: privileges and Debian packages.
 
 use std::{env, os::unix::process::CommandExt, process::Command};
 
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
-/// What the package is built with.
+/// The packages that building needs.
 pub(crate) const TO_BUILD: &[&str] = &["dpkg-dev", "gcc", "libc6-dev"];
 
-/// What it takes to boot machines, and to see who holds a port.
+/// The packages for booting machines, and for finding the process that uses a port.
 pub(crate) const TO_BOOT: &[&str] = &["iproute2", "mmdebstrap", "systemd-container", "util-linux"];
 
-/// What the tests without a machine use: a private user manager and a bus for it.
+/// The packages for the tests without a machine: a private user manager and a bus.
 pub(crate) const TO_TEST: &[&str] = &["dbus", "dbus-daemon", "systemd", "util-linux"];
 
-/// Carried over to root, so that it is the same cargo with the same target directory.
+/// Passed through sudo, so that root uses the same cargo with the same target directory.
 const KEPT: [&str; 10] = [
     "PATH",
     "CARGO",
@@ -28,7 +28,7 @@ const KEPT: [&str; 10] = [
     "XDG_CACHE_HOME",
 ];
 
-/// Goes on as root: starts this program again through sudo when it is not.
+/// Continues as root. If this process is not root, it restarts through sudo.
 pub(crate) fn ensure_root() -> Result<()> {
     if rustix::process::geteuid().is_root() {
         return Ok(());
@@ -47,7 +47,7 @@ pub(crate) fn ensure_root() -> Result<()> {
             sudo.arg(format!("{name}={value}"));
         }
     }
-    eprintln!("xtask: machines need root, going on through sudo");
+    eprintln!("xtask: machines need root, continuing through sudo");
     let error = sudo.arg(env::current_exe()?).args(env::args_os().skip(1)).exec();
     Err(error).context("failed to run sudo; run this as root instead")
 }

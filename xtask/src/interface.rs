@@ -1,8 +1,8 @@
-//! What the libraries show to others, as lists that are committed: a change of it is seen in the diff, where it can be
-//! meant. To compare versions there would have to be one that is published.
+//! The public interfaces of the libraries, as committed lists. So a diff shows each change of an interface.
+//! There is no published version yet to compare with.
 //!
-//! rustdoc tells it as JSON, of which each toolchain has a form of its own, and calls it unstable. So it is asked for with
-//! the oldest toolchain that is supported, wherever this runs.
+//! rustdoc prints the interface as JSON. The format is unstable and differs between toolchains. So this
+//! always uses the oldest supported toolchain.
 
 use std::{fs, path::Path};
 
@@ -11,10 +11,10 @@ use xshell::{Cmd, Shell, cmd};
 
 use crate::workspace::Workspace;
 
-/// A library that others build upon.
+/// A library for other projects.
 struct Library {
     package: &'static str,
-    /// What a program calls it.
+    /// The name by which programs import it.
     name: &'static str,
     directory: &'static str,
 }
@@ -24,7 +24,7 @@ const LIBRARIES: [Library; 2] = [
     Library { package: "app-cluster-scoreboard", name: "scoreboard", directory: "crates/scoreboard" },
 ];
 
-/// The version whose rustdoc is understood: that of `rust-version` in Cargo.toml.
+/// The version whose rustdoc output is understood: `rust-version` in Cargo.toml.
 const OLDEST: &str = env!("CARGO_PKG_RUST_VERSION");
 
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
@@ -48,10 +48,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 }
 
 impl Library {
-    /// Every public item, a line each.
+    /// Every public item, one per line.
     fn list(&self, workspace: &Workspace, toolchain: Option<(&str, &str)>) -> Result<String> {
         let json = workspace.target.join("doc").join(self.name).with_extension("json");
-        // What another toolchain has left there, or a build before, is not what is to be read.
+        // Removes the output of another toolchain or of an earlier build.
         let _ = fs::remove_file(&json);
         let rustdoc = ["rustdoc", "--quiet", "--lib", "--package", self.package, "--"];
         let form = ["-Zunstable-options", "--output-format=json", "--cap-lints=allow"];
@@ -78,8 +78,8 @@ impl Library {
     }
 }
 
-/// What the environment has to say for the oldest toolchain to be used: nothing, if it is the one that is used anyway,
-/// else that it is one of rustup's.
+/// The environment variable that selects the oldest toolchain. `None` if that one is in use already, else a
+/// variable for rustup.
 fn oldest_toolchain(shell: &Shell) -> Result<Option<(&'static str, &'static str)>> {
     let chosen = ("RUSTUP_TOOLCHAIN", OLDEST);
     let is_oldest = |rustc: Cmd<'_>| {
@@ -90,7 +90,7 @@ fn oldest_toolchain(shell: &Shell) -> Result<Option<(&'static str, &'static str)
         return Ok(None);
     }
     let installed = cmd!(shell, "rustup toolchain install {OLDEST} --profile minimal --no-self-update").run();
-    installed.with_context(|| format!("interfaces are listed with Rust {OLDEST}, which is not here"))?;
+    installed.with_context(|| format!("interfaces need Rust {OLDEST}, which is not installed"))?;
     ensure!(
         is_oldest(cmd!(shell, "rustc --version").env(chosen.0, chosen.1)),
         "rustc in PATH is not rustup's"
@@ -98,7 +98,7 @@ fn oldest_toolchain(shell: &Shell) -> Result<Option<(&'static str, &'static str)
     Ok(Some(chosen))
 }
 
-/// A package of each could be uploaded: what it depends on has a version, and it says what it is.
+/// Checks that each library could be published: its dependencies have versions, and its metadata is complete.
 fn publishable(workspace: &Workspace) -> Result<()> {
     let packages = LIBRARIES.iter().flat_map(|library| ["--package", library.package]);
     let publish = ["publish", "--dry-run", "--no-verify", "--allow-dirty"];
@@ -111,7 +111,7 @@ fn publishable(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// The lines that only one of them has.
+/// The lines that are in only one of the two lists.
 fn changes(before: &str, after: &str) -> String {
     let gone = before.lines().filter(|line| !after.lines().any(|other| other == *line));
     let new = after.lines().filter(|line| !before.lines().any(|other| other == *line));

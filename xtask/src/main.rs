@@ -1,6 +1,6 @@
-//! The project's own chores: `cargo xtask --help`.
+//! The project's own tasks: `cargo xtask --help`.
 //!
-//! One module per chore, and what they share: `workspace` (paths and cargo), `host` (the machine this
+//! One module per task. They share `workspace` (paths and cargo) and `host` (the machine that this program
 //! runs on).
 
 mod bench;
@@ -38,8 +38,8 @@ enum Task {
     Deb(deb::Options),
     /// Boot a Debian machine with the package installed, serving on http://localhost:8080
     ///
-    /// On a terminal it stays until Ctrl-C. Without one it shows a reload and a kill -9 under load, and
-    /// succeeds only if nothing was lost.
+    /// On a terminal it stays until Ctrl-C. Without a terminal it shows a reload and a kill -9 under load,
+    /// and fails if a request was lost.
     Up(up::Options),
     /// Run a command in the machine of `cargo xtask up`, as root
     Enter {
@@ -49,15 +49,16 @@ enum Task {
     },
     /// Run the tests, each promise with as many requests as fit into CI
     Test(test::Options),
-    /// Let simulated rollouts go wrong in every way, from a seed that replays them
+    /// Simulate rollouts in which anything can fail, from a seed that replays them
     Simulate(simulate::Options),
-    /// Let operators and faults disturb a booted machine together, from a seed that repeats what they do
+    /// Let operators and faults disturb a booted machine together, from a seed that repeats them
     Chaos(chaos::Options),
-    /// Put faults of the past back into the decisions, one at a time, and see that the simulator finds each
+    /// Put known faults back into the deciding crate, one at a time, and check that the simulator finds each
     Faults(faults::Options),
-    /// Tell what parses the words of others what libFuzzer invents, and stop at what it does not survive
+    /// Run libFuzzer on the parsers of untrusted input, and stop at the first crash
     Fuzz(fuzz::Options),
-    /// Compare what the libraries show to others with the lists of it, and see whether they could be published
+    /// Compare the libraries' public interfaces with the committed lists, and check that they could be
+    /// published
     Interface(interface::Options),
     /// Measure what takes too long for a test, and write it into docs/benchmarks.md
     Bench(bench::Options),

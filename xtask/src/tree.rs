@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-/// Modes as in Debian, whatever umask the source was checked out with.
+/// Sets the modes that Debian uses, independent of the umask of the checkout.
 pub(crate) fn set_modes(root: &Path) -> Result<()> {
     for path in walk(root)? {
         let metadata = path.metadata()?;
@@ -28,12 +28,12 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// All files below `directory`, in the order of their names.
+/// All files below `directory`, sorted by name.
 pub(crate) fn files(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(walk(directory)?.into_iter().filter(|path| path.is_file()).collect())
 }
 
-/// `path` and, when it is a directory, all below it, in the order of their names.
+/// `path` and, if it is a directory, everything below it, sorted by name.
 fn walk(path: &Path) -> Result<Vec<PathBuf>> {
     let mut found = vec![path.to_owned()];
     if path.is_dir() {

@@ -1,4 +1,4 @@
-//! A cluster to play with: a Debian machine on this host's network, the package installed by apt.
+//! A cluster to try out: a Debian machine on this host's network, with the package installed by apt.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use xshell::{Shell, cmd};
 
 use crate::{deb, demo, enter::leader_file, host, workspace::Workspace};
 
-/// Where app-cluster.socket listens unless somebody changes it.
+/// The port of app-cluster.socket by default.
 pub(crate) const PORT: u16 = 8080;
 
 #[derive(Debug, clap::Args)]
@@ -28,7 +28,7 @@ pub(crate) struct Options {
 
 fn suite(name: &str) -> Result<Suite> {
     let found = Suite::ALL.into_iter().find(|suite| suite.name() == name);
-    found.with_context(|| format!("there is {}", Suite::ALL.map(Suite::name).join(" and ")))
+    found.with_context(|| format!("expected {}", Suite::ALL.map(Suite::name).join(" and ")))
 }
 
 pub(crate) fn run(workspace: &Workspace, &Options { suite }: &Options) -> Result<()> {
@@ -65,7 +65,7 @@ fn ensure_port_is_free(shell: &Shell) -> Result<()> {
     let holder = listeners.split_once("users:((\"").and_then(|(_, users)| users.split_once(",fd="));
     match holder.and_then(|(holder, _)| holder.split_once("\",pid=")) {
         Some((name, pid)) => bail!("port {PORT} is taken by {name}, pid {pid}; end that first"),
-        None => Err(error).context(format!("port {PORT} cannot be had")),
+        None => Err(error).context(format!("failed to bind port {PORT}")),
     }
 }
 
@@ -95,7 +95,7 @@ fn print_introduction(suite: Suite) -> Result<()> {
     Ok(())
 }
 
-/// As much of `app-cluster status --json` as fits into a line.
+/// The part of `app-cluster status --json` that fits into a line.
 #[derive(Deserialize)]
 struct Status {
     summary: String,
@@ -113,7 +113,7 @@ struct Worker {
 fn stay(machine: &Machine) -> Result<()> {
     let (interrupt, interrupted) = mpsc::channel();
     ctrlc::set_handler(move || {
-        // Nobody listens any more when the end has begun already.
+        // The receiver is gone if the end has already begun.
         let _ = interrupt.send(());
     })?;
     println!("Ctrl-C ends it and removes the machine.\n");

@@ -27,7 +27,7 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 impl Workspace {
     pub(crate) fn open() -> Result<Self> {
-        // Not what it was when this was compiled: checkouts that share a target directory share this program.
+        // Not the path from compile time: checkouts that share a target directory share this program.
         let manifest = env::var_os("CARGO_MANIFEST_DIR").context("run it as `cargo xtask`")?;
         let root = Path::new(&manifest).parent().context("xtask lies in the workspace")?.to_owned();
         let shell = Shell::new()?;
@@ -35,13 +35,13 @@ impl Workspace {
         Ok(Self { shell, root, target: machine::target_directory()? })
     }
 
-    /// Cargo, as the person who owns the target directory.
+    /// Cargo, run as the owner of the target directory.
     pub(crate) fn cargo(&self) -> Cmd<'_> {
         self.as_owner(cargo())
     }
 
-    /// A program, as the person who owns the target directory: what is made on the way through sudo must
-    /// not lock that person out afterwards.
+    /// A program, run as the owner of the target directory. The owner must later be able to change files that
+    /// are made through sudo.
     pub(crate) fn as_owner(&self, program: impl AsRef<OsStr>) -> Cmd<'_> {
         let program = program.as_ref();
         match self.person_behind_sudo() {
@@ -52,12 +52,12 @@ impl Workspace {
         }
     }
 
-    /// A program as the user who runs this: for tests that need root.
+    /// A program, run as the current user: for tests that need root.
     pub(crate) fn as_root(&self, program: &Path) -> Cmd<'_> {
         cmd!(self.shell, "{program}")
     }
 
-    /// A program of the release profile.
+    /// The path of a program in the release profile.
     pub(crate) fn release(&self, program: &str) -> PathBuf {
         self.target.join("release").join(program)
     }
@@ -69,7 +69,7 @@ impl Workspace {
     }
 }
 
-/// The cargo that runs this program, else the one in PATH.
+/// The cargo that runs this program, or the one in PATH.
 fn cargo() -> String {
     env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
 }

@@ -12,16 +12,16 @@ use machine::{Boot, Machine, poll};
 /// The orchestrator's unit.
 pub(super) const SERVICE: &str = "app-cluster.service";
 
-/// A safety net: so long that passing it means a bug.
+/// A limit for bugs: no step takes this long.
 const DEADLINE: Duration = Duration::from_secs(300);
 
-/// A machine on which app-cluster is installed, with nothing else to do.
+/// A machine with app-cluster installed and no other load.
 pub(super) struct Cluster {
     pub(super) machine: Machine,
 }
 
 impl Cluster {
-    /// Boots a machine and installs the package with apt, to begin with two workers.
+    /// Boots a machine and installs the package with apt. It starts with two workers.
     pub(super) fn boot(boot: Boot, package: &Path) -> Result<Self> {
         let cluster = Self { machine: boot.start()? };
         cluster.configure(2, Duration::ZERO);
@@ -30,7 +30,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Rolls all workers, to bring their number to this one, and again, so that nothing new is left to do.
+    /// Changes the number of workers with a rollout. A second rollout makes sure that no new work is left.
     pub(super) fn resize(&self, workers: u32, settle: Duration) -> Result<()> {
         self.configure(workers, settle);
         self.reload()?;
@@ -39,21 +39,22 @@ impl Cluster {
         Ok(())
     }
 
-    /// `systemctl reload app-cluster`, which succeeds; returns how long it took.
+    /// Runs `systemctl reload app-cluster`, which must succeed. Returns how long it took.
     pub(super) fn reload(&self) -> Result<Duration> {
         let begun = Instant::now();
         self.machine.systemctl(["reload", "app-cluster"]).into_success()?;
         Ok(begun.elapsed())
     }
 
-    /// The orchestrator's process as the machine numbers it, and how often systemd had to start it anew.
+    /// The orchestrator's pid in the machine, and how often systemd had to restart it.
     pub(super) fn orchestrator(&self) -> Result<(u32, u32)> {
         let number =
             |property| self.machine.show(SERVICE, property).parse().context("systemd shows a number");
         Ok((number("MainPID")?, number("NRestarts")?))
     }
 
-    /// Waits until this process has not run between two looks: what the last rollout left to do is done.
+    /// Waits until this process has not run between two looks. Then it has finished the work of the last
+    /// rollout.
     pub(super) fn until_at_rest(&self, pid: u32) -> Result<()> {
         let path = self.proc(pid).join("status");
         let mut before = String::new();
@@ -66,7 +67,7 @@ impl Cluster {
         })
     }
 
-    /// Where the machine's /proc has this process. To read there costs the machine nothing.
+    /// The path of this process in the machine's /proc. Reading there costs the machine nothing.
     pub(super) fn proc(&self, pid: u32) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root/proc/{pid}", self.machine.leader()))
     }

@@ -1,4 +1,4 @@
-//! Processor time of everybody who takes part in a rollout.
+//! The processor time of every program that takes part in a rollout.
 
 use std::{collections::HashMap, fs, path::Path, time::Duration};
 
@@ -6,28 +6,28 @@ use anyhow::{Context, Result};
 
 use super::cluster::{Cluster, SERVICE};
 
-/// Who is looked at, in the order of [`Usage::of_each`].
+/// The programs, in the order of [`Usage::of_each`].
 pub(super) const WHO: [&str; 6] =
     ["PID 1", "dbus-daemon", "polkitd", "journald", "orchestrator", "`app-cluster reload`"];
 
-/// The place of the orchestrator in [`WHO`].
+/// The index of the orchestrator in [`WHO`].
 pub(super) const ORCHESTRATOR: usize = 4;
 
-/// The place of `app-cluster reload` in [`WHO`]: one process for a whole rollout.
+/// The index of `app-cluster reload` in [`WHO`]: one process for a whole rollout.
 pub(super) const CALLER: usize = WHO.len() - 1;
 
-/// Units whose control groups are counted, those of [`WHO`] in the same order; the service holds the last two.
+/// The units whose control groups are read, in the order of [`WHO`]. The service contains the last two.
 const UNITS: [&str; 5] =
     ["init.scope", "dbus.service", "polkit.service", "systemd-journald.service", SERVICE];
 
-/// How much processor time they have used so far.
+/// How much processor time each has used so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Usage {
     of_each: [Duration; WHO.len()],
 }
 
 impl Usage {
-    /// Until now. systemd counts the time of its control groups, exact and with all children.
+    /// The usage until now. systemd counts the time of its control groups exactly, including all children.
     pub(super) fn until_now(cluster: &Cluster, orchestrator: u32) -> Result<Self> {
         let show = ["show", "--property=Id,CPUUsageNSec"].into_iter().chain(UNITS);
         let text = cluster.machine.systemctl(show).into_success()?;
@@ -36,12 +36,12 @@ impl Usage {
             |name: &str| units.get(name).copied().with_context(|| format!("systemd counts no CPU of {name}"));
         let [pid1, bus, polkit, journal, service] = UNITS.map(of);
         let orchestrator = of_process(&cluster.proc(orchestrator))?;
-        // Whatever else ran in the service was started by ExecReload=.
+        // Everything else in the service was started by ExecReload=.
         let reload = service?.saturating_sub(orchestrator);
         Ok(Self { of_each: [pid1?, bus?, polkit?, journal?, orchestrator, reload] })
     }
 
-    /// What was used between `before` and this.
+    /// The usage between `before` and this.
     pub(super) fn since(self, before: Self) -> Self {
         let mut of_each = self.of_each;
         for (now, before) in of_each.iter_mut().zip(before.of_each) {
@@ -61,7 +61,7 @@ fn unit(block: &str) -> Option<(&str, Duration)> {
     Some((value("Id")?, Duration::from_nanos(value("CPUUsageNSec")?.parse().ok()?)))
 }
 
-/// The first number in each thread's schedstat is its time on a processor, in nanoseconds (the kernel's
+/// The first number in a thread's schedstat is its time on a processor, in nanoseconds (the kernel's
 /// Documentation/scheduler/sched-stats.rst).
 fn of_process(proc: &Path) -> Result<Duration> {
     let mut nanos = 0;

@@ -1,4 +1,5 @@
-//! `docs/benchmarks.md`: one section for each part and Debian release, replaced when it is measured again.
+//! `docs/benchmarks.md`: one section for each part and Debian release. A new measurement replaces its
+//! section.
 
 use std::{fmt, fs, io, thread};
 
@@ -8,7 +9,7 @@ use xshell::cmd;
 use super::cluster::Cluster;
 use crate::workspace::{VERSION, Workspace};
 
-/// Where it is, below the top directory.
+/// The path of the document, relative to the top directory.
 const PATH: &str = "docs/benchmarks.md";
 
 /// How the document begins.
@@ -19,7 +20,7 @@ Written by `cargo xtask bench`, on booted machines with the package installed. E
 measured. Times drift from machine to machine; what is promised are the ratios, and what stays as it is.
 ";
 
-/// What was measured in one go.
+/// The result of one measurement.
 pub(super) struct Section {
     heading: String,
     text: String,
@@ -47,7 +48,7 @@ impl fmt::Display for Section {
     }
 }
 
-/// Puts the section where its predecessor was, else at the end.
+/// Replaces the section with the same title. Without one, appends the section.
 pub(super) fn replace(workspace: &Workspace, section: &Section) -> Result<()> {
     let path = workspace.root.join(PATH);
     let before = match fs::read_to_string(&path) {

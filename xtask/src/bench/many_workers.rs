@@ -1,4 +1,4 @@
-//! What a rollout costs for each worker, with few of them and with many.
+//! What a rollout costs for each worker, with few workers and with many.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -14,33 +14,35 @@ use super::{
     trend::{median, quantile},
 };
 
-/// Long enough that the bus and systemd are at rest when the next worker's turn comes, as in real rollouts.
+/// Long enough that the bus and systemd are idle before the next worker's turn, as in real rollouts.
 const SETTLE: Duration = Duration::from_millis(100);
 
-/// How many workers there are, and how often they are rolled: so often that each worker's share is well known.
+/// The number of workers, and the number of rollouts. There are enough rollouts for a precise cost per
+/// worker.
 const FEW: (u32, u32) = (10, 20);
 const MANY: (u32, u32) = (100, 5);
 
-/// The cost per worker has grown when it is higher by more than what two measurements differ by anyway.
+/// The cost per worker has grown only if it is higher by more than two measurements usually differ.
 const SAME: f64 = 1.25;
 
-/// What was measured of one cluster, over several rollouts.
+/// The measurements of one cluster, over several rollouts.
 #[derive(Default)]
 struct Measured {
     workers: u32,
     rollouts: u32,
     /// How many processes the rollouts started.
     started: u32,
-    /// How long all rollouts took, for whoever called `systemctl reload`.
+    /// How long all rollouts took for the caller of `systemctl reload`.
     took: Duration,
-    /// How much of that was the workers' own.
+    /// How much of that the workers themselves took.
     own: Duration,
     starts: Vec<Duration>,
     drains: Vec<Duration>,
-    /// Between one worker's READY and the next one's, what is neither start nor drain nor settle, in milliseconds.
+    /// The time from one worker's READY=1 to the next one's, without start, drain and settle, in
+    /// milliseconds.
     overheads: Vec<f64>,
     cpu: [Duration; WHO.len()],
-    /// What it costs to ask how things stand.
+    /// The cost of `app-cluster status`.
     status: status::Cost,
 }
 
@@ -69,8 +71,8 @@ fn measure(cluster: &Cluster, workers: u32, rollouts: u32) -> Result<Measured> {
     Ok(measured)
 }
 
-/// systemd forgets a unit that is stopped, and its time stamps, unless another unit names it: a rollout may stop
-/// workers beyond the last one that it needed only for its own time.
+/// systemd forgets a stopped unit and its time stamps, unless another unit names it. A rollout may stop an
+/// extra worker that it needed only for its own duration.
 fn remember(cluster: &Cluster, workers: u32) -> Result<()> {
     let mut target = "[Unit]\n".to_owned();
     for instance in 1..=workers {
@@ -109,7 +111,7 @@ impl Measured {
         Some(())
     }
 
-    /// What the rollouts took beyond what was the workers' own, for each of them, in milliseconds.
+    /// What the rollouts took beyond the workers' own time, per worker, in milliseconds.
     fn beyond(&self) -> f64 {
         (self.took.as_secs_f64() - self.own.as_secs_f64()) * 1e3 / f64::from(self.started.max(1))
     }
@@ -122,7 +124,7 @@ impl Measured {
         self.cpu[who].as_secs_f64() * 1e3 / f64::from(self.started.max(1))
     }
 
-    /// Of all who are at work for each worker: without the caller, who waits.
+    /// The time of all programs that work for each worker. The caller only waits, so it is left out.
     fn cpu_of_all(&self) -> f64 {
         (0..CALLER).map(|who| self.cpu(who)).sum()
     }

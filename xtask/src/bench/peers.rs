@@ -1,9 +1,9 @@
-//! app-cluster side by side with what else replaces the workers of a service: the same answer, the same address, the
-//! same machine, one after another and over again, so that whatever drifts meets all of them alike.
+//! app-cluster beside other programs that replace the workers of a service. All give the same response, on
+//! the same address and machine. They take turns many times, so that drift affects all of them equally.
 //!
-//! `kit` is what the machine needs for it, `peer` who they are, `serving` one that runs, `visit` what is measured of each
-//! in one go, `turns` and `recovery` what is measured of two at a time, `measured` what has come together, `report` how it is
-//! told.
+//! `kit` is what the machine needs, `peer` the list of peers, `serving` a running peer. `visit` measures one
+//! peer in one go, `turns` and `recovery` measure two in turns. `measured` holds the results, and `report`
+//! prints them.
 
 mod crash;
 mod kit;
@@ -42,14 +42,14 @@ pub(super) fn run(cluster: &Cluster, client: &Path, kit: &Kit, quick: bool) -> R
     let as_shipped = AsShipped::measure(cluster, &client, &plan)?;
     let throughput = Throughput::measure(cluster, &client, &plan)?;
     cluster.resize(u32::try_from(WORKERS)?, Duration::ZERO)?;
-    // What serves on the address in the meantime is what is measured.
+    // The address must be free for the peers.
     cluster.machine.systemctl(["stop", "app-cluster.target"]).into_success()?;
     let recovery = Recovery::measure(cluster, &client, &plan)?;
 
     let mut measured: Vec<Measured> = PEERS.iter().map(|_| Measured::default()).collect();
     for round in 0..plan.rounds {
         for turn in 0..PEERS.len() {
-            // Everybody comes after everybody else once.
+            // Over all rounds, each peer follows each other peer once.
             let who = (round + turn) % PEERS.len();
             let peer = &PEERS[who];
             eprintln!("xtask: round {} of {}: {}", round + 1, plan.rounds, peer.name);

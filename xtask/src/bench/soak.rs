@@ -1,4 +1,4 @@
-//! Many rollouts in a row, under load: the orchestrator stays as small as it was.
+//! Many rollouts in a row, under load: the orchestrator's size must stay constant.
 
 use std::{
     fs,
@@ -18,30 +18,30 @@ use super::{
 };
 use crate::demo;
 
-/// How often the orchestrator is looked at.
+/// How often the orchestrator is sampled.
 const SAMPLES: u32 = 100;
 
-/// The least that malloc takes from the heap, whatever it is asked for, is 32 bytes: whoever forgets one allocation
-/// in each rollout grows by 31 KiB in 1,000. What grows by half of that forgets nothing.
+/// malloc takes at least 32 bytes from the heap for an allocation. So an orchestrator that leaks one
+/// allocation per rollout grows by 31 KiB in 1,000. If it grows by less than half of that, it leaks nothing.
 const FLAT_KIB: f64 = 16.0;
 
-/// malloc takes some more whenever more happens at once than ever before, 76 KiB in all after the first rollouts. Only
-/// over so many rollouts is that less than what is forgotten.
+/// malloc takes more memory whenever more happens at once than ever before: 76 KiB in total after the first
+/// rollouts. Only over this many rollouts is that less than a leak.
 const ROLLOUTS_FOR_A_VERDICT: u32 = 8000;
 
-/// A rollout usually takes half a second. One that takes longer than this has waited for something, and what the
-/// journal says of it is kept.
+/// A rollout usually takes half a second. One that takes longer than this has waited for something, and its
+/// journal is kept.
 const SLOW: Duration = Duration::from_secs(3);
 
-/// What is looked at.
+/// The sampled values.
 const WHAT: [&str; 5] =
     ["resident (VmRSS), KiB", "anonymous (RssAnon), KiB", "descriptors", "threads", "match rules"];
-/// Of these the slope is judged; of those that follow, that they do not change at all.
+/// For these values the slope is judged. The values after them must not change at all.
 const MEMORY: usize = 2;
-/// File pages come and go as the kernel likes, so of memory only this counts.
+/// The kernel changes file pages as it likes, so only this value counts as memory.
 const ANONYMOUS: usize = 1;
 
-/// The orchestrator after so many rollouts.
+/// The orchestrator after a number of rollouts.
 struct Sample {
     rollouts: u32,
     values: [u64; WHAT.len()],
@@ -69,7 +69,7 @@ pub(super) fn run(cluster: &Cluster, client: &Path, rollouts: u32) -> Result<Fin
     }
     let took = begun.elapsed();
     let report = demo::report(load.stop())?;
-    ensure!(cluster.orchestrator()? == (pid, 0), "the orchestrator is no longer the process that it was");
+    ensure!(cluster.orchestrator()? == (pid, 0), "the orchestrator was restarted");
     Ok(findings(&samples, &times, took, &report))
 }
 
@@ -83,7 +83,7 @@ fn keep_journal(cluster: &Cluster, rollout: u32, took: Duration) -> Result<()> {
 }
 
 fn sample(cluster: &Cluster, pid: u32, rollouts: u32) -> Result<Sample> {
-    // A rollout's end is told to systemd over a socket that exists just for that.
+    // The end of a rollout is reported to systemd over a socket that exists only for that.
     cluster.until_at_rest(pid)?;
     let proc = cluster.proc(pid);
     let status = fs::read_to_string(proc.join("status")).context("failed to look at the orchestrator")?;
@@ -109,7 +109,7 @@ fn match_rules(cluster: &Cluster) -> Result<u64> {
 
 fn findings(samples: &[Sample], times: &[Duration], took: Duration, report: &Report) -> Findings {
     let rollouts = samples.last().map_or(0, |sample| sample.rollouts);
-    // What is allocated once and kept is no leak: the first tenth is left out of the judgement.
+    // An allocation that happens once and is kept is no leak. So the first tenth does not count.
     let steady: Vec<&Sample> = samples.iter().filter(|sample| sample.rollouts >= rollouts / 10).collect();
     let mut rows: Vec<Vec<String>> = (0..WHAT.len()).map(|what| row(what, samples, &steady)).collect();
     rows.push(rollout_times(times));
@@ -152,7 +152,7 @@ fn row(what: usize, samples: &[Sample], steady: &[&Sample]) -> Vec<String> {
     row
 }
 
-/// Each quarter's median, below the end of the quarter.
+/// The median of each quarter, in the column of the quarter's end.
 fn rollout_times(times: &[Duration]) -> Vec<String> {
     let end = |quarter: usize| times.len() * quarter / 4;
     let quarters = (1..=4).filter_map(|quarter| median(&times[end(quarter - 1)..end(quarter)]));
@@ -169,7 +169,7 @@ fn range(what: usize, steady: &[&Sample]) -> (u64, u64) {
     (values().min().unwrap_or(0), values().max().unwrap_or(0))
 }
 
-/// By how much it grows in 1,000 rollouts.
+/// By how much the value grows in 1,000 rollouts.
 fn growth(what: usize, steady: &[&Sample]) -> f64 {
     let point = |sample: &&Sample| (f64::from(sample.rollouts) / 1000.0, sample.values[what] as f64);
     slope(&steady.iter().map(point).collect::<Vec<_>>())

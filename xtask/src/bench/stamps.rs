@@ -1,13 +1,13 @@
-//! systemd's own time stamps of workers, and what of a rollout's time was the workers' own.
+//! systemd's time stamps of workers, and which part of a rollout the workers themselves took.
 //!
-//! They are read once, after the rollout: nobody asks systemd anything while it is measured.
+//! They are read once, after the rollout. During the measurement no program asks systemd anything.
 
 use std::collections::HashMap;
 
 use anyhow::Result;
 use machine::Machine;
 
-/// A stretch of time, in microseconds of the monotonic clock.
+/// A span of time, in microseconds of the monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) from: u64,
@@ -20,16 +20,17 @@ impl Span {
     }
 }
 
-/// What systemd remembers of a worker's last stop and start, in microseconds of the monotonic clock; 0 is never.
+/// systemd's time stamps of a worker's last stop and start, in microseconds of the monotonic clock; 0 means
+/// never.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Stamps {
     /// `ActiveExitTimestampMonotonic`: SIGTERM is sent.
     stopping: u64,
     /// `InactiveEnterTimestampMonotonic`: its process is gone.
     gone: u64,
-    /// `ExecMainStartTimestampMonotonic`: the new process is there.
+    /// `ExecMainStartTimestampMonotonic`: the new process exists.
     executed: u64,
-    /// `ActiveEnterTimestampMonotonic`: it said READY=1.
+    /// `ActiveEnterTimestampMonotonic`: it has sent READY=1.
     pub(super) ready: u64,
 }
 
@@ -41,7 +42,7 @@ impl Stamps {
         "ActiveEnterTimestampMonotonic",
     ];
 
-    /// Those of all workers that systemd has loaded, running or not.
+    /// The time stamps of all workers that systemd has loaded, running or not.
     pub(super) fn read(machine: &Machine) -> Result<Vec<Self>> {
         let properties = format!("--property={}", Self::NAMES.join(","));
         let text = machine.systemctl(["show", "--all", &properties, "worker@*.service"]).into_success()?;
@@ -55,20 +56,20 @@ impl Stamps {
         Self { stopping, gone, executed, ready }
     }
 
-    /// Its own start, from exec to READY, if that was after `since`.
+    /// The worker's own start, from exec to READY=1, if that was after `since`.
     pub(super) fn start(self, since: u64) -> Option<Span> {
         let span = Span { from: self.executed, to: self.ready };
         (span.from > since && span.to >= span.from).then_some(span)
     }
 
-    /// Its own drain, from SIGTERM until systemd has seen the end, if that was after `since`.
+    /// The worker's own drain, from SIGTERM until systemd has seen the end, if that was after `since`.
     pub(super) fn drain(self, since: u64) -> Option<Span> {
         let span = Span { from: self.stopping, to: self.gone };
         (span.from > since && span.to >= span.from).then_some(span)
     }
 }
 
-/// How much of `window` these spans cover, in microseconds. What two of them cover counts once.
+/// How much of `window` these spans cover, in microseconds. Overlaps count once.
 pub(super) fn covered(spans: &[Span], window: Span) -> u64 {
     let clip = |span: &Span| Span { from: span.from.max(window.from), to: span.to.min(window.to) };
     let mut spans: Vec<Span> = spans.iter().map(clip).filter(|span| span.from < span.to).collect();
@@ -105,7 +106,7 @@ mod tests {
         let stamps = Stamps::parse(block);
         assert_eq!((stamps.drain(99), stamps.start(99)), (Some(span(100, 130)), Some(span(140, 150))));
         assert_eq!((stamps.drain(120), stamps.start(120)), (None, Some(span(140, 150))));
-        // Started before the others and stopped after them.
+        // It starts before the others and stops after them.
         let extra = Stamps { stopping: 900, gone: 930, executed: 140, ready: 150 };
         assert_eq!((extra.drain(99), extra.start(99)), (Some(span(900, 930)), Some(span(140, 150))));
         assert_eq!((Stamps::parse("").drain(99), Stamps::parse("").start(99)), (None, None));

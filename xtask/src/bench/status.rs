@@ -1,4 +1,4 @@
-//! What `app-cluster status` costs whoever asks, and the orchestrator.
+//! What `app-cluster status` costs its caller and the orchestrator.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use super::{
     table::markdown,
 };
 
-/// How often it is asked.
+/// The number of calls.
 const CALLS: u32 = 100;
 
-/// What one call costs.
+/// The cost of one call.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Cost {
-    /// From the beginning of the process to its end.
+    /// From the start of the process to its end.
     took: Duration,
     /// Of the process, in user mode and in the kernel.
     own_cpu: Duration,
@@ -24,11 +24,11 @@ pub(super) struct Cost {
 }
 
 impl Cost {
-    /// Asks often, one call after another.
+    /// Calls it many times, one call after another.
     pub(super) fn measure(cluster: &Cluster) -> Result<Self> {
         let (orchestrator, _) = cluster.orchestrator()?;
         let before = Usage::until_now(cluster, orchestrator)?;
-        // Timed within the machine: the way into it takes as long as the answer.
+        // Timed inside the machine: entering it takes as long as the command.
         let calls =
             format!("for ((n = 0; n < {CALLS}; n++)); do app-cluster status >/dev/null || exit; done");
         let timed = format!("TIMEFORMAT='%R %U %S'; time {{ {calls}; }}");

@@ -1,8 +1,9 @@
-//! Figures for people: tables, and numbers that can be read at a glance.
+//! Readable tables and numbers.
 
 use std::time::Duration;
 
-/// A Markdown table, its columns aligned in the source too. The first column holds words, the others numbers.
+/// A Markdown table with aligned columns, also in the source. The first column holds words, the others
+/// numbers.
 pub(super) fn markdown(header: &[&str], rows: &[Vec<String>]) -> String {
     let header: Vec<String> = header.iter().copied().map(str::to_owned).collect();
     let lines = || std::iter::once(&header).chain(rows);
@@ -39,13 +40,13 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
-/// A change, with its sign and one place: `+0.4`, `0.0`, `-1.2`.
+/// A change, with its sign and one decimal place: `+0.4`, `0.0`, `-1.2`.
 pub(super) fn signed(change: f64) -> String {
     let text = format!("{change:+.1}");
     if text == "+0.0" || text == "-0.0" { "0.0".to_owned() } else { text }
 }
 
-/// Milliseconds with two places.
+/// Milliseconds with two decimal places.
 pub(super) fn millis(time: Duration) -> String {
     format!("{:.2}", time.as_secs_f64() * 1e3)
 }

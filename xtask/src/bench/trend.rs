@@ -1,6 +1,6 @@
 //! Whether a figure grows.
 
-/// The slope of the line that fits these points best (least squares); 0 where there is no line.
+/// The slope of the line that fits these points best (least squares), or 0 if there is no line.
 pub(super) fn slope(points: &[(f64, f64)]) -> f64 {
     let count = points.len() as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
@@ -13,7 +13,7 @@ pub(super) fn slope(points: &[(f64, f64)]) -> f64 {
     if variance > 0.0 { covariance / variance } else { 0.0 }
 }
 
-/// The value that this part of all values, 0 to 1, does not exceed. The values need no order.
+/// The quantile `part`, from 0 to 1, of these values. They need no order.
 pub(super) fn quantile<T: Copy + PartialOrd>(values: &[T], part: f64) -> Option<T> {
     let mut values = values.to_vec();
     values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
@@ -21,7 +21,7 @@ pub(super) fn quantile<T: Copy + PartialOrd>(values: &[T], part: f64) -> Option<
     values.get(rank.saturating_sub(1)).copied()
 }
 
-/// The middle one of these values.
+/// The median of these values.
 pub(super) fn median<T: Copy + PartialOrd>(values: &[T]) -> Option<T> {
     quantile(values, 0.5)
 }

@@ -1,14 +1,14 @@
-//! What each test cost, from the JUnit report that the test runner has written.
+//! What each test cost, from the test runner's JUnit report.
 
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 use roxmltree::Document;
 
-/// What costs less is told in one line.
+/// Cheaper tests are summed up in one line.
 const SMALL_SECONDS: f64 = 1.0;
 
-/// A test that was run.
+/// A test and its cost.
 #[derive(Debug, PartialEq)]
 struct Cost {
     test: String,
@@ -49,7 +49,7 @@ fn words(costs: &[Cost]) -> String {
         text += &format!("{seconds:>8.1} s  {test}\n");
     }
     text += &format!("{:>8.1} s  the other {}, each less than {SMALL_SECONDS} s", sum(small), small.len());
-    // Last, where a terminal still shows it.
+    // Failures come last, where they are still visible on a terminal.
     for Cost { test, .. } in costs.iter().filter(|cost| cost.has_failed) {
         text += &format!("\n  FAILED    {test}");
     }

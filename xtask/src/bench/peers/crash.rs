@@ -1,4 +1,4 @@
-//! A worker is killed: until when its replacement answers, and what is lost with it.
+//! Kills a worker, and measures when its replacement answers and what is lost.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use super::{
     serving::{DEADLINE, Serving},
 };
 
-/// What the workers have to do when one of them is killed.
+/// The load on the workers when one of them is killed.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Load {
-    /// [`RATE`](load::RATE) requests a second, which leaves the CPUs time.
+    /// [`RATE`](load::RATE) requests a second. The CPUs are not busy all the time.
     AtRate,
-    /// As much as they can, while the new process starts on the same CPUs.
+    /// As many requests as possible, while the new process starts on the same CPUs.
     Saturating,
 }
 
 impl Load {
-    /// With a connection for each request, so that a new process is given one as soon as it takes any.
+    /// Uses a new connection for each request, so that a new process gets one as soon as it accepts.
     fn start(self, client: &Client<'_>) -> Result<Running> {
         const MODE: [&str; 1] = ["--one-request"];
         match self {
@@ -32,18 +32,18 @@ impl Load {
     }
 }
 
-/// What became of one crash.
+/// The result of one crash.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Crash {
-    /// From SIGKILL until a process that is new has answered.
+    /// From SIGKILL until a new process has answered.
     pub(super) recovery: Duration,
-    /// Requests that were never answered, and only the client's timeout told.
+    /// Requests that hung: only the client's timeout ended them.
     pub(super) hung: u64,
-    /// Requests that were lost otherwise, most of them in flight on the killed process.
+    /// Requests that were lost otherwise. Most were in flight on the killed process.
     pub(super) cut: u64,
 }
 
-/// Kills the worker that comes at this place.
+/// Kills the worker with the index `place`.
 pub(super) fn crash(serving: &Serving<'_>, client: &Client<'_>, load: Load, place: usize) -> Result<Crash> {
     let workers = serving.until_complete()?;
     let load = load.start(client)?;
@@ -57,12 +57,13 @@ pub(super) fn crash(serving: &Serving<'_>, client: &Client<'_>, load: Load, plac
     let report = load::stop(load)?;
     let new = report.answers.iter().filter(|answers| !workers.contains(&answers.pid));
     let first = new.map(|answers| report.began_us + answers.first_us).min();
-    let recovery = Duration::from_micros(first.context("nobody new has answered")?).saturating_sub(killed);
+    let recovery =
+        Duration::from_micros(first.context("no new process has answered")?).saturating_sub(killed);
     let hung = report.count(Failure::Timeout);
     Ok(Crash { recovery, hung, cut: report.failed() - hung })
 }
 
-/// The clock that the client's report counts from.
+/// The clock of the client's report.
 fn monotonic() -> Result<Duration> {
     Duration::try_from(clock_gettime(ClockId::Monotonic)).context("the clock is before its beginning")
 }

@@ -1,4 +1,4 @@
-//! What the machine needs to run the peers, which has no network to get it from.
+//! What the machine needs to run the peers. It has no network to download it.
 
 use std::{
     fs,
@@ -16,22 +16,22 @@ use crate::{bench::cluster::Cluster, host, tree, workspace::Workspace};
 const PM2: &str = "7.0.4";
 const GUNICORN: &str = "27.0.1";
 
-/// Debian packages that the peers' machine has and others have not.
+/// Debian packages that only the peers' machine has.
 const PACKAGES: [&str; 2] = ["nodejs", "python3"];
 
-/// Where things come from, on the host.
+/// The places on the host that the machine's files come from.
 pub(in crate::bench) struct Kit {
     root: PathBuf,
     /// The program `plain-axum`.
     axum: PathBuf,
-    /// Has `node_modules`.
+    /// Contains `node_modules`.
     pm2: PathBuf,
-    /// Has the module `gunicorn`.
+    /// Contains the module `gunicorn`.
     gunicorn: PathBuf,
 }
 
 impl Kit {
-    /// Where it is, or would be.
+    /// The kit's places, whether or not they exist.
     pub(in crate::bench) fn of(workspace: &Workspace) -> Self {
         let fetched = workspace.target.join("peers");
         Self {
@@ -51,12 +51,12 @@ impl Kit {
             .with_context(|| format!("failed to install gunicorn {GUNICORN}, which is to be measured"))
     }
 
-    /// Gives a machine what has to be there when it boots.
+    /// Adds to a machine what must be there when it boots.
     pub(in crate::bench) fn pack(&self, boot: Boot) -> Boot {
         boot.packages(&PACKAGES).directory(&self.pm2, "/opt/npm").directory(&self.gunicorn, "/opt/pip")
     }
 
-    /// Puts programs and units into a booted machine.
+    /// Copies programs and units into a booted machine.
     pub(super) fn unpack(&self, cluster: &Cluster) -> Result<()> {
         let machine = &cluster.machine;
         let root = self.root.join("tests/peers/root");
@@ -72,7 +72,7 @@ impl Kit {
         Ok(())
     }
 
-    /// What is measured beside app-cluster, with versions.
+    /// The peers of app-cluster, with versions.
     pub(super) fn versions(&self, cluster: &Cluster) -> Result<String> {
         let lock = fs::read_to_string(self.root.join("Cargo.lock")).context("failed to read Cargo.lock")?;
         let [axum, hyper, tokio] = ["axum", "hyper", "tokio"].map(|name| locked(&lock, name));
@@ -88,7 +88,7 @@ impl Kit {
     }
 }
 
-/// Makes a directory unless it is there; what was given up half way is not.
+/// Makes a directory if it does not exist. A half-finished one does not count.
 fn once(directory: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     if directory.exists() {
         return Ok(());

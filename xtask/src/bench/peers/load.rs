@@ -9,19 +9,19 @@ use machine::{Machine, Running};
 use super::peer::Peer;
 use crate::demo;
 
-/// How many connections are open at once, whatever they do.
+/// How many connections are open at once, in every mode.
 const CONNECTIONS: &str = "32";
 
-/// Requests a second, where their times are measured.
+/// Requests a second, when latencies are measured.
 pub(super) const RATE: &str = "1000";
 
-/// Has the scheduler take a process before all that have no real-time priority (chrt(1)).
+/// chrt(1) makes the scheduler prefer a process over all others without real-time priority.
 const CHRT: &str = "chrt";
 
-/// What is not answered in that time counts as lost.
+/// A request without a response within this many seconds counts as lost.
 const TIMEOUT: &str = "2";
 
-/// The ways in which clients behave while workers are replaced, and the arguments for that.
+/// The ways in which clients behave while workers are replaced, and the client's arguments for each.
 pub(super) const MODES: [(&str, &[&str]); 8] = [
     ("no pause", &[]),
     ("pause 0–20 ms", &["--gap", "0-20"]),
@@ -33,13 +33,13 @@ pub(super) const MODES: [(&str, &[&str]); 8] = [
     (HTTP2, &["--speak", "http2", "--connections", "4"]),
 ];
 
-/// Requests that are sent before the first answer is read.
+/// Requests that are sent before the first response is read.
 pub(super) const PIPELINED: &str = "pipelined";
 
 /// HTTP/2 without TLS, and with prior knowledge.
 pub(super) const HTTP2: &str = "HTTP/2";
 
-/// The client, the machine whose network it is in, and whom it asks there.
+/// The client, the machine whose network it uses, and the peer that it connects to.
 #[derive(Clone, Copy)]
 pub(super) struct Client<'a> {
     pub(super) machine: &'a Machine,
@@ -48,35 +48,35 @@ pub(super) struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    /// One that asks another peer.
+    /// The same client for another peer.
     pub(super) fn of(self, peer: &Peer) -> Self {
         Self { address: peer.address, ..self }
     }
 
-    /// Starts load and waits until it flows.
+    /// Starts the load and waits for its first responses.
     pub(super) fn start(&self, arguments: &[&'a str]) -> Result<Running> {
         demo::start(self.machine, self.program, &self.with_defaults(arguments))
     }
 
-    /// Runs to the client's own end.
+    /// Runs until the client ends by itself.
     pub(super) fn run(&self, arguments: &[&'a str]) -> Result<Report> {
         let arguments = [&self.with_defaults(arguments)[..], &["--json"]].concat();
         report(self.machine.spawn_in_network(self.program, &arguments).wait())
     }
 
-    /// The same at [`RATE`], to time answers.
+    /// Like [`start`](Self::start), at [`RATE`], to measure latencies.
     pub(super) fn start_at_rate(&self, arguments: &[&'a str]) -> Result<Running> {
         demo::start(self.machine, Path::new(CHRT), &self.timed(arguments)?)
     }
 
-    /// The same at [`RATE`], to time answers.
+    /// Like [`run`](Self::run), at [`RATE`], to measure latencies.
     pub(super) fn run_at_rate(&self, seconds: &'a str) -> Result<Report> {
         let arguments = self.timed(&["--seconds", seconds, "--json"])?;
         report(self.machine.spawn_in_network(Path::new(CHRT), &arguments).wait())
     }
 
-    /// A client that shares its CPUs with those it asks would time its own wait for one, too. It has no use for more than
-    /// a tenth of one, so it can be given that at once.
+    /// A client that shares its CPUs with the server would also measure how long it waits for a CPU itself.
+    /// It needs at most a tenth of a CPU, so it gets that at once.
     fn timed(&self, arguments: &[&'a str]) -> Result<Vec<&'a str>> {
         let program = self.program.to_str().context("the client's path is no text")?;
         let arguments = self.with_defaults(&[&["--rate", RATE], arguments].concat());
@@ -96,12 +96,12 @@ impl<'a> Client<'a> {
     }
 }
 
-/// Ends load, and tells what became of it.
+/// Ends the load, and returns its report.
 pub(super) fn stop(load: Running) -> Result<Report> {
     report(load.stop())
 }
 
-/// Processes that have begun to answer, as the progress of a load names them.
+/// Processes that have begun to answer, as named in the progress of a load.
 pub(super) fn newcomers(progress: &str) -> impl Iterator<Item = u32> {
     let lists = progress.lines().filter_map(|line| line.split_once(", new: ")).map(|(_, pids)| pids);
     lists.flat_map(str::split_whitespace).filter_map(|pid| pid.parse().ok())
@@ -109,7 +109,7 @@ pub(super) fn newcomers(progress: &str) -> impl Iterator<Item = u32> {
 
 fn report(output: machine::Output) -> Result<Report> {
     let report = demo::report(output)?;
-    // Not the peer's fault, so it must not be counted as that.
+    // This is no fault of the peer, so it must not count as one.
     ensure!(report.count(Failure::ConnectOther) == 0, "the client could not open connections:\n{report}");
     Ok(report)
 }

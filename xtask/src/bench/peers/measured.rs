@@ -1,4 +1,4 @@
-//! What was measured of one peer, over all rounds.
+//! The measurements of one peer, over all rounds.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use client::{Latency, Report};
 use super::{crash::Crash, load::MODES, spread::Spread};
 use crate::bench::trend::median;
 
-/// Whatever has a value for each round, or for each time it was done.
+/// All values that exist once per round, or once per repetition.
 #[derive(Default)]
 pub(super) struct Measured {
-    /// Requests a second: kept alive, and with a connection for each.
+    /// Requests per second: with kept-alive connections, and with a new connection for each.
     pub(super) throughput: [Vec<f64>; 2],
     pub(super) at_rest: Latencies,
     pub(super) rolling: Latencies,
-    /// Requests that were lost while nobody was replaced.
+    /// Requests that were lost while no worker was replaced.
     pub(super) lost_at_rest: u64,
     /// For each of [`MODES`].
     pub(super) losses: [Losses; MODES.len()],
@@ -39,24 +39,24 @@ pub(super) struct Losses {
 
 impl Losses {
     pub(super) fn add(&mut self, report: &Report, rollouts: u32) {
-        // What never left, for want of a connection, is lost too.
+        // A request that could not be sent, because there was no connection, is lost too.
         self.sent += report.ok + report.failed();
         self.lost += report.failed();
         self.rollouts += rollouts;
     }
 
-    /// `None` in a mode that the peer does not speak.
+    /// `None` in a mode that the peer does not support.
     pub(super) fn per_rollout(&self) -> Option<f64> {
         (self.rollouts > 0).then(|| self.lost as f64 / f64::from(self.rollouts))
     }
 
-    /// `None` in a mode that the peer does not speak.
+    /// `None` in a mode that the peer does not support.
     pub(super) fn requests(&self) -> Option<u64> {
         (self.rollouts > 0).then_some(self.sent)
     }
 }
 
-/// Quantiles of answer times, for each round.
+/// Quantiles of latencies, for each round.
 #[derive(Default)]
 pub(super) struct Latencies(Vec<Latency>);
 
@@ -65,7 +65,7 @@ impl Latencies {
         self.0.push(report.latency);
     }
 
-    /// The median round's, in milliseconds.
+    /// The value of the median round, in milliseconds.
     pub(super) fn median(&self, quantile: impl Fn(&Latency) -> u64) -> Option<f64> {
         let micros: Vec<u64> = self.0.iter().map(quantile).collect();
         median(&micros).map(|micros| micros as f64 / 1e3)

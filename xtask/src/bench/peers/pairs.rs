@@ -1,10 +1,10 @@
-//! What is compared in turns.
+//! Figures that are measured in turns and compared.
 
 use anyhow::{Context, Result};
 
 use crate::bench::trend::{median, quantile};
 
-/// Two figures at a time, of which the first is compared with the second.
+/// Pairs of figures. The first of each pair is compared with the second.
 #[derive(Default)]
 pub(super) struct Pairs(Vec<[f64; 2]>);
 
@@ -22,7 +22,7 @@ impl Pairs {
         median_of(0).zip(median_of(1)).map(<[f64; 2]>::from).context("there was no turn")
     }
 
-    /// The median of all pairs' ratios, and between which two half of them lie.
+    /// The median of all ratios, and the bounds of the middle half.
     pub(super) fn ratio(&self) -> Result<[f64; 3]> {
         let ratios: Vec<f64> = self.0.iter().map(|[one, other]| one / other).collect();
         let parts = [0.5, 0.25, 0.75].map(|part| quantile(&ratios, part));

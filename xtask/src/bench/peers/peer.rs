@@ -1,4 +1,4 @@
-//! Who is measured, and how each of them is started, looked at and rolled.
+//! The peers, and how to start, inspect and roll each of them.
 
 use super::{
     load::{HTTP2, PIPELINED},
@@ -8,37 +8,37 @@ use crate::bench::cluster::SERVICE;
 
 /// One way to replace workers.
 pub(super) struct Peer {
-    /// The head of its column.
+    /// The title of its column.
     pub(super) name: &'static str,
     /// Where it listens.
     pub(super) address: &'static str,
-    /// Starts and stops all of it.
+    /// The unit that starts and stops all of it.
     pub(super) unit: &'static str,
     pub(super) workers: Workers,
-    /// The unit whose main process supervises the workers, where there is one.
+    /// The unit whose main process supervises the workers, if there is one.
     pub(super) supervisor: Option<&'static str>,
-    /// Replaces all workers, as a line of sh.
+    /// The shell command that replaces all workers.
     pub(super) rollout: &'static str,
-    /// Shows people how things stand, as a line of sh.
+    /// The shell command that shows the state.
     pub(super) status: Option<&'static str>,
-    /// The modes of [`MODES`](super::load::MODES) that it does not speak.
+    /// The modes of [`MODES`](super::load::MODES) that it does not support.
     pub(super) silent: &'static [&'static str],
-    /// How it is set up.
+    /// Its configuration.
     pub(super) settings: &'static str,
 }
 
-/// Which processes the workers are.
+/// How to find the worker processes.
 pub(super) enum Workers {
-    /// The main processes of the instances of a unit. Then the rollout has ended when its command has.
+    /// The main processes of the instances of a unit. The rollout has ended when its command has.
     Units(&'static str),
-    /// The supervisor's children. Then it has ended when all of them are new.
+    /// The supervisor's children. The rollout has ended when all of them are new.
     Children,
 }
 
-/// Where all of them listen that do not run beside each other.
+/// The address of all peers that do not run beside each other.
 const ADDRESS: &str = "127.0.0.1:8080";
 
-/// All of them, ourselves first: everything is compared to that.
+/// All peers. The first is app-cluster, and everything is compared with it.
 pub(super) const PEERS: [Peer; 5] = [
     OURS,
     AXUM,
@@ -68,7 +68,7 @@ pub(super) const PEERS: [Peer; 5] = [
     },
 ];
 
-/// What is measured.
+/// app-cluster itself.
 pub(super) const OURS: Peer = Peer {
     name: "app-cluster",
     address: ADDRESS,
@@ -82,7 +82,7 @@ pub(super) const OURS: Peer = Peer {
         is 2 s for each worker); `systemctl reload app-cluster`",
 };
 
-/// What a worker would be without the library.
+/// A worker without the library.
 pub(super) const AXUM: Peer = Peer {
     name: "plain axum",
     address: plain::ADDRESS,
@@ -96,7 +96,7 @@ pub(super) const AXUM: Peer = Peer {
         without the watchdog; `systemctl restart plain@N`, one after another",
 };
 
-/// What most people run Node under.
+/// The most common supervisor for Node.
 pub(super) const PM2: Peer = Peer {
     name: "PM2",
     address: ADDRESS,

@@ -1,21 +1,22 @@
-//! Plain axum behind a socket that systemd owns: the package's own units, as far as they are not about app-cluster.
+//! Plain axum behind a socket that systemd owns. It uses the package's own units, without the parts for
+//! app-cluster.
 
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
 
-/// Where its program is.
+/// The path of its program.
 pub(super) const PROGRAM: &str = "/opt/peers/plain-axum";
 
-/// Where it listens: beside app-cluster, for the two of them take turns.
+/// Its address. It differs from that of app-cluster, because the two take turns.
 pub(super) const ADDRESS: &str = "127.0.0.1:8081";
 
-/// What is different in `plain@.service`.
+/// The differences in `plain@.service`.
 const WORKER: [(&str, &str); 5] = [
     ("PartOf=app-cluster.target\n", "PartOf=plain.target\n"),
     ("Sockets=app-cluster.socket\n", "Sockets=plain.socket\n"),
     ("ExecStart=/run/app-cluster/instances/%i/worker\n", "ExecStart=/opt/peers/plain-axum\n"),
-    // Plain axum does not count on a board, and feeds no watchdog.
+    // Plain axum has no scoreboard, and feeds no watchdog.
     (
         "RuntimeDirectory=app-cluster/scoreboard\nRuntimeDirectoryMode=0750\nRuntimeDirectoryPreserve=yes\n",
         "",
@@ -23,7 +24,7 @@ const WORKER: [(&str, &str); 5] = [
     ("WatchdogSec=10s\n", ""),
 ];
 
-/// What is different in `plain.socket`.
+/// The differences in `plain.socket`.
 const SOCKET: [(&str, &str); 3] = [
     ("ListenStream=127.0.0.1:8080\n", "ListenStream=127.0.0.1:8081\n"),
     ("PartOf=app-cluster.target\n", "PartOf=plain.target\n"),

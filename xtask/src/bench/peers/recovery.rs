@@ -1,4 +1,5 @@
-//! How long it takes to replace a worker that has crashed, in turns: with us, with us without the sandbox, and with PM2.
+//! How long it takes to replace a crashed worker, measured in turns: app-cluster, app-cluster without the
+//! sandbox, and PM2.
 
 use anyhow::{Context, Result};
 
@@ -14,7 +15,7 @@ use crate::bench::{cluster::Cluster, trend::median};
 
 const DROP_IN: &str = "/etc/systemd/system/worker@.service.d/90-bench.conf";
 
-/// Takes back all that restricts a worker but its user. `tests` compares it with the unit.
+/// Removes all restrictions of a worker except its user. `tests` compares this with the unit.
 const WITHOUT_SANDBOX: &str = "\
 [Service]
 CapabilityBoundingSet=~
@@ -45,7 +46,7 @@ pub(super) struct Recovery([Times; LOADS.len()]);
 const LOADS: [Load; 2] = [Load::AtRate, Load::Saturating];
 
 impl Recovery {
-    /// The cluster is stopped, and is afterwards.
+    /// The cluster is stopped, before and after.
     pub(super) fn measure(cluster: &Cluster, client: &Client<'_>, plan: &Plan) -> Result<Self> {
         let mut recovery = Self::default();
         for turn in 0..plan.crash_turns {
@@ -89,7 +90,7 @@ fn compared(to_pm2: &Pairs) -> Result<String> {
     ))
 }
 
-/// Starts this peer, lets some of its workers crash under each of [`LOADS`], and stops it.
+/// Starts this peer, crashes some of its workers under each of [`LOADS`], and stops it.
 fn crashes(
     cluster: &Cluster,
     client: &Client<'_>,
@@ -97,7 +98,7 @@ fn crashes(
     plan: &Plan,
 ) -> Result<[Vec<f64>; LOADS.len()]> {
     let serving = Serving::start(cluster, peer)?;
-    // Who compiles while it runs has compiled then.
+    // After this, a just-in-time compiler has done its work.
     client.run(&["--seconds", "1"])?;
     let mut recoveries = [const { Vec::new() }; LOADS.len()];
     for place in 0..plan.crashes {

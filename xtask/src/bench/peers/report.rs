@@ -33,7 +33,7 @@ pub(super) fn findings(
     Ok(Findings { text, broken: broken(measured) })
 }
 
-/// What is promised of app-cluster, whatever the others do.
+/// The promises of app-cluster, whatever the other peers do.
 fn broken(measured: &[Measured]) -> Vec<String> {
     let ours = measured.first().map(|ours| ours.losses).unwrap_or_default();
     let lost = ours.iter().zip(MODES).filter(|(losses, _)| losses.lost > 0);
@@ -59,7 +59,7 @@ fn introduction(plan: &Plan, versions: &str) -> Result<String> {
     Ok(text)
 }
 
-/// Text in lines as long as those of the other documents, all but the first of them indented.
+/// Wraps text to the line length of the other documents. All lines but the first are indented.
 fn wrapped(item: &str, indent: &str) -> String {
     let mut text = String::new();
     let mut width = 0;
@@ -123,7 +123,7 @@ impl Rows<'_> {
         self.rows.push(std::iter::once(what.to_owned()).chain(cells).collect());
     }
 
-    /// With the ratio to the first one.
+    /// A row with the ratio to the first peer.
     fn compared(&mut self, what: &str, places: usize, of: impl Fn(&Measured) -> Option<f64>) {
         let ours = self.measured.first().and_then(&of);
         let mut is_first = true;
@@ -136,7 +136,7 @@ impl Rows<'_> {
     }
 }
 
-/// `1,234 (0.56)`, or a dash for what there is not.
+/// `1,234 (0.56)`, or a dash if there is no value.
 fn cell(value: Option<f64>, ours: Option<f64>, places: usize) -> String {
     let Some(value) = value else { return "–".to_owned() };
     let number = if places == 0 { grouped(value.round() as u64) } else { format!("{value:.places$}") };
@@ -146,7 +146,7 @@ fn cell(value: Option<f64>, ours: Option<f64>, places: usize) -> String {
     }
 }
 
-/// As many places as say something: `0`, `0.05`, `1.25`, `17.3`, `1,042`.
+/// As many digits as are meaningful: `0`, `0.05`, `1.25`, `17.3`, `1,042`.
 fn few(value: f64) -> String {
     match value {
         0.0 => "0".to_owned(),

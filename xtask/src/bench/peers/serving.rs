@@ -1,4 +1,4 @@
-//! A peer that serves: its processes, and their replacement.
+//! A running peer: its processes, and how they are replaced.
 
 use std::{
     fs::{self, File},
@@ -15,19 +15,19 @@ use crate::bench::cluster::Cluster;
 /// How many workers each peer has.
 pub(super) const WORKERS: usize = 4;
 
-/// A safety net: so long that passing it means that a peer does not do what it is taken for.
+/// A limit for bugs: a peer that takes this long does not do what is expected of it.
 pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A peer that has been started.
 pub(super) struct Serving<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) peer: &'a Peer,
-    /// The process that supervises the workers, if one does that beside systemd.
+    /// The process that supervises the workers, if there is one beside systemd.
     supervisor: Option<u32>,
 }
 
 impl<'a> Serving<'a> {
-    /// Starts a peer and waits until all its workers are there.
+    /// Starts a peer and waits for all its workers.
     pub(super) fn start(cluster: &'a Cluster, peer: &'a Peer) -> Result<Self> {
         cluster.machine.systemctl(["start", peer.unit]).into_success()?;
         let supervisor = peer.supervisor.map(|unit| cluster.machine.main_pid(unit));
@@ -42,7 +42,7 @@ impl<'a> Serving<'a> {
         Ok(())
     }
 
-    /// Waits until it has as many workers as it should, and returns them.
+    /// Waits until the peer has the right number of workers, and returns their pids.
     pub(super) fn until_complete(&self) -> Result<Vec<u32>> {
         poll("all workers", DEADLINE, || {
             let workers = self.workers()?;
@@ -51,11 +51,11 @@ impl<'a> Serving<'a> {
         })
     }
 
-    /// The workers' processes, as the machine numbers them.
+    /// The pids of the workers inside the machine.
     fn workers(&self) -> Result<Vec<u32>> {
         let numbers = match (&self.peer.workers, self.supervisor) {
             (Workers::Children, supervisor) => {
-                let supervisor = supervisor.context("who has no supervisor has no children of it")?;
+                let supervisor = supervisor.context("the peer has no supervisor")?;
                 let path = self.cluster.proc(supervisor).join(format!("task/{supervisor}/children"));
                 fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?
             }
@@ -67,7 +67,7 @@ impl<'a> Serving<'a> {
         numbers.split_whitespace().map(|number| number.parse().context("a pid is a number")).collect()
     }
 
-    /// Replaces all workers; returns how long it took.
+    /// Replaces all workers. Returns how long it took.
     pub(super) fn rollout(&self) -> Result<Duration> {
         let before = self.until_complete()?;
         let begun = Instant::now();
@@ -87,13 +87,13 @@ impl<'a> Serving<'a> {
 
     /// Sends SIGKILL to a process.
     pub(super) fn kill(&self, pid: u32) -> Result<()> {
-        // A directory of /proc does for a pidfd, pidfd_send_signal(2), and leads into the machine.
+        // pidfd_send_signal(2) accepts a /proc directory as a pidfd. This one leads into the machine.
         let process = File::open(self.cluster.proc(pid)).with_context(|| format!("{pid} is no process"))?;
         pidfd_send_signal(process, Signal::KILL).with_context(|| format!("failed to kill {pid}"))
     }
 
-    /// The memory of the supervisor, if there is one, and of each worker, in KiB: what is its own, and its part of what
-    /// it shares with others (Pss in /proc/PID/smaps_rollup, proc_pid_smaps(5)).
+    /// The memory of the supervisor, if there is one, and of each worker, in KiB. This is the private memory,
+    /// and a share of the shared memory (Pss in /proc/PID/smaps_rollup, proc_pid_smaps(5)).
     pub(super) fn memory(&self) -> Result<(Option<u64>, Vec<u64>)> {
         let supervisor = self.supervisor.map(|pid| self.pss(pid)).transpose()?;
         let workers = self.until_complete()?.into_iter().map(|pid| self.pss(pid));

@@ -1,4 +1,4 @@
-//! Who gets the connections.
+//! How the connections are spread over the workers.
 
 use std::fmt;
 
@@ -6,19 +6,19 @@ use anyhow::{Result, ensure};
 
 use super::{load::Client, serving::WORKERS};
 
-/// 64 connections in one go, all of which stay open until the last one is answered.
+/// 64 connections at once. All stay open until the last one is answered.
 pub(super) const BURST: &[&str] = &["--hold", "--connections", "64"];
 
 /// 400 connections, one after another, with a pause between.
 pub(super) const SPACED: &[&str] =
     &["--one-request", "--connections", "1", "--gap", "2", "--requests", "400"];
 
-/// How many connections each worker was given, most first.
+/// How many connections each worker got, the highest number first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Spread([u64; WORKERS]);
 
 impl Spread {
-    /// That of these connections.
+    /// The spread of these connections.
     pub(super) fn of(client: &Client<'_>, arguments: &[&str]) -> Result<Self> {
         let report = client.run(arguments)?;
         ensure!(report.answers.len() <= WORKERS, "more processes answered than there are:\n{report}");

@@ -1,4 +1,4 @@
-//! What is promised as a ratio, measured in turns so short that the machine does not drift between them.
+//! The promised ratios, measured in short turns so that the machine does not drift between them.
 
 use std::time::Duration;
 
@@ -13,21 +13,21 @@ use super::{
 };
 use crate::bench::{cluster::Cluster, table::grouped};
 
-/// The settle of a configuration that says nothing.
+/// The default settle.
 const DEFAULT_SETTLE: Duration = Duration::from_secs(2);
 
-/// As long as a rollout takes with that, in seconds.
+/// How long a rollout takes with that, in seconds.
 const AT_REST: &str = "11";
 
-/// Requests a second on connections that are kept alive.
+/// Requests per second on kept-alive connections.
 pub(super) struct Throughput(Pairs);
 
 impl Throughput {
-    /// One worker each: with several on few CPUs it is decided by how evenly they share the connections, for who leaves
-    /// most of them to one worker leaves the client a CPU. Both serve all the while, and each goes first in every other
-    /// pair.
+    /// Each side has one worker. With several workers on few CPUs, the result would depend on how evenly they
+    /// share the connections. A side that leaves most of them to one worker leaves the client a CPU. Both
+    /// sides serve all the time. Each goes first in every other pair.
     ///
-    /// The cluster runs, and does afterwards, with one worker.
+    /// The cluster runs with one worker, before and after.
     pub(super) fn measure(cluster: &Cluster, client: &Client<'_>, plan: &Plan) -> Result<Self> {
         const AXUM_WORKER: &str = "plain@1.service";
         cluster.resize(1, Duration::ZERO)?;
@@ -66,11 +66,11 @@ impl Throughput {
     }
 }
 
-/// The slowest of 1,000 answers of a cluster that is configured as it is shipped, in a rollout and at rest.
+/// The slowest of 1,000 responses of a cluster with the default configuration, in a rollout and at rest.
 pub(super) struct AsShipped(Pairs);
 
 impl AsShipped {
-    /// The cluster runs, and does afterwards.
+    /// The cluster runs before and after.
     pub(super) fn measure(cluster: &Cluster, client: &Client<'_>, plan: &Plan) -> Result<Self> {
         cluster.resize(u32::try_from(WORKERS)?, DEFAULT_SETTLE)?;
         client.run(&["--seconds", plan.seconds])?;

@@ -1,4 +1,4 @@
-//! All that is measured of one peer in one go.
+//! All measurements of one peer in one go.
 
 use std::time::{Duration, Instant};
 
@@ -16,23 +16,24 @@ use super::{
 };
 use crate::bench::cluster::Cluster;
 
-/// How much is measured.
+/// How much to measure.
 pub(super) struct Plan {
     /// How often each peer is visited.
     pub(super) rounds: usize,
-    /// How many rollouts there are in each mode, in each round, and of idle workers; and how often the status is asked.
+    /// How many rollouts there are per mode and round, and of idle workers. Also how often the status is
+    /// read.
     pub(super) rollouts: u32,
-    /// How many workers are killed in each round, and under each load in each turn.
+    /// How many workers are killed in each round, and per load and turn.
     pub(super) crashes: usize,
     /// How often app-cluster and PM2 take turns at crashing.
     pub(super) crash_turns: usize,
-    /// For how long throughput, and latency, is measured, in seconds.
+    /// For how long throughput and latency are measured, in seconds.
     pub(super) seconds: &'static str,
     /// How often app-cluster and plain axum take turns.
     pub(super) turns: usize,
-    /// How many rollouts there are of a cluster that is configured as it is shipped.
+    /// How many rollouts there are with the default configuration.
     pub(super) rollouts_as_shipped: usize,
-    /// For at least how long rollouts follow one another while latency is measured.
+    /// The minimum time for which rollouts follow one another while latency is measured.
     pub(super) rolling: Duration,
 }
 
@@ -78,7 +79,7 @@ pub(super) fn visit(
     serving.stop()
 }
 
-/// Until every worker has answered, and who compiles while it runs has compiled.
+/// Waits until every worker has answered, and a just-in-time compiler has done its work.
 fn warm_up(client: &Client<'_>, plan: &Plan) -> Result<()> {
     let load = client.start(&["--one-request"])?;
     poll("an answer of each worker", DEADLINE, || {
@@ -91,7 +92,7 @@ fn warm_up(client: &Client<'_>, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// While nobody is replaced.
+/// While no worker is replaced.
 fn at_rest(serving: &Serving<'_>, client: &Client<'_>, plan: &Plan, measured: &mut Measured) -> Result<()> {
     let seconds = ["--seconds", plan.seconds];
     for (rates, mode) in measured.throughput.iter_mut().zip([&[][..], &["--one-request"]]) {
@@ -143,7 +144,7 @@ pub(super) fn per_second(report: &Report) -> f64 {
     report.ok as f64 * 1e3 / report.took_ms.max(1) as f64
 }
 
-/// How long a command takes, without the way into the machine.
+/// How long a command takes, without the time to enter the machine.
 fn time(cluster: &Cluster, command: &str) -> Result<Duration> {
     let script = format!("TIMEFORMAT=%3R; time {{ {command}; }} >/dev/null 2>&1");
     let output = cluster.machine.run(["bash", "-c", &script]);
