@@ -1,9 +1,10 @@
-# ab -k: HTTP/1.0 that asks for keep-alive, on four connections. Answers may have different lengths (-l): each names a process.
+# ab -k: HTTP/1.0 with keep-alive, on four connections. Responses may have different lengths (-l): each names
+# a process.
 
 trap 'stopped=yes' TERM
 requests=0 lost=0 broken=0
 
-# The number that ab tells of something, or 0.
+# The number that ab prints for this name, or 0.
 number() {
     printf '%s\n' "$told" | sed -n "s/^$1: *\([0-9]*\).*/\1/p" | grep . || echo 0
 }

@@ -1,19 +1,19 @@
-# curl: requests on a connection one after another, over HTTP/1.1 and over HTTP/2 in turn.
+# curl: several requests on one connection, in turn over HTTP/1.1 and over HTTP/2.
 
 trap 'stopped=yes' TERM
 requests=0 lost=0
 
-# curl 7.88 of Debian 12 fails with any second request on a connection of HTTP/2 with prior knowledge:
+# curl 7.88 of Debian 12 fails on each second request of an HTTP/2 connection with prior knowledge:
 # https://github.com/curl/curl/issues/10634
 case $(curl --version) in
     'curl 7.88.'*) most=1 ;;
     *) most=10 ;;
 esac
 
-# Makes so many requests on one connection.
+# Sends this many requests on one connection.
 ask() {
     number=$1 && shift
-    # One line for each answer; what curl says of the others is in the journal.
+    # One line for each response. curl's errors are in the journal.
     answers=$(curl --silent --show-error --max-time 30 --output /dev/null --write-out '%{http_code}\n' "$@" \
         "http://127.0.0.1:8080/?[1-$number]")
     ok=$(printf '%s\n' "$answers" | grep -c '^200$')

@@ -1,4 +1,4 @@
-// Node's fetch: four requests at once, on connections that are kept alive, with a pause of up to 20 ms between two requests.
+// Node's fetch: four requests at once, on kept-alive connections, with a pause of up to 20 ms between two requests.
 
 import { setTimeout as pause } from "node:timers/promises";
 

@@ -1,4 +1,4 @@
-"""Python's http.client: four connections that are kept alive, with a pause of up to 20 ms between two requests."""
+"""Python's http.client: four kept-alive connections, with a pause of up to 20 ms between two requests."""
 
 import http.client
 import json
@@ -13,7 +13,7 @@ told = {"requests": 0, "errors": []}
 
 
 def exchange(connection, number):
-    """One request, and whether its answer is the right one. http.client opens a connection again after `close`."""
+    """Sends one request and returns whether the response is right. http.client reconnects after `close`."""
     if number % 2:
         body = b"x" * random.randrange(1, 4096)
         connection.request("POST", "/echo", body)

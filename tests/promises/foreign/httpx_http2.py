@@ -23,9 +23,9 @@ def exchange(client, number):
 
 
 def is_excused(error):
-    """With GOAWAY the library below takes the connection for closed, and gives up what is in flight on it or sent next.
+    """After GOAWAY the library below treats the connection as closed. It gives up requests in flight and the next one.
 
-    The server has only said that nothing new should come, and answers all of that (RFC 9113 §6.8).
+    But the server has only refused new requests, and it answers all of these (RFC 9113 §6.8).
     https://github.com/python-hyper/h2/issues/1181, https://github.com/python-hyper/h2/issues/1199,
     https://github.com/encode/httpcore/issues/730
     """
@@ -34,7 +34,7 @@ def is_excused(error):
 
 
 def converse(client):
-    """Until it is stopped, or a request is lost: httpx does not close the connection then, so the client is made anew."""
+    """Until it is stopped, or a request is lost. httpx does not close the connection then, so there is a new client."""
     number = 0
     while not stopped.is_set():
         number += 1

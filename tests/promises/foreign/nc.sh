@@ -1,4 +1,4 @@
-# nc -N: one request on a connection, of which the client ends its half at once.
+# nc -N: one request per connection. The client ends its half at once.
 
 trap 'stopped=yes' TERM
 requests=0 lost=0

@@ -1,21 +1,21 @@
-//! What is tested: packages and the client, named by the environment.
+//! The tested packages and programs, named by environment variables.
 
 use std::{env, ffi::OsString, fmt, path::PathBuf, process::Command};
 
 /// One of the two versions of the package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Package {
-    /// The one upgraded from.
+    /// The version to upgrade from.
     Old,
-    /// The one upgraded to; what all other promises are about.
+    /// The version to upgrade to. All other promises test it.
     New,
 }
 
 impl Package {
-    /// The file.
+    /// The path of the package file.
     ///
     /// # Panics
-    /// When the environment names none.
+    /// If the environment does not name one.
     #[must_use]
     pub fn path(self) -> PathBuf {
         file(match self {
@@ -24,10 +24,10 @@ impl Package {
         })
     }
 
-    /// The version in it.
+    /// The version in the package.
     ///
     /// # Panics
-    /// When it is no package.
+    /// If the file is not a package.
     #[must_use]
     pub fn version(self) -> String {
         let output = Command::new("dpkg-deb").arg("--field").arg(self.path()).arg("Version").output();
@@ -48,24 +48,24 @@ pub(crate) fn client() -> PathBuf {
     file("APP_CLUSTER_CLIENT")
 }
 
-/// Clients that mean harm.
+/// The attacking clients.
 pub(crate) fn attacker() -> PathBuf {
     file("APP_CLUSTER_ATTACKER")
 }
 
-/// Users of the machine that mean harm to the orchestrator.
+/// The program with which users of the machine attack the orchestrator.
 pub(crate) fn caller() -> PathBuf {
     attacker().with_file_name("caller")
 }
 
-/// An orchestrator that dies where a test says so.
+/// An orchestrator that crashes where a test says so.
 pub(crate) fn mortal_orchestrator() -> PathBuf {
     file("APP_CLUSTER_MORTAL_ORCHESTRATOR")
 }
 
 fn file(name: &str) -> PathBuf {
     let path = PathBuf::from(variable(name));
-    assert!(path.is_file(), "{name} names {}, which is no file", path.display());
+    assert!(path.is_file(), "{name} names {}, which is not a file", path.display());
     path
 }
 

@@ -8,10 +8,11 @@ use machine::wait_for;
 use crate::{Background, Cluster, DEADLINE, artifacts};
 
 impl Cluster {
-    /// Has so many clients attack for so many seconds, looks again and again at what happens, and returns at the end of it.
+    /// Lets `clients` clients attack for `seconds` seconds, calls `look` again and again, and returns the
+    /// report.
     ///
     /// # Panics
-    /// When the attackers give no report.
+    /// If the attackers give no report.
     #[track_caller]
     pub fn attack(&self, attack: Attack, clients: u64, seconds: u64, mut look: impl FnMut()) -> Report {
         let deadline = Duration::from_secs(seconds) + DEADLINE;
@@ -29,7 +30,7 @@ impl Cluster {
         }
     }
 
-    /// Has this user call the orchestrator without end, with so many descriptors in each call.
+    /// Lets `user` call the orchestrator without end, with this many descriptors in each call.
     #[track_caller]
     pub fn flood_with_calls(&self, user: &str, descriptors: u32) -> Background<'_> {
         const PROGRAM: &str = "/usr/local/bin/caller";

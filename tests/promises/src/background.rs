@@ -1,10 +1,10 @@
-//! Commands of a machine that run while the test goes on, until they are killed with all they started.
+//! Commands that run in a machine while the test continues. A test kills them together with their children.
 
 use machine::wait_for;
 
 use crate::{Cluster, DEADLINE};
 
-/// A command that systemd runs in a unit of its own.
+/// A command that systemd runs in its own unit.
 #[derive(Debug)]
 pub struct Background<'a> {
     cluster: &'a Cluster,
@@ -30,10 +30,10 @@ impl Background<'_> {
         self.cluster.systemctl(["kill", "--kill-whom=main", &signal, &self.unit]).assert_success();
     }
 
-    /// Kills it and all it started with SIGKILL.
+    /// Kills the command and its children with SIGKILL.
     ///
     /// # Panics
-    /// When it has ended already.
+    /// If it has already ended.
     #[track_caller]
     pub fn kill(self) {
         self.cluster.systemctl(["kill", "--signal=SIGKILL", &self.unit]).assert_success();
@@ -41,7 +41,7 @@ impl Background<'_> {
         assert_eq!(result, "signal", "{} ended before it could be killed", self.unit);
     }
 
-    /// Waits until no process of it is left; returns systemd's `Result`.
+    /// Waits until none of its processes is left. Returns systemd's `Result`.
     #[track_caller]
     fn end(&self) -> String {
         wait_for(&format!("the end of {}", self.unit), DEADLINE, || {

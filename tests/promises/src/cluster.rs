@@ -1,4 +1,4 @@
-//! A machine with app-cluster on it.
+//! A machine with app-cluster installed.
 
 use std::{fs, ops::Deref};
 
@@ -9,10 +9,10 @@ use crate::{
     release::{self, Flawed},
 };
 
-/// What most promises are tested with: as many workers as promised, and little time between them.
+/// The settings of most tests: as many workers as promised, and a short settle.
 const SETTINGS: &str = "workers = 4\n[rollout]\nsettle = \"200ms\"\n";
 
-/// A booted machine on which app-cluster is installed. All that a [`Machine`] can be asked, it can be asked.
+/// A booted machine with app-cluster installed. It dereferences to the [`Machine`].
 #[derive(Debug)]
 pub struct Cluster {
     machine: Machine,
@@ -27,19 +27,20 @@ impl Deref for Cluster {
 }
 
 impl Cluster {
-    /// Of the unit as shipped.
+    /// The address in the shipped unit.
     const ADDRESS: &str = "127.0.0.1:8080";
 
     /// Boots a machine on which apt has installed the new package, and waits until four workers serve.
     ///
-    /// Nearly every promise begins so: what it was like to install is the same for all of them, and done once.
+    /// Nearly every promise starts this way. The installation is the same for all of them, so it is done
+    /// once.
     ///
     /// # Panics
-    /// When that does not work.
+    /// If that fails.
     #[track_caller]
     #[must_use]
     pub fn installed(suite: Suite) -> Self {
-        // What is done to the machine is in this file, and in what `Boot` knows of.
+        // This file and `Boot` contain everything that changes the machine.
         let key =
             (fs::read(Package::New.path()).expect("the package can be read"), include_str!("cluster.rs"));
         let prepared = Boot::new(suite).start_prepared("app-cluster", &key, |machine| {
@@ -61,17 +62,17 @@ impl Cluster {
     /// Boots a machine, installs this version of the package with apt, and waits until four workers serve.
     ///
     /// # Panics
-    /// When that does not work.
+    /// If that fails.
     #[track_caller]
     #[must_use]
     pub fn installed_from(suite: Suite, package: Package) -> Self {
         Self::installed_on(suite, package, |_| ())
     }
 
-    /// The same on a machine that was prepared first.
+    /// Like [`installed_from`](Self::installed_from), on a machine that `prepare` has changed first.
     ///
     /// # Panics
-    /// When that does not work.
+    /// If that fails.
     #[track_caller]
     #[must_use]
     pub fn installed_on(suite: Suite, package: Package, prepare: impl FnOnce(&Self)) -> Self {
@@ -88,10 +89,10 @@ impl Cluster {
         cluster
     }
 
-    /// The same on a machine that remembers over a reboot.
+    /// Like [`installed_from`](Self::installed_from), on a machine that keeps its files over a reboot.
     ///
     /// # Panics
-    /// When that does not work.
+    /// If that fails.
     #[track_caller]
     #[must_use]
     pub fn installed_to_last(suite: Suite, package: Package) -> Self {
@@ -108,19 +109,19 @@ impl Cluster {
         self.until_whole();
     }
 
-    /// Reboots the machine and waits until it is up again.
+    /// Reboots the machine and waits until it has booted.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If it does not boot.
     #[track_caller]
     pub fn reboot(&mut self) {
         self.machine.reboot();
     }
 
-    /// Installs it on a machine where nobody has configured anything.
+    /// Installs the package on a machine without any configuration.
     ///
     /// # Panics
-    /// When that does not work.
+    /// If that fails.
     #[track_caller]
     #[must_use]
     pub fn installed_without_settings(suite: Suite) -> Self {
@@ -130,14 +131,14 @@ impl Cluster {
         cluster
     }
 
-    /// Installs a package whose worker has this flaw; returns what apt said and the version.
+    /// Installs a package whose worker has this flaw. Returns apt's output and the version.
     #[track_caller]
     pub fn install_flawed(&self, flaw: Flaw) -> (Output, String) {
         let Flawed { version, path, .. } = &release::flawed(flaw);
         (self.install(path), version.clone())
     }
 
-    /// Writes the settings. A reload makes them effective.
+    /// Writes the settings. They take effect with a reload.
     #[track_caller]
     pub fn configure(&self, settings: &str) {
         self.write_file("/etc/app-cluster/conf.d/50-promise.toml", settings);
@@ -150,7 +151,7 @@ impl Cluster {
         self.systemctl(["daemon-reload"]).assert_success();
     }
 
-    /// Takes the drop-in away.
+    /// Removes the drop-in.
     #[track_caller]
     pub fn revert(&self, unit: &str) {
         self.run(["rm", &drop_in(unit)]).assert_success();
@@ -169,7 +170,7 @@ impl Cluster {
         self.load_at(Self::ADDRESS, mode, connections)
     }
 
-    /// The same by way of a proxy that listens there, in the machine.
+    /// Like [`load_of`](Self::load_of), through a proxy in the machine that listens on `address`.
     #[track_caller]
     pub fn load_at(&self, address: &str, mode: Mode, connections: u64) -> Load {
         let mut load = Load::start(self, address, mode, connections);
@@ -177,37 +178,37 @@ impl Cluster {
         load
     }
 
-    /// Starts a load that nobody may be there to answer yet.
+    /// Starts a load to which no worker may answer yet.
     #[track_caller]
     pub fn load_unanswered(&self, mode: Mode) -> Load {
         Load::start(self, Self::ADDRESS, mode, mode.connections())
     }
 
-    /// `systemctl reload app-cluster`, which succeeds.
+    /// Runs `systemctl reload app-cluster`, which must succeed.
     #[track_caller]
     pub fn reload(&self) {
         self.try_reload().assert_success();
     }
 
-    /// `systemctl reload app-cluster`, however it ends.
+    /// Runs `systemctl reload app-cluster`, which may fail.
     #[track_caller]
     pub fn try_reload(&self) -> Output {
         self.systemctl(["reload", "app-cluster"])
     }
 
-    /// `systemctl reload app-cluster`, without waiting for its end.
+    /// Runs `systemctl reload app-cluster` without waiting for its end.
     #[track_caller]
     pub fn begin_reload(&self) {
         self.systemctl(["reload", "--no-block", "app-cluster"]).assert_success();
     }
 
-    /// The command line tool, as root.
+    /// Runs the command line tool as root.
     #[track_caller]
     pub fn app_cluster<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Output {
         self.run(["app-cluster"].into_iter().chain(arguments))
     }
 
-    /// A command, run by this user.
+    /// Runs a command as this user.
     #[track_caller]
     pub fn run_as(&self, user: &str, argv: &[&str]) -> Output {
         self.run(["runuser", "-u", user, "--"].iter().chain(argv))

@@ -1,13 +1,13 @@
-//! How often a promise is put to the test.
+//! How often to test a promise.
 
 use std::env;
 
 use crate::artifacts;
 
-/// The first value for short rounds, the second for full ones (`APP_CLUSTER_COUNTS`).
+/// Returns the first value for short runs, the second for full runs (`APP_CLUSTER_COUNTS`).
 ///
 /// # Panics
-/// When nobody says which.
+/// If the variable is not set.
 #[must_use]
 pub fn ci_or_full<T>(ci: T, full: T) -> T {
     match artifacts::variable("APP_CLUSTER_COUNTS").to_str() {
@@ -17,10 +17,10 @@ pub fn ci_or_full<T>(ci: T, full: T) -> T {
     }
 }
 
-/// The number that this variable of the environment holds; the other one when nobody sets it.
+/// The number in this environment variable, or `otherwise` if it is not set.
 ///
 /// # Panics
-/// When it holds something else.
+/// If it holds something else.
 #[must_use]
 pub fn number_or(variable: &str, otherwise: u64) -> u64 {
     let Ok(text) = env::var(variable) else { return otherwise };

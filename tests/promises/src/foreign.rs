@@ -1,11 +1,11 @@
-//! Programs that others wrote, in the machine: Debian's packages, and clients that tell what they lost.
+//! Programs of other projects in the machine: Debian's packages, and clients that report what they lost.
 
 use machine::{Boot, Suite};
 use serde::Deserialize;
 
 use crate::{Cluster, Package};
 
-/// What these programs are in, and nothing else needs.
+/// The packages with these programs. No other test needs them.
 const PACKAGES: [&str; 9] = [
     "apache2-utils",
     "caddy",
@@ -19,10 +19,11 @@ const PACKAGES: [&str; 9] = [
 ];
 
 impl Cluster {
-    /// Boots a machine that has programs of others, too, installs the new package, and waits until four workers serve.
+    /// Boots a machine that also has programs of other projects, installs the new package, and waits until
+    /// four workers serve.
     ///
     /// # Panics
-    /// When that does not work.
+    /// If that fails.
     #[track_caller]
     #[must_use]
     pub fn installed_beside_others(suite: Suite) -> Self {
@@ -32,7 +33,7 @@ impl Cluster {
         }
     }
 
-    /// Starts a client: what runs this script, and the script.
+    /// Starts a client: an interpreter and its script.
     #[track_caller]
     pub fn start_client(&self, name: &str, program: &str, script: &str) -> Client<'_> {
         let client = Client { cluster: self, name: name.to_owned() };
@@ -45,7 +46,7 @@ impl Cluster {
     }
 }
 
-/// A client in the machine that makes requests until it is told to stop.
+/// A client in the machine that sends requests until a test stops it.
 #[derive(Debug)]
 #[must_use = "it tells what it lost when it is stopped"]
 pub struct Client<'a> {
@@ -53,14 +54,14 @@ pub struct Client<'a> {
     name: String,
 }
 
-/// What a client tells.
+/// The report of a client.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Told {
     /// How many requests it has made.
     pub requests: u64,
-    /// What became of those that were not answered, or not rightly.
+    /// What happened to the requests that got no response, or a wrong one.
     pub errors: Vec<String>,
-    /// How many more the client itself has given up, by a known fault of it.
+    /// How many requests the client itself gave up because of a known fault.
     #[serde(default)]
     pub excused: u64,
 }
@@ -72,10 +73,10 @@ impl Client<'_> {
         &self.name
     }
 
-    /// Has it answer what is under way, and tell.
+    /// Lets the client finish the requests in progress, and returns its report.
     ///
     /// # Panics
-    /// When it has ended before, or tells nothing.
+    /// If the client has already ended, or gives no report.
     #[track_caller]
     #[must_use]
     pub fn stop(self) -> Told {
@@ -85,7 +86,7 @@ impl Client<'_> {
             Ok(told) => told,
             Err(error) => {
                 let journal = self.cluster.journal(["--unit", &self.unit()]);
-                panic!("{} did not tell what it lost: {error}: {output}\n{journal}", self.name)
+                panic!("{} gave no report: {error}: {output}\n{journal}", self.name)
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What the journal holds.
+//! The contents of the journal.
 
 use serde_json::Value;
 
@@ -19,19 +19,19 @@ impl Entry {
             .collect()
     }
 
-    /// A field's text; empty when it has none.
+    /// The text of a field; empty if there is no such field.
     #[must_use]
     pub fn field(&self, name: &str) -> &str {
         self.fields.get(name).and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// The sentence.
+    /// The message.
     #[must_use]
     pub fn message(&self) -> &str {
         self.field("MESSAGE")
     }
 
-    /// When it was received, in microseconds of the monotonic clock.
+    /// When journald received it, in microseconds of the monotonic clock.
     pub(crate) fn monotonic_usec(&self) -> u64 {
         self.field("__MONOTONIC_TIMESTAMP").parse().unwrap_or(0)
     }
@@ -45,7 +45,8 @@ impl Entry {
 }
 
 impl Cluster {
-    /// What these units logged, and systemd about them, since this moment of the monotonic clock. Oldest first.
+    /// What these units have logged, and what systemd has logged about them, since this moment of the
+    /// monotonic clock. Oldest first.
     #[track_caller]
     #[must_use]
     pub fn logged(&self, units: &[&str], since_usec: u64) -> Vec<Entry> {

@@ -1,7 +1,7 @@
-//! What the promises share: an installed cluster, load on it, and its own words for what is seen.
+//! What the promises share: an installed cluster, load on it, and assertions in its own terms.
 //!
-//! Each file in `tests/` is one promise; their names are the specification. Every promise holds on
-//! every Debian release of [`Suite`], on a booted machine with the package installed by apt:
+//! Each file in `tests/` is one promise; their names are the specification. Every promise holds on every
+//! Debian release of [`Suite`], on a booted machine with the package installed by apt:
 //!
 //! ```no_run
 //! # use promises::{Cluster, Mode, Suite};
@@ -12,7 +12,7 @@
 //! load.loses_nothing();
 //! ```
 //!
-//! What is tested comes from the environment, and without it every promise fails:
+//! The environment names what is tested. Without these variables every promise fails:
 //!
 //! | variable | what it names |
 //! |---|---|
@@ -22,8 +22,8 @@
 //! | `APP_CLUSTER_MORTAL_ORCHESTRATOR` | the orchestrator with the feature `fault-points` |
 //! | `APP_CLUSTER_COUNTS` | `full` for the promised counts, `ci` for fewer rounds |
 //!
-//! `APP_CLUSTER_CHAOS_SEED`, `APP_CLUSTER_CHAOS_ROUND` and `APP_CLUSTER_CHAOS_SECONDS` say which chaos there is, from which
-//! round on and for how long. They may be absent.
+//! `APP_CLUSTER_CHAOS_SEED`, `APP_CLUSTER_CHAOS_ROUND` and `APP_CLUSTER_CHAOS_SECONDS` set the seed, the
+//! first round and the duration of the chaos test. They are optional.
 
 mod artifacts;
 mod attack;
@@ -70,10 +70,10 @@ pub use crate::{
 
 use std::time::Duration;
 
-/// A safety net for what takes seconds: whoever waits so long has found a bug.
+/// A limit for bugs: a step that takes seconds never takes this long.
 pub const DEADLINE: Duration = Duration::from_secs(120);
 
-/// Lets this much time pass, for promises that hold for a time.
+/// Waits for this long, for promises that hold over a time.
 pub fn pass(time: Duration) {
     let begun = std::time::Instant::now();
     wait_for("time to pass", time + DEADLINE, || {

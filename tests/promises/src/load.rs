@@ -18,17 +18,18 @@ pub enum Mode {
     WithLongGaps,
     /// 50 clients that open a new connection for each request.
     OneRequest,
-    /// 20 connections on which eight requests are sent before the first answer is read.
+    /// 20 connections on which eight requests are sent before the first response is read.
     Pipelined,
     /// 20 connections that POST bodies of up to 4 KB, idle for up to 20 ms.
     Bodies,
-    /// 50 connections whose bodies come in four pieces with pauses of up to 50 ms.
+    /// 50 connections whose bodies arrive in four pieces with pauses of up to 50 ms.
     SlowUploads,
-    /// 20 connections of HTTP/1.0 that are kept alive, idle for up to 20 ms.
+    /// 20 kept-alive connections of HTTP/1.0, idle for up to 20 ms.
     Old,
-    /// Eight clients that open a new connection for each request and shut down their side of it once that is sent.
+    /// Eight clients that open a new connection for each request and end their half once the request is sent.
     HalfClosed,
-    /// 20 connections that POST up to 64 KB to where there is nothing, so that the answer comes before the body has.
+    /// 20 connections that POST up to 64 KB to a path that does not exist. So the response arrives before the
+    /// body is sent.
     Astray,
     /// Four HTTP/2 connections with 32 requests at once on each.
     Http2,
@@ -36,23 +37,23 @@ pub enum Mode {
     Events,
     /// 20 WebSockets, each idle for up to 20 ms between two messages.
     WebSockets,
-    /// 20 connections, each idle for up to 20 ms: enough to notice, and most of the processor is free.
+    /// 20 connections, each idle for up to 20 ms: enough to notice a loss, and most of the CPU stays free.
     Calm,
-    /// Eight clients that open a new connection for each request, a hundred in a second.
+    /// Eight clients that open a new connection for each request, a hundred per second in total.
     Newcomers,
-    /// Eight clients that open a new connection for each request, a hundred in a second, and wait for
-    /// minutes if they have to.
+    /// Eight clients that open a new connection for each request, a hundred per second in total. They wait
+    /// for minutes if they have to.
     Patient,
-    /// So many connections at once, each with one request; all stay open until the last one is answered.
+    /// This many connections at once, each with one request. All stay open until the last one is answered.
     Burst(u64),
-    /// The same a thousand times, one after another, five hundred in a second.
+    /// A thousand such connections, one after another, five hundred per second.
     Series,
 }
 
 impl Mode {
-    /// The loads under which nothing may be lost, ever.
+    /// The loads under which no request may ever be lost.
     pub const HARD: [Self; 3] = [Self::KeepAlive, Self::WithGaps, Self::OneRequest];
-    /// What else clients do, and nothing may be lost either.
+    /// The other loads. They may lose no request either.
     pub const OTHERS: [Self; 10] = [
         Self::WithLongGaps,
         Self::Pipelined,
@@ -66,7 +67,7 @@ impl Mode {
         Self::WebSockets,
     ];
 
-    /// How many connections there are at once.
+    /// How many connections are open at once.
     #[must_use]
     pub fn connections(self) -> u64 {
         match self {
@@ -110,7 +111,7 @@ impl Mode {
     }
 }
 
-/// A load that goes on. When its test fails, its report is printed.
+/// A running load. If its test fails, the report is printed.
 #[derive(Debug)]
 #[must_use = "dropped, it ends at once"]
 pub struct Load {
@@ -130,10 +131,10 @@ impl Load {
         Self { running: Some(running), mode }
     }
 
-    /// How many requests were answered so far.
+    /// How many requests have been answered so far.
     ///
     /// # Panics
-    /// When the client has ended.
+    /// If the client has ended.
     #[track_caller]
     #[must_use]
     pub fn answered(&mut self) -> u64 {
@@ -144,23 +145,23 @@ impl Load {
         last.and_then(|(number, _)| number.parse().ok()).unwrap_or(0)
     }
 
-    /// Waits until so many more requests are answered.
+    /// Waits until this many more requests are answered.
     ///
     /// # Panics
-    /// When that takes for ever.
+    /// If that takes too long.
     #[track_caller]
     pub fn until_more(&mut self, requests: u64) {
         let goal = self.answered() + requests;
         self.until(goal);
     }
 
-    /// Waits until so many requests are answered altogether.
+    /// Waits until this many requests are answered in total.
     ///
     /// # Panics
-    /// When that takes for ever.
+    /// If that takes too long.
     #[track_caller]
     pub fn until(&mut self, goal: u64) {
-        // A million requests at a thousand a second are slow, and no bug.
+        // A million requests at a thousand per second take long, and that is not a bug.
         let deadline = DEADLINE + Duration::from_millis(goal);
         wait_for(&format!("{goal} answers"), deadline, || match self.answered() {
             answered if answered >= goal => Ok(()),
@@ -168,30 +169,30 @@ impl Load {
         });
     }
 
-    /// Sends no more requests, waits for the answers of those under way, and tells everything.
+    /// Sends no more requests, waits for the responses to those in progress, and returns the report.
     ///
     /// # Panics
-    /// When there is no report.
+    /// If there is no report.
     #[track_caller]
     pub fn stop(mut self) -> Report {
         let running = self.running.take().expect("it runs until it is stopped");
         read(&running.stop())
     }
 
-    /// Waits until it ends by itself, and tells everything.
+    /// Waits until the load ends by itself, and returns the report.
     ///
     /// # Panics
-    /// When there is no report.
+    /// If there is no report.
     #[track_caller]
     pub fn end(mut self) -> Report {
         let running = self.running.take().expect("it runs until it is stopped");
         read(&running.wait())
     }
 
-    /// Stops, and not one request was lost.
+    /// Stops the load and asserts that no request was lost.
     ///
     /// # Panics
-    /// When one was, with the report.
+    /// If a request was lost, with the report.
     #[track_caller]
     pub fn loses_nothing(self) -> Report {
         let mode = self.mode;
@@ -201,11 +202,11 @@ impl Load {
     }
 }
 
-/// Of all that was lost there is nothing but what ended with this worker's process: on each of so many connections one
+/// Asserts that only the end of this worker's process lost anything: on each of its `held` connections, the
 /// request that it was answering, or the connection itself.
 ///
 /// # Panics
-/// When something else was lost, with the report.
+/// If anything else was lost, with the report.
 #[track_caller]
 pub fn assert_only_cut(report: &Report, died: u32, held: u64) {
     assert_eq!(

@@ -1,22 +1,24 @@
-//! Little memory for one worker.
+//! A memory limit for one worker.
 
 use std::{fs, path::PathBuf};
 
 use crate::{Cluster, Process};
 
-/// A limit on the memory of one worker, as long as it is kept. Whoever wants more is killed by the kernel.
+/// A limit on the memory of one worker, for as long as this value lives. If the worker needs more, the kernel
+/// kills it.
 #[derive(Debug)]
 #[must_use = "dropped, it ends at once"]
 pub struct MemoryLimit {
-    /// A cgroup of our own, on hosts whose memory is not accounted where systemd looks (cgroups(7), version 1).
+    /// A cgroup made by the test, on hosts whose memory is not accounted where systemd looks (cgroups(7),
+    /// version 1).
     own: Option<PathBuf>,
 }
 
 impl Cluster {
-    /// Limits a worker's memory to so many mebibytes.
+    /// Limits a worker's memory to this many mebibytes.
     ///
     /// # Panics
-    /// When the host has no means for it.
+    /// If the host has no way to do that.
     #[track_caller]
     pub fn limit_memory(&self, instance: u32, mebibytes: u64) -> MemoryLimit {
         let controllers = self.run(["cat", "/sys/fs/cgroup/cgroup.controllers"]);
@@ -37,7 +39,7 @@ impl Cluster {
 impl Drop for MemoryLimit {
     fn drop(&mut self) {
         if let Some(own) = &self.own {
-            // Whoever was limited may have survived; a cgroup can be removed when nobody is in it.
+            // The worker may have survived. A cgroup can be removed only if it has no process.
             for process in fs::read_to_string(own.join("cgroup.procs")).unwrap_or_default().lines() {
                 let _ = fs::write("/sys/fs/cgroup/memory/cgroup.procs", process);
             }

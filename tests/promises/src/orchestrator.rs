@@ -1,4 +1,4 @@
-//! The orchestrator of a cluster, and what it says.
+//! The orchestrator of a cluster and its output.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +8,16 @@ use serde_json::Value;
 
 use crate::{Cluster, DEADLINE, Process, artifacts};
 
-/// Its unit.
+/// The orchestrator's unit.
 const SERVICE: &str = "app-cluster.service";
-/// Where the orchestrator of the tests looks whether it has to die.
+/// The file in which the tests' orchestrator reads whether to crash.
 const FAULT_POINT: &str = "/run/app-cluster/fault-point";
 
 impl Cluster {
-    /// `app-cluster status --json`.
+    /// The output of `app-cluster status --json`.
     ///
     /// # Panics
-    /// When it fails or is no JSON.
+    /// If the command fails, or the output is not JSON.
     #[track_caller]
     #[must_use]
     pub fn status(&self) -> api::Status {
@@ -27,10 +27,10 @@ impl Cluster {
         }
     }
 
-    /// `app-cluster status --json`, if it succeeds.
+    /// The output of `app-cluster status --json`, if the command succeeds.
     ///
     /// # Errors
-    /// When it does not, with everything it said.
+    /// If the command fails, with all of its output.
     #[track_caller]
     pub fn try_status(&self) -> Result<api::Status, String> {
         let output = self.app_cluster(["status", "--json"]);
@@ -38,10 +38,11 @@ impl Cluster {
         status.map_err(|error| format!("the status cannot be read: {error}\n{output}"))
     }
 
-    /// What each worker that counts has counted, as `app-cluster status --json` tells it to whoever has no rights.
+    /// The counters of each worker that has some, from `app-cluster status --json`, run by a user without
+    /// rights.
     ///
     /// # Panics
-    /// When it fails or is not as it should be.
+    /// If the command fails, or the output is not as expected.
     #[track_caller]
     #[must_use]
     pub fn counters(&self) -> BTreeMap<u32, Counters> {
@@ -56,7 +57,7 @@ impl Cluster {
         workers.iter().filter_map(counters).collect()
     }
 
-    /// Replaces the orchestrator by one that can be told where to die.
+    /// Replaces the orchestrator by one that crashes where the test says so.
     #[track_caller]
     pub fn replace_orchestrator_by_a_mortal_one(&self) {
         const PROGRAM: &str = "/usr/libexec/app-cluster/orchestrator";
@@ -65,21 +66,21 @@ impl Cluster {
         self.systemctl(["restart", "app-cluster"]).assert_success();
     }
 
-    /// Lets the orchestrator die as by `kill -9` when it passes this point for the nth time from now on.
+    /// Lets the orchestrator crash, as by `kill -9`, when it passes this point for the nth time from now on.
     #[track_caller]
     pub fn let_orchestrator_die_at(&self, point: &str, time: u32) {
         self.write_file(FAULT_POINT, &format!("{point} {time}\n"));
         self.run(["chown", "app-cluster:", FAULT_POINT]).assert_success();
     }
 
-    /// Whether it has not passed that point yet.
+    /// Whether the orchestrator has not passed that point yet.
     #[track_caller]
     #[must_use]
     pub fn is_orchestrator_to_die(&self) -> bool {
         self.run(["test", "-e", FAULT_POINT]).status().success()
     }
 
-    /// Waits until systemd has no job of the orchestrator's unit: no reload runs, no start, no stop.
+    /// Waits until systemd has no job for the orchestrator's unit: no reload, start or stop runs.
     #[track_caller]
     pub fn until_at_rest(&self) {
         wait_for("the orchestrator at rest", DEADLINE, || {
@@ -88,7 +89,7 @@ impl Cluster {
         });
     }
 
-    /// The orchestrator's process, as the machine numbers it.
+    /// The orchestrator's pid in the machine.
     #[track_caller]
     #[must_use]
     pub fn orchestrator_pid(&self) -> u32 {

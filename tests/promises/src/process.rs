@@ -1,4 +1,4 @@
-//! Processes of a machine, seen and killed from outside of it.
+//! Processes of a machine, inspected and killed from outside.
 
 use std::{fs, io, path::PathBuf, time::Duration};
 
@@ -8,20 +8,20 @@ use rustix::{
     time::{ClockId, clock_gettime},
 };
 
-/// So long that passing it means a bug.
+/// A limit for bugs: nothing takes this long.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A process of a machine, as the host numbers it.
+/// A process of a machine, by its pid on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Process {
     pid: u32,
 }
 
 impl Process {
-    /// The process to which the machine gave this number.
+    /// The process with this pid in the machine.
     ///
     /// # Panics
-    /// When there is none.
+    /// If there is none.
     #[track_caller]
     #[must_use]
     pub fn of(machine: &Machine, pid: u32) -> Self {
@@ -36,17 +36,17 @@ impl Process {
         }
     }
 
-    /// Its number on the host.
+    /// Its pid on the host.
     #[must_use]
     pub fn number(self) -> u32 {
         self.pid
     }
 
-    /// Waits until `count` others execute the program of this name. To look costs the machine nothing, least of all
-    /// its systemd: what is measured goes on undisturbed.
+    /// Waits until `count` other processes execute the program with this name. The look costs the machine
+    /// nothing, in particular not its systemd, so it does not disturb a measurement.
     ///
     /// # Panics
-    /// When the deadline has passed.
+    /// If the deadline has passed.
     #[track_caller]
     pub fn until_others_execute(self, machine: &Machine, program: &str, count: usize) {
         let namespace = namespace(machine.leader()).expect("the machine runs");
@@ -60,10 +60,10 @@ impl Process {
         });
     }
 
-    /// Kills it with SIGKILL, and returns when: the monotonic clock right before, in microseconds.
+    /// Kills it with SIGKILL. Returns the monotonic clock right before that, in microseconds.
     ///
     /// # Panics
-    /// When it is gone already.
+    /// If it is already gone.
     #[track_caller]
     pub fn kill(self) -> u64 {
         let now = monotonic_usec();
@@ -71,19 +71,19 @@ impl Process {
         now
     }
 
-    /// Stops it until it is resumed: it does nothing, and does not know.
+    /// Stops it until it is resumed. The process does not notice.
     ///
     /// # Panics
-    /// When it is gone.
+    /// If it is gone.
     #[track_caller]
     pub fn pause(self) {
         self.signal(Signal::STOP);
     }
 
-    /// Lets it go on.
+    /// Resumes it.
     ///
     /// # Panics
-    /// When it is gone.
+    /// If it is gone.
     #[track_caller]
     pub fn resume(self) {
         self.signal(Signal::CONT);
@@ -98,33 +98,33 @@ impl Process {
     /// Its resident memory in kibibytes (`VmRSS`).
     ///
     /// # Panics
-    /// When it is gone.
+    /// If it is gone.
     #[must_use]
     pub fn resident_kib(self) -> u64 {
         status_number(&self.directory().join("status"), "VmRSS:").expect("the process runs")
     }
 
-    /// The most resident memory that it had, in kibibytes (`VmHWM`), since that was [forgotten](Self::forget_peak).
+    /// Its highest resident memory in kibibytes (`VmHWM`), since the last [`forget_peak`](Self::forget_peak).
     ///
     /// # Panics
-    /// When it is gone.
+    /// If it is gone.
     #[must_use]
     pub fn peak_kib(self) -> u64 {
         status_number(&self.directory().join("status"), "VmHWM:").expect("the process runs")
     }
 
-    /// From now on the peak is what it has now and will have (proc_pid_clear_refs(5)).
+    /// Resets the peak to the current value (proc_pid_clear_refs(5)).
     ///
     /// # Panics
-    /// When it is gone.
+    /// If it is gone.
     pub fn forget_peak(self) {
         fs::write(self.directory().join("clear_refs"), "5").expect("the process runs");
     }
 
-    /// How often its threads have been switched to or away from, and how long they ran, in clock ticks.
+    /// How often the kernel has switched to or from its threads, and how long they ran, in clock ticks.
     ///
     /// # Panics
-    /// When it is gone.
+    /// If it is gone.
     #[must_use]
     pub fn switches_and_ticks(self) -> (u64, u64) {
         let threads = fs::read_dir(self.directory().join("task")).expect("the process runs");
@@ -144,7 +144,8 @@ impl Process {
     }
 }
 
-/// The monotonic clock in microseconds: the one of systemd's `…Monotonic` properties, also in a machine.
+/// The monotonic clock in microseconds. systemd's `…Monotonic` properties use the same clock, also in a
+/// machine.
 #[must_use]
 pub fn monotonic_usec() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
@@ -161,7 +162,7 @@ fn namespace(pid: u32) -> io::Result<PathBuf> {
     fs::read_link(format!("/proc/{pid}/ns/pid"))
 }
 
-/// The number that the innermost namespace gave it.
+/// Its pid in the innermost namespace.
 fn namespace_pid(host: u32) -> Option<u32> {
     let status = fs::read_to_string(format!("/proc/{host}/status")).ok()?;
     let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;

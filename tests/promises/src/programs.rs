@@ -1,10 +1,10 @@
-//! Programs to deploy, and the deployment of them.
+//! Programs to deploy, and their deployment.
 
 use machine::{Output, wait_for};
 
 use crate::{Cluster, DEADLINE};
 
-/// The worker that the package brings: a program without a fault, to be deployed under other names.
+/// The worker in the package. It is a sound program, which tests deploy under other names.
 pub const GOOD: &str = "/usr/lib/app-cluster/release/worker";
 
 impl Cluster {
@@ -15,7 +15,7 @@ impl Cluster {
         self.run(["chmod", "755", path]).assert_success();
     }
 
-    /// `app-cluster deploy` of this program under this name, however it ends.
+    /// Runs `app-cluster deploy` with this program under this name. It may fail.
     #[track_caller]
     pub fn deploy(&self, path: &str, id: &str) -> Output {
         self.app_cluster(["deploy", path, "--id", id])
@@ -24,17 +24,17 @@ impl Cluster {
     /// The releases, newest first.
     ///
     /// # Panics
-    /// When `app-cluster releases --json` does not tell them.
+    /// If `app-cluster releases --json` fails.
     #[track_caller]
     #[must_use]
     pub fn known_releases(&self) -> Vec<api::Release> {
         self.told_by_releases("releases")
     }
 
-    /// The rollouts of the past, newest first.
+    /// The past rollouts, newest first.
     ///
     /// # Panics
-    /// When `app-cluster releases --json` does not tell them.
+    /// If `app-cluster releases --json` fails.
     #[track_caller]
     #[must_use]
     pub fn history(&self) -> Vec<api::Entry> {
@@ -43,7 +43,7 @@ impl Cluster {
 
     #[track_caller]
     fn told_by_releases<T: serde::de::DeserializeOwned>(&self, what: &str) -> T {
-        // The orchestrator may just be away.
+        // The orchestrator may be restarting.
         wait_for("an answer", DEADLINE, || {
             let output = self.app_cluster(["releases", "--json"]);
             let told = serde_json::from_str::<serde_json::Value>(output.any_stdout());

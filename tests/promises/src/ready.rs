@@ -1,16 +1,16 @@
-//! How many workers are ready, in systemd's own account.
+//! How many workers are ready, from systemd's own log.
 
 use std::collections::BTreeSet;
 
 use crate::{Cluster, Entry, Worker, monotonic_usec};
 
-// What PID 1 says of a unit, by MESSAGE_ID (systemd's catalog/systemd.catalog.in).
+// PID 1's messages about a unit, by MESSAGE_ID (systemd's catalog/systemd.catalog.in).
 const STARTED: &str = "39f53479d3a045ac8e11786248231fbf";
 const STOPPING: &str = "de5b426a63be47a7b6ac3eaac82e2f6f";
 const PROCESS_EXITED: &str = "98e322203f7a4ed290d09fe03c09fe15";
 const FAILED: &str = "d9b373ed55a64feb8242e02dbe79a49c";
 
-/// An account of the workers that is being kept: since when, and who was ready then.
+/// An open account of the workers: since when it runs, and which workers were ready then.
 #[derive(Debug)]
 #[must_use = "it is there to be closed"]
 pub struct OpenAccount {
@@ -18,10 +18,11 @@ pub struct OpenAccount {
     ready: BTreeSet<String>,
 }
 
-/// What PID 1 told about the workers in a time.
+/// PID 1's messages about the workers during a time.
 ///
-/// It says `Started` when a unit of `Type=notify` has said READY=1, and `Stopping` before it sends SIGTERM. One process
-/// says all of it, so the order of its messages is the order of what happened, and nothing between two looks is missed.
+/// PID 1 logs `Started` when a unit of `Type=notify` has sent READY=1, and `Stopping` before it sends
+/// SIGTERM. One process logs all of these messages, so their order is the order of events. Nothing between
+/// two of them is missed.
 #[derive(Debug)]
 pub struct Account {
     ready: BTreeSet<String>,
@@ -29,17 +30,18 @@ pub struct Account {
 }
 
 impl Cluster {
-    /// From now on systemd keeps account of the workers.
+    /// Starts an account of the workers.
     #[track_caller]
     pub fn open_account(&self) -> OpenAccount {
-        // What is told while the workers are read is in both, and changes nothing the second time.
+        // A message that arrives while the workers are read is counted twice. The second time it changes
+        // nothing.
         let since_usec = monotonic_usec();
         let ready = self.workers().into_iter().filter(Worker::is_ready);
         let ready = ready.map(|worker| format!("worker@{}.service", worker.instance)).collect();
         OpenAccount { since_usec, ready }
     }
 
-    /// What was told since then.
+    /// Returns the messages since then.
     #[track_caller]
     #[must_use]
     pub fn close_account(&self, OpenAccount { since_usec, ready }: OpenAccount) -> Account {
@@ -52,19 +54,19 @@ impl Cluster {
 }
 
 impl Account {
-    /// The fewest workers that were ready at once.
+    /// The lowest number of workers that were ready at the same time.
     #[must_use]
     pub fn fewest_ready(&self) -> usize {
         self.ready_counts().into_iter().min().unwrap_or_default()
     }
 
-    /// The most workers that were ready at once.
+    /// The highest number of workers that were ready at the same time.
     #[must_use]
     pub fn most_ready(&self) -> usize {
         self.ready_counts().into_iter().max().unwrap_or_default()
     }
 
-    /// How many were ready in the beginning and after each thing that was told.
+    /// How many workers were ready at the start and after each message.
     fn ready_counts(&self) -> Vec<usize> {
         let mut ready = self.ready.clone();
         let mut counts = vec![ready.len()];
@@ -84,13 +86,13 @@ impl Account {
         counts
     }
 
-    /// How often one became ready.
+    /// How often a worker became ready.
     #[must_use]
     pub fn starts(&self) -> usize {
         self.started().count()
     }
 
-    /// How often this one became ready.
+    /// How often this worker became ready.
     #[must_use]
     pub fn starts_of(&self, instance: u32) -> usize {
         let unit = format!("worker@{instance}.service");

@@ -1,26 +1,26 @@
-//! Rollouts that are refused before the first worker is touched, and clusters that are well again.
+//! Rollouts that are refused before they touch the first worker, and clusters that have recovered.
 
 use crate::Cluster;
 
-/// The exit status of what was refused: nothing was changed.
+/// The exit status for a refused command: nothing was changed.
 const REFUSED: i32 = 4;
 
 impl Cluster {
-    /// Both ways to reload are refused, no worker is touched, and what is said holds all of these words. Returns
-    /// what is said.
+    /// Asserts that both ways to reload are refused, that no worker is touched, and that the output contains
+    /// all of these words. Returns the output.
     ///
     /// # Panics
-    /// When one of them is not.
+    /// If one of these does not hold.
     #[track_caller]
     pub fn refuses_to_reload(&self, words: &[&str]) -> String {
         self.does_not_reload(REFUSED, words)
     }
 
-    /// Both ways to reload fail, the tool with this exit status, no worker is touched, and what is said holds all
-    /// of these words. Returns what is said.
+    /// Asserts that both ways to reload fail, the tool with this exit status. No worker may be touched, and
+    /// the output must contain all of these words. Returns the output.
     ///
     /// # Panics
-    /// When one of them does not.
+    /// If one of these does not hold.
     #[track_caller]
     pub fn does_not_reload(&self, exit_code: i32, words: &[&str]) -> String {
         let before = self.workers();
@@ -34,10 +34,10 @@ impl Cluster {
         reload.text()
     }
 
-    /// A reload succeeds and every worker is another process after it.
+    /// Asserts that a reload succeeds and replaces every worker's process.
     ///
     /// # Panics
-    /// When one is not.
+    /// If that does not hold.
     #[track_caller]
     pub fn reloads_all(&self) {
         let before = self.until_whole();
@@ -47,19 +47,19 @@ impl Cluster {
         assert!(after.iter().all(|(instance, pid)| before[instance] != *pid), "{before:?}, then {after:?}");
     }
 
-    /// Every worker says of itself that it is of this release, and the status says the same.
+    /// Asserts that every worker reports this release, and that the status says the same.
     ///
     /// # Panics
-    /// When one is not.
+    /// If that does not hold.
     #[track_caller]
     pub fn assert_runs_everywhere(&self, release: &str) {
         let status = self.status();
         assert_eq!(status.release, release, "the current release");
         for worker in status.workers.iter().filter(|worker| worker.instance <= status.desired) {
-            assert_eq!(worker.release, release, "what status says of {}", worker.unit);
+            assert_eq!(worker.release, release, "the release of {} in the status", worker.unit);
         }
         for (instance, running) in self.releases() {
-            assert_eq!(running, release, "what worker@{instance} says of itself");
+            assert_eq!(running, release, "the release that worker@{instance} reports");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Releases that fail: the new package with another worker in it.
+//! Releases that fail: the new package with a different worker.
 
 use std::{
     fs,
@@ -11,30 +11,30 @@ use tempfile::TempDir;
 
 use crate::Package;
 
-/// What is wrong with a release.
+/// The fault of a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
-    /// Its worker says why on stderr and exits with status 1.
+    /// Its worker prints the reason on stderr and exits with status 1.
     FailsBeforeReady,
-    /// Its worker never says READY=1.
+    /// Its worker never sends READY=1.
     HangsBeforeReady,
-    /// Its worker is killed by SIGABRT a second after its start.
+    /// SIGABRT kills its worker a second after its start.
     DiesAfterReady,
-    /// Its worker says READY=1, and never feeds its watchdog.
+    /// Its worker sends READY=1, but never feeds its watchdog.
     StallsAfterReady,
-    /// Its worker fails as the instance 2, and is fine as any other.
+    /// Its worker fails as instance 2 and works as any other instance.
     FailsAsTheSecond,
     /// Its worker answers one of five requests with 500.
     AnswersWithErrors,
-    /// Its worker takes a fifth of a second for each answer.
+    /// Its worker needs a fifth of a second for each response.
     AnswersSlowly,
 }
 
 impl Flaw {
-    /// What a worker says that has something to say about its failure.
+    /// The message of a worker that reports why it fails.
     pub const REASON: &str = "cannot open the database: the schema is of version 7, expected 8";
 
-    /// A worker that has it. `good` is the path of one that has none.
+    /// A worker with this flaw. `good` is the path of a worker without one.
     #[must_use]
     pub fn program(self, good: &str) -> String {
         let reason = Self::REASON;
@@ -44,7 +44,8 @@ impl Flaw {
             Self::DiesAfterReady => {
                 format!("#!/bin/sh\nAPP_CLUSTER_FAULT_START=crash-after=1s exec {good}\n")
             }
-            // Only the main process is believed (NotifyAccess=main), so systemd-notify(1) is no help.
+            // systemd accepts messages only from the main process (NotifyAccess=main), so systemd-notify(1)
+            // does not help.
             Self::StallsAfterReady => format!(
                 "#!/usr/bin/perl\nuse Socket;\nsocket(my $notify, AF_UNIX, SOCK_DGRAM, 0) or die;\n\
                  send($notify, 'READY=1', 0, pack_sockaddr_un($ENV{{NOTIFY_SOCKET}})) or die;\n\
@@ -60,20 +61,20 @@ impl Flaw {
 }
 
 const RELEASE: &str = "usr/lib/app-cluster/release";
-/// Where the worker that was packaged lies then.
+/// The path of the packaged worker in a flawed package.
 const PACKAGED: &str = "usr/lib/app-cluster/release/packaged-worker";
 
-/// A package file that is gone when its test is over.
+/// A package file that is deleted at the end of its test.
 #[derive(Debug)]
 pub(crate) struct Flawed {
-    /// Its version.
+    /// The version of the package.
     pub(crate) version: String,
-    /// The file.
+    /// The path of the file.
     pub(crate) path: PathBuf,
     _directory: TempDir,
 }
 
-/// Packs the new package anew, with a worker that has this flaw and a version above all others.
+/// Repacks the new package with a worker that has this flaw, and with a version higher than all others.
 pub(crate) fn flawed(flaw: Flaw) -> Flawed {
     let directory = tempfile::tempdir().expect("a temporary directory can be made");
     let root = directory.path().join("root");
@@ -94,7 +95,7 @@ pub(crate) fn flawed(flaw: Flaw) -> Flawed {
     write(&worker, &flaw.program(&format!("/{PACKAGED}")), 0o755);
 
     let path = directory.path().join("flawed.deb");
-    // To compress it would take longer than all that is done with it.
+    // Compression would take longer than everything else that the test does with the package.
     dpkg_deb(&["--root-owner-group".as_ref(), "-Znone".as_ref(), "--build".as_ref(), &root, &path]);
     Flawed { version, path, _directory: directory }
 }

@@ -3,24 +3,25 @@
 use crate::Cluster;
 
 impl Cluster {
-    /// The shared socket is there, and nobody was refused by it.
+    /// Asserts that the shared socket listens, and has refused no connection.
     ///
     /// # Panics
-    /// When it is not.
+    /// If that does not hold.
     #[track_caller]
     pub fn assert_socket_is_there(&self) {
         let seen = ["ActiveState", "Result", "NRefused"].map(|name| self.show("app-cluster.socket", name));
         assert_eq!(seen, ["active", "success", "0"], "state, result and refused connections of the socket");
     }
 
-    /// The shared socket is there, nobody was refused by it, and all who share it can rely on accept(2).
+    /// Asserts that the shared socket listens, has refused no connection, and is non-blocking for all
+    /// processes that share it.
     ///
     /// # Panics
-    /// When it is not, or not all workers are ready.
+    /// If that does not hold, or not all workers are ready.
     #[track_caller]
     pub fn assert_socket_is_whole(&self) {
         self.assert_socket_is_there();
-        // fcntl(2): O_NONBLOCK is a flag of the open file, which all who share the socket have in common.
+        // fcntl(2): O_NONBLOCK is a flag of the open file description, which all these processes share.
         let pid = self.pids()[&1];
         let flags = self.shell(&format!("sed -n 's/^flags:[[:space:]]*//p' /proc/{pid}/fdinfo/3"));
         let is_nonblocking = u32::from_str_radix(flags.stdout(), 8).is_ok_and(|flags| flags & 0o4000 != 0);

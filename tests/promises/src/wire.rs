@@ -1,4 +1,4 @@
-//! One connection to the cluster, held by hand.
+//! One connection to the cluster that a test controls by hand.
 
 use std::{
     collections::BTreeMap,
@@ -17,24 +17,24 @@ use serde_json::Value;
 
 use crate::{Cluster, DEADLINE, workers::WORKERS};
 
-/// The port of the unit as shipped.
+/// The port in the shipped unit.
 const PORT: u16 = 8080;
 
-/// What hangs longer than this is broken.
+/// A longer wait means a bug.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A connection that a test holds, to say what it wants when it wants it.
+/// A connection on which a test sends each byte itself.
 #[derive(Debug)]
 pub struct Wire {
     stream: BufReader<TcpStream>,
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// Whether it says `Connection: close`.
+    /// Whether it has `Connection: close`.
     pub closes: bool,
     /// The body.
     pub body: String,
@@ -44,24 +44,24 @@ impl Wire {
     /// Connects to the cluster in this machine's network.
     ///
     /// # Errors
-    /// What connect(2) says.
+    /// The error of connect(2).
     ///
     /// # Panics
-    /// When the machine's network cannot be entered.
+    /// If the machine's network cannot be entered.
     pub fn open(machine: &Machine) -> io::Result<Self> {
         Self::open_at(machine, (Ipv4Addr::LOCALHOST, PORT).into())
     }
 
-    /// The same, at an address that the unit as shipped does not have.
+    /// Like [`open`](Self::open), at another address than that of the shipped unit.
     ///
     /// # Errors
-    /// What connect(2) says.
+    /// The error of connect(2).
     ///
     /// # Panics
-    /// When the machine's network cannot be entered.
+    /// If the machine's network cannot be entered.
     pub fn open_at(machine: &Machine, address: SocketAddr) -> io::Result<Self> {
         let network = File::open(format!("/proc/{}/ns/net", machine.leader())).expect("the machine runs");
-        // A socket belongs to the network its thread was in when it was made; a thread can have its own.
+        // A socket belongs to the network namespace of the thread that makes it. A thread can have its own.
         let connecting = thread::spawn(move || {
             move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?;
             TcpStream::connect(address)
@@ -71,13 +71,13 @@ impl Wire {
         Self::over(stream)
     }
 
-    /// The same, at a unix socket in this machine.
+    /// Like [`open`](Self::open), at a unix socket in this machine.
     ///
     /// # Errors
-    /// What connect(2) says.
+    /// The error of connect(2).
     pub fn open_unix(machine: &Machine, path: &str) -> io::Result<Self> {
         let stream = UnixStream::connect(format!("/proc/{}/root{path}", machine.leader()))?;
-        // What is read and written is the same for both.
+        // Reading and writing are the same for both.
         Self::over(OwnedFd::from(stream).into())
     }
 
@@ -86,10 +86,10 @@ impl Wire {
         Ok(Self { stream: BufReader::new(stream) })
     }
 
-    /// Sends a request and waits for its answer.
+    /// Sends a request and waits for its response.
     ///
     /// # Errors
-    /// When the connection ends before the answer does.
+    /// If the connection ends before the response is complete.
     pub fn get(&mut self, path: &str) -> io::Result<Answer> {
         self.send(path)?;
         self.receive()
@@ -98,31 +98,31 @@ impl Wire {
     /// Sends a request.
     ///
     /// # Errors
-    /// What write(2) says.
+    /// The error of write(2).
     pub fn send(&mut self, path: &str) -> io::Result<()> {
         write!(self.stream.get_mut(), "GET {path} HTTP/1.1\r\nHost: app-cluster\r\n\r\n")
     }
 
-    /// Sends these bytes, whatever they are.
+    /// Sends these bytes.
     ///
     /// # Errors
-    /// What write(2) says.
+    /// The error of write(2).
     pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes)
     }
 
-    /// Ends its half: it sends nothing more, and reads on.
+    /// Ends its half: it sends nothing more, and still reads.
     ///
     /// # Errors
-    /// What shutdown(2) says.
+    /// The error of shutdown(2).
     pub fn end_half(&mut self) -> io::Result<()> {
         self.stream.get_mut().shutdown(Shutdown::Write)
     }
 
-    /// Waits for an answer.
+    /// Waits for a response.
     ///
     /// # Errors
-    /// When the connection ends before the answer does.
+    /// If the connection ends before the response is complete.
     pub fn receive(&mut self) -> io::Result<Answer> {
         let status = self.line()?;
         let status = status.split_whitespace().nth(1).and_then(|code| code.parse().ok());
@@ -142,10 +142,10 @@ impl Wire {
         Ok(Answer { status, closes, body: String::from_utf8_lossy(&body).into_owned() })
     }
 
-    /// Waits until the server closes, without having said more.
+    /// Waits until the server closes without sending more.
     ///
     /// # Errors
-    /// When it is reset, or says more.
+    /// If the connection is reset, or the server sends more.
     pub fn until_closed(&mut self) -> io::Result<()> {
         match self.stream.read(&mut [0])? {
             0 => Ok(()),
@@ -153,10 +153,10 @@ impl Wire {
         }
     }
 
-    /// Which worker is at the other end.
+    /// The instance of the worker at the other end.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// If it does not answer.
     pub fn instance(&mut self) -> io::Result<u32> {
         let answer = self.get("/")?;
         let identity: Value = serde_json::from_str(&answer.body)?;
@@ -183,15 +183,16 @@ impl Cluster {
         });
     }
 
-    /// One idle connection to each worker.
+    /// Opens one idle connection to each worker.
     ///
     /// # Panics
-    /// When one of them cannot be reached.
+    /// If one of them cannot be reached.
     #[track_caller]
     #[must_use]
     pub fn wires_to_all(&self) -> Vec<Wire> {
         let mut wires = BTreeMap::new();
-        // New connections go to whoever has the fewest: they stay open until the busiest worker has its turn.
+        // New connections go to the worker with the fewest. So these stay open until the busiest worker has
+        // its turn.
         let mut surplus = Vec::new();
         wait_for("a connection to each worker", DEADLINE, || {
             let mut wire = Wire::open(self).map_err(|error| error.to_string())?;
@@ -202,10 +203,10 @@ impl Cluster {
         wires.into_values().collect()
     }
 
-    /// So many requests that take two seconds each, on new connections, with whoever accepts them.
+    /// Sends this many requests that take two seconds each, on new connections, to any workers.
     ///
     /// # Panics
-    /// When nobody listens.
+    /// If no socket listens.
     #[track_caller]
     #[must_use]
     pub fn begin_sleeps(&self, count: usize) -> Vec<Wire> {
@@ -217,12 +218,12 @@ impl Cluster {
         (0..count).map(begin).collect()
     }
 
-    /// The release of each process that answers `GET /` now, asked often enough to meet every worker.
+    /// The release of each process that answers `GET /` now. Enough requests are sent to reach every worker.
     #[track_caller]
     #[must_use]
     pub fn releases(&self) -> BTreeMap<u32, String> {
         let mut releases = BTreeMap::new();
-        // As above.
+        // As in [`wires_to_all`](Self::wires_to_all).
         let mut open = Vec::new();
         wait_for("an answer of each worker", DEADLINE, || {
             let mut wire = Wire::open(self).map_err(|e| e.to_string())?;

@@ -6,34 +6,34 @@ use machine::wait_for;
 
 use crate::{Cluster, DEADLINE};
 
-/// How many workers the cluster of a test has.
+/// How many workers a test's cluster has.
 pub(crate) const WORKERS: u32 = 4;
 
-/// What systemd says of one worker.
+/// systemd's properties of one worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Worker {
-    /// The instance number, 3 for `worker@3.service`.
+    /// The instance number: 3 for `worker@3.service`.
     pub instance: u32,
     /// `ActiveState`.
     pub active: String,
     /// `SubState`.
     pub sub: String,
-    /// The main process as the machine numbers it, 0 when there is none.
+    /// The pid of the main process in the machine, 0 if there is none.
     pub pid: u32,
     /// `InvocationID`.
     pub invocation: String,
-    /// How often systemd restarted it by itself.
+    /// How often systemd has restarted it by itself.
     pub restarts: u32,
-    /// When its process was started, in microseconds of the monotonic clock.
+    /// When its process started, in microseconds of the monotonic clock.
     pub started_usec: u64,
-    /// When the process before that one was gone, in microseconds of the monotonic clock.
+    /// When the previous process ended, in microseconds of the monotonic clock.
     pub stopped_usec: u64,
     /// When it became ready, in microseconds of the monotonic clock.
     pub ready_usec: u64,
 }
 
 impl Worker {
-    /// The properties that [`Worker::read_all`] needs, as `systemctl show` wants them.
+    /// The properties that [`Worker::read_all`] needs, as `systemctl show` expects them.
     pub(crate) const PROPERTIES: &str = "--property=Id,ActiveState,SubState,MainPID,InvocationID,NRestarts,\
          ExecMainStartTimestampMonotonic,InactiveEnterTimestampMonotonic,ActiveEnterTimestampMonotonic";
 
@@ -43,7 +43,7 @@ impl Worker {
         self.active == "active" && self.sub == "running" && self.pid != 0
     }
 
-    /// Reads what `systemctl show` prints: a block of `NAME=value` for each unit.
+    /// Parses the output of `systemctl show`: a block of `NAME=value` lines for each unit.
     pub(crate) fn read_all(text: &str) -> Vec<Self> {
         text.split("\n\n").filter_map(Self::read).collect()
     }
@@ -68,7 +68,7 @@ impl Worker {
 }
 
 impl Cluster {
-    /// What systemd says of the workers 1 to 4.
+    /// systemd's properties of the workers 1 to 4.
     #[track_caller]
     #[must_use]
     pub fn workers(&self) -> Vec<Worker> {
@@ -77,10 +77,10 @@ impl Cluster {
         Worker::read_all(self.systemctl(words).stdout())
     }
 
-    /// What systemd says of every worker that it has in memory: of all that run, and others.
+    /// systemd's properties of every worker that it has in memory: all that run, and others.
     ///
     /// # Errors
-    /// When systemctl fails, with everything it said.
+    /// If systemctl fails, with all of its output.
     pub fn loaded_workers(&self) -> Result<Vec<Worker>, String> {
         let output = self.systemctl(["show", Worker::PROPERTIES, "worker@*.service"]);
         if output.status().success() {
@@ -90,7 +90,7 @@ impl Cluster {
         }
     }
 
-    /// What systemd says of one worker.
+    /// systemd's properties of one worker.
     #[track_caller]
     #[must_use]
     pub fn worker(&self, instance: u32) -> Worker {
@@ -98,10 +98,10 @@ impl Cluster {
         Worker::read_all(output.stdout()).pop().expect("systemctl shows the unit it is asked for")
     }
 
-    /// The process of each worker; all four of them are ready.
+    /// The pid of each worker. All four must be ready.
     ///
     /// # Panics
-    /// When one is not.
+    /// If that does not hold.
     #[track_caller]
     #[must_use]
     pub fn pids(&self) -> BTreeMap<u32, u32> {
@@ -111,25 +111,25 @@ impl Cluster {
         }
     }
 
-    /// Waits until all four workers are ready; returns the process of each.
+    /// Waits until all four workers are ready. Returns the pid of each.
     #[track_caller]
     pub fn until_whole(&self) -> BTreeMap<u32, u32> {
         wait_for("four workers that are ready", DEADLINE, || whole(self.workers()))
     }
 
-    /// All four workers are ready, and none is the process that it was before.
+    /// Asserts that all four workers are ready, and that each has a new process.
     ///
     /// # Panics
-    /// When one is.
+    /// If one still has its old process.
     #[track_caller]
     pub fn assert_all_replaced(&self, before: &BTreeMap<u32, u32>) {
         let after = self.pids();
         for (instance, pid) in before {
-            assert_ne!(after[instance], *pid, "worker@{instance} is still the process of before");
+            assert_ne!(after[instance], *pid, "worker@{instance} still has its old process");
         }
     }
 
-    /// Waits until a rollout has replaced one of the workers 1 to 4; these were their processes before.
+    /// Waits until a rollout has replaced one of the workers 1 to 4. `before` has their old pids.
     #[track_caller]
     pub fn until_one_is_replaced(&self, before: &BTreeMap<u32, u32>) {
         wait_for("a worker that is replaced", DEADLINE, || {
@@ -139,7 +139,7 @@ impl Cluster {
         });
     }
 
-    /// How many connections a process has that were accepted from the shared socket.
+    /// How many connections from the shared socket a process has.
     #[track_caller]
     #[must_use]
     pub fn connections_of(&self, pid: u32) -> u64 {
@@ -148,7 +148,7 @@ impl Cluster {
         sockets.stdout().lines().filter(|line| line.contains(&owner)).count() as u64
     }
 
-    /// Waits until what is said of a worker holds.
+    /// Waits until the condition `what` holds for a worker.
     #[track_caller]
     pub fn until_worker(&self, instance: u32, what: &str, holds: impl Fn(&Worker) -> bool) -> Worker {
         let what = format!("worker@{instance} {what}");
@@ -170,7 +170,7 @@ fn whole(workers: Vec<Worker>) -> Result<BTreeMap<u32, u32>, String> {
     Err(states(&workers))
 }
 
-/// The workers in one line, for a report.
+/// The workers in one line, for an error message.
 fn states(workers: &[Worker]) -> String {
     let state = |worker: &Worker| {
         format!("{} is {} ({}), pid {}", unit(worker.instance), worker.active, worker.sub, worker.pid)

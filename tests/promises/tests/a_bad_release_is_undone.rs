@@ -1,5 +1,5 @@
-//! Whatever is wrong with a release, it is undone: the old one is back everywhere, and whoever deployed it is told
-//! which worker failed, how, and what it said last.
+//! A bad release is undone, whatever is wrong with it. The old release runs everywhere again. The operator
+//! who deployed it learns which worker failed, how, and what its last message was.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ promises::in_every_suite!(
     when_it_fails_on_the_second_worker
 );
 
-/// In the catalog: a rollout failed.
+/// The catalog entry for a failed rollout.
 const ROLLOUT_FAILED: &str = "0477392c036be6d71ce8abadf0f2e413";
 
-/// What is wrong, how the worker's end is described, and the last words it had.
+/// The flaw, the description of the worker's end, and its last message.
 const CASES: [(Flaw, &str, &str); 4] = [
     (Flaw::FailsBeforeReady, "failed before it was ready: it exited with status 1", Flaw::REASON),
     (Flaw::HangsBeforeReady, "did not say READY=1 in time", "this worker will never be ready"),
@@ -47,7 +47,7 @@ fn whatever_is_wrong_with_it(suite: Suite) {
     cluster.assert_socket_is_whole();
 }
 
-/// What people do first with a program that was not made for it.
+/// A common first attempt with a program that was not made for app-cluster.
 fn and_what_it_has_to_say_to_systemd_is_named(suite: Suite) {
     let cluster = Cluster::installed(suite);
     cluster.edit("worker@.service", "Service", "TimeoutStartSec=6s\nWatchdogSec=3s");
@@ -57,7 +57,7 @@ fn and_what_it_has_to_say_to_systemd_is_named(suite: Suite) {
         Suite::Bookworm => {
             "systemd hears the main process only: a script has to start the program with `exec`"
         }
-        // systemd does not tell what it did not listen to.
+        // This version of systemd does not report ignored messages.
         Suite::Trixie => of_nothing,
     };
     for (name, script, words) in [
@@ -74,7 +74,7 @@ fn and_what_it_has_to_say_to_systemd_is_named(suite: Suite) {
         let deploy = cluster.deploy(&program, name);
         deploy.assert_exit_code(2).assert_says(words).assert_says("app-cluster-worker(7)");
         if words == of_nothing {
-            // Whoever watches need not wait for the end to know what is missing.
+            // An operator who watches learns what is missing before the end.
             deploy.assert_says("worker@5 (extra): started, waits for its READY=1");
         }
         assert_undone(&cluster, name);
@@ -82,12 +82,12 @@ fn and_what_it_has_to_say_to_systemd_is_named(suite: Suite) {
     cluster.assert_socket_is_whole();
 }
 
-/// The same words in the terminal of whoever deployed it, in the journal, and where people look.
+/// The same text must be on the terminal of the operator, in the journal, and where operators look.
 #[track_caller]
 fn assert_told(cluster: &Cluster, deploy: &Output, begin: u64, words: &[&str]) {
     let told = cluster.logged(&["app-cluster"], begin);
     let failed: Vec<_> = told.iter().filter(|entry| entry.field("MESSAGE_ID") == ROLLOUT_FAILED).collect();
-    let [failed] = failed[..] else { panic!("one entry with the MESSAGE_ID is expected: {told:#?}") };
+    let [failed] = failed[..] else { panic!("expected one entry with the MESSAGE_ID: {told:#?}") };
     assert_eq!(failed.field("APP_CLUSTER_RESULT"), "restored");
     let status = cluster.app_cluster(["status"]);
     for words in words {
@@ -97,7 +97,7 @@ fn assert_told(cluster: &Cluster, deploy: &Output, begin: u64, words: &[&str]) {
     }
 }
 
-/// It was all over before replacing one worker would have been given up.
+/// The rollout ended before the timeout of a single step.
 #[track_caller]
 fn assert_in_time(cluster: &Cluster, suite: Suite, flaw: Flaw) {
     let rollout = cluster.status().rollout.pop().expect("there was a rollout");
@@ -108,7 +108,7 @@ fn assert_in_time(cluster: &Cluster, suite: Suite, flaw: Flaw) {
     assert!(took <= rollout.step_timeout_usec, "it took {took} µs: {rollout:#?}");
 }
 
-/// The old release is the current one, every worker runs it, and the bad one is known as such.
+/// The old release is current and every worker runs it. The bad one is marked as bad.
 #[track_caller]
 fn assert_undone(cluster: &Cluster, bad: &str) {
     let old = Package::New.version();
@@ -125,7 +125,7 @@ fn assert_undone(cluster: &Cluster, bad: &str) {
     assert_eq!((known[&old], known[bad]), ((true, false, 4), (false, true, 0)));
 }
 
-/// Only the worker that was killed while it served took anything along.
+/// Only a worker that was killed while it served lost requests.
 #[track_caller]
 fn assert_lost_at_most_its_own(report: &Report, flaw: Flaw) {
     if flaw != Flaw::DiesAfterReady {
@@ -152,8 +152,9 @@ fn when_it_fails_on_the_second_worker(suite: Suite) {
     let is_touched = |instance: u32| after[&instance] != before[&instance];
     assert_eq!([1, 2, 3, 4].map(is_touched), [true, true, false, false], "{before:?}, then {after:?}");
     assert_eq!(account.fewest_ready(), 4, "{account:#?}");
-    // The extra one and worker@1 with the new release, then worker@2 and worker@1 with the old one. systemd, which restarts
-    // worker@2 as soon as it has failed, may get there before us with either release.
+    // The extra worker and worker@1 start with the new release, then worker@2 and worker@1 with the old one.
+    // But systemd restarts worker@2 as soon as it has failed. So it may start worker@2 before the
+    // orchestrator does, with either release.
     assert_eq!([1, 3, 4, 5].map(|instance| account.starts_of(instance)), [2, 0, 0, 1], "{account:#?}");
     assert!((1..=2).contains(&account.starts_of(2)), "{account:#?}");
 
@@ -170,7 +171,11 @@ fn when_it_fails_on_the_second_worker(suite: Suite) {
     let old = Package::New.version();
     assert_eq!([1, 3, 4].map(runs), [Some("bad-2".to_owned()), Some(old.clone()), Some(old)]);
     cluster.app_cluster(["status"]).assert_says("failed").assert_says("worker@2.service");
-    assert_eq!(cluster.close_account(account).fewest_ready(), 4, "who stands in for worker@2 was taken away");
+    assert_eq!(
+        cluster.close_account(account).fewest_ready(),
+        4,
+        "the extra worker was stopped while worker@2 was missing"
+    );
 
     cluster.app_cluster(["rollback"]).assert_success();
     assert_undone(&cluster, "bad-1");

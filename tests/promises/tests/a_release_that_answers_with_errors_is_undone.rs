@@ -1,5 +1,6 @@
-//! A release that is ready, and answers with errors or slowly: where limits are set it is found out by what the workers
-//! count, on the extra worker, and undone. Where too little is known, nothing is decided.
+//! A release may become ready and then answer with errors, or slowly. If limits are set, the orchestrator
+//! detects this from the counters of the extra worker, and rolls back. If it knows too little, it decides
+//! nothing.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +8,13 @@ use promises::{Cluster, Entry, Failure, Flaw, GOOD, Mode, Package, Report, Suite
 
 promises::in_one_suite!(trixie: while_it_settles, unless_too_little_is_known);
 
-/// What the worker is found to do, under a hundred requests in a second.
+/// The finding about the worker, under a hundred requests per second.
 const CASES: [(Flaw, &str, &str); 2] = [
     (Flaw::AnswersWithErrors, "max_error_ratio = 0.05", "requests with 5xx, the old workers 0.0 %"),
     (Flaw::AnswersSlowly, "max_latency_ratio = 3.0", "ms for 99 of 100 requests, the old workers "),
 ];
 
-/// What the orchestrator says of a worker that it could not judge.
+/// The orchestrator's message about a worker that it could not judge.
 const NOT_COMPARED: &str = "was not compared with the old workers";
 
 fn while_it_settles(suite: Suite) {
@@ -35,10 +36,10 @@ fn while_it_settles(suite: Suite) {
         assert_undone(&cluster, &id, &before);
     }
 
-    // The limits hold nobody up who does as the others do.
+    // The limits do not stop a release that behaves like the old one.
     configure(&cluster, "max_error_ratio = 0.05");
     cluster.deploy(GOOD, "good").assert_success();
-    assert_eq!(told(&cluster, begin), Vec::<String>::new(), "all that was asked for was known");
+    assert_eq!(told(&cluster, begin), Vec::<String>::new(), "the comparison had all the data");
     assert_only_errors_of_its_own(&load.stop());
     cluster.assert_socket_is_whole();
 }
@@ -48,14 +49,14 @@ fn unless_too_little_is_known(suite: Suite) {
     configure(&cluster, "max_error_ratio = 0.05");
     cluster.write_program("/srv/bad", &Flaw::AnswersWithErrors.program(GOOD));
 
-    // Nobody asks for anything: it is as it always was, and told once.
+    // Without any requests the rollout works as without limits, and the orchestrator says so once.
     let begin = monotonic_usec();
     cluster.deploy("/srv/bad", "bad").assert_success();
     let told = told(&cluster, begin);
-    let [told] = &told[..] else { panic!("once is enough: {told:#?}") };
+    let [told] = &told[..] else { panic!("expected the message once: {told:#?}") };
     assert!(told.starts_with("worker@5 ") && told.contains("rollout.min_requests"), "{told}");
 
-    // Beside workers that fail one that does not is good, and whoever goes back is not held up.
+    // Compared with failing workers, a sound one is good. So the limits do not stop a rollback.
     let load = cluster.load(Mode::Patient);
     configure(&cluster, "max_error_ratio = 0.05\nmax_latency_ratio = 1.0");
     cluster.app_cluster(["rollback"]).assert_success();
@@ -70,7 +71,7 @@ fn configure(cluster: &Cluster, limits: &str) {
     cluster.app_cluster(["check"]).assert_success();
 }
 
-/// The sentences about workers that could not be judged.
+/// The messages about workers that could not be judged.
 #[track_caller]
 fn told(cluster: &Cluster, begin: u64) -> Vec<String> {
     let logged = cluster.logged(&["app-cluster"], begin);
@@ -78,7 +79,7 @@ fn told(cluster: &Cluster, begin: u64) -> Vec<String> {
     messages.map(str::to_owned).collect()
 }
 
-/// No worker was touched, and the release is known as bad.
+/// No worker was touched, and the release is marked as bad.
 #[track_caller]
 fn assert_undone(cluster: &Cluster, bad: &str, before: &BTreeMap<u32, u32>) {
     assert_eq!(cluster.pids(), *before, "{bad} touched a worker");
@@ -89,7 +90,7 @@ fn assert_undone(cluster: &Cluster, bad: &str, before: &BTreeMap<u32, u32>) {
     assert!(known.iter().any(|release| release.id == bad && release.is_rejected), "{known:#?}");
 }
 
-/// Every request was answered, and some by the bad release.
+/// Every request was answered, and the bad release answered some.
 #[track_caller]
 fn assert_only_errors_of_its_own(report: &Report) {
     let errors = report.count(Failure::Status(500));

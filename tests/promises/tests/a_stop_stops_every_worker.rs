@@ -1,4 +1,5 @@
-//! `systemctl stop app-cluster` ends when no worker runs, whatever was under way and whoever does not answer.
+//! `systemctl stop app-cluster` ends when no worker runs. That holds whatever was in progress, and if a
+//! worker does not answer.
 
 use promises::{Cluster, Process, Suite, ci_or_full};
 
@@ -36,7 +37,7 @@ fn though_the_orchestrator_has_just_started(suite: Suite) {
 fn though_polkit_is_gone(suite: Suite) {
     let cluster = Cluster::installed(suite);
     cluster.systemctl(["mask", "--runtime", "--now", "polkit.service"]).assert_success();
-    // It says that it was refused; what matters is what runs.
+    // The stop reports that it was refused. What matters is which processes run.
     let _ = cluster.systemctl(["stop", "app-cluster"]);
     assert_none_runs(&cluster);
     cluster.systemctl(["unmask", "--runtime", "polkit.service"]).assert_success();
@@ -73,5 +74,5 @@ fn assert_none_runs(cluster: &Cluster) {
     let units =
         ["list-units", "--plain", "--no-legend", "--state=active,activating,deactivating", "worker@*"];
     let running = cluster.systemctl(units);
-    assert_eq!(running.stdout(), "", "a worker runs on");
+    assert_eq!(running.stdout(), "", "a worker still runs");
 }

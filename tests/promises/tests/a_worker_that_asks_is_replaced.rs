@@ -1,5 +1,6 @@
-//! A worker that has had enough asks to be replaced, and is so as in a rollout: another is ready before it stops, one
-//! at a time, and nothing is lost. What asks goes on serving when it cannot be.
+//! A worker at one of its limits asks to be replaced. This works as in a rollout: another worker is ready
+//! before it stops, one is replaced at a time, and no request is lost. A worker that cannot be replaced
+//! continues to serve.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ promises::in_every_suite!(
     also_when_the_orchestrator_dies_meanwhile,
 );
 
-/// What would let a rollout take several at once.
+/// Settings with which a rollout would replace several workers at once.
 const SEVERAL: &str = "workers = 4\n[rollout]\nsettle = \"100ms\"\nsurge = 3\nmax_unavailable = 2\n";
 
 fn after_so_many_requests(suite: Suite) {
@@ -24,11 +25,11 @@ fn after_so_many_requests(suite: Suite) {
     let history = cluster.history();
     let account = cluster.open_account();
     let before = cluster.until_whole();
-    // Three times: the ways in which the first ones ask may not be those of the later ones.
+    // Three times, because later workers may ask in another way than the first ones.
     (0..3).fold(before, |before, _| until_all_are_replaced(&cluster, &before));
     let account = cluster.close_account(account);
     assert_eq!((account.fewest_ready(), account.most_ready()), (4, 5), "{account:#?}");
-    assert_eq!(cluster.history().len(), history.len(), "the history is about what people do");
+    assert_eq!(cluster.history().len(), history.len(), "the history has only the rollouts of operators");
     let status = cluster.status();
     assert!(status.rollout.iter().all(|rollout| rollout.kind == api::Kind::Recycle), "{status:#?}");
     let asked = cluster.journal(["-u", "worker@*"]);
@@ -68,14 +69,14 @@ fn unless_the_new_one_fails(suite: Suite) {
     cluster.reload();
     let before = cluster.pids();
     cluster.edit("worker@.service", "Service", "Environment=APP_CLUSTER_FAULT_START=fail");
-    wait_for("the try that fails", DEADLINE, || {
+    wait_for("the attempt that fails", DEADLINE, || {
         let journal = cluster.journal(["-u", "app-cluster"]);
         if journal.contains("go on serving, next try in 60s") { Ok(()) } else { Err(journal) }
     });
-    assert_eq!(cluster.until_whole(), before, "nobody was touched");
+    assert_eq!(cluster.until_whole(), before, "a worker was touched");
     cluster.app_cluster(["status"]).assert_says("worker@5");
 
-    // A reload needs no wish, and brings what works again.
+    // A reload needs no request of a worker, and brings what works again.
     cluster.revert("worker@.service");
     cluster.reload();
     load.until_more(500);
@@ -88,7 +89,7 @@ fn also_when_the_orchestrator_dies_meanwhile(suite: Suite) {
     let load = cluster.load(Mode::Calm);
     cluster.configure("workers = 4\n[rollout]\nsettle = \"100ms\"\n");
     cluster.reload();
-    // The first worker that is restarted in a rollout is the extra one; the second is one that asked.
+    // The first restart in a rollout is that of the extra worker. The second is that of a worker that asked.
     for (point, time) in [("restart-enqueued", 1), ("restart-enqueued", 2), ("stop-enqueued", 1)] {
         bring(&cluster, "APP_CLUSTER_MAX_AGE=3s");
         let before = cluster.until_whole();
@@ -104,17 +105,17 @@ fn also_when_the_orchestrator_dies_meanwhile(suite: Suite) {
     cluster.assert_socket_is_whole();
 }
 
-/// Brings this variable to all workers.
+/// Sets this environment variable for all workers.
 #[track_caller]
 fn bring(cluster: &Cluster, variable: &str) {
     cluster.edit("worker@.service", "Service", &format!("Environment={variable}"));
     cluster.reload();
 }
 
-/// Waits until each of the four workers is another process than before, and all are ready.
+/// Waits until each of the four workers has a new process, and all are ready.
 #[track_caller]
 fn until_all_are_replaced(cluster: &Cluster, before: &BTreeMap<u32, u32>) -> BTreeMap<u32, u32> {
-    wait_for("other processes everywhere", DEADLINE, || {
+    wait_for("a new process of each worker", DEADLINE, || {
         let workers = cluster.workers();
         let is_new = |(instance, pid): (&u32, &u32)| {
             workers.iter().any(|w| w.instance == *instance && w.is_ready() && w.pid != *pid)

@@ -1,5 +1,5 @@
-//! Clients that mean harm: nobody else loses a request, no worker dies, and none takes more memory than
-//! docs/worker.md says, or keeps it.
+//! Attacking clients: no other client loses a request, and no worker crashes. No worker takes more memory
+//! than docs/worker.md says, or keeps it afterwards.
 
 use std::time::{Duration, Instant};
 
@@ -16,11 +16,11 @@ promises::in_one_suite!(
     calls_without_end,
 );
 
-/// Who asks for something meanwhile: some keep their connections, some come anew.
+/// The other clients: some keep their connections, some always open new ones.
 const LOADS: [Mode; 2] = [Mode::Calm, Mode::Newcomers];
 
-/// How long an attack takes. All its clients are there within the first second, so a short one shows what a long one does;
-/// what would only add up in a minute is left to the long one.
+/// How long an attack takes. All its clients are connected within the first second, so a short attack shows
+/// the same as a long one. Only the long one shows what adds up over a minute.
 fn seconds() -> u64 {
     ci_or_full(4, 60)
 }
@@ -28,7 +28,7 @@ fn seconds() -> u64 {
 fn slow_loris(suite: Suite) {
     let attack = Harm { attack: Attack::SlowLoris, clients: 2000, each_kib: http1(1) };
     let report = attack.harms_nobody(suite);
-    // The beginning of a head is 46 bytes, and about one comes in a second.
+    // The beginning of a head has 46 bytes, and about one byte arrives per second.
     let each = ci_or_full(47, 50);
     assert!(report.connected >= attack.clients && report.sent > report.connected * each, "{report}");
 }
@@ -36,16 +36,16 @@ fn slow_loris(suite: Suite) {
 fn heads_of_a_mebibyte(suite: Suite) {
     let attack = Harm { attack: Attack::HugeHeads, clients: 50, each_kib: http1(64) };
     let report = attack.harms_nobody(suite);
-    // At the end each client has a head under way.
+    // At the end each client has a head in progress.
     let ended = report.connected.saturating_sub(attack.clients);
     assert!(report.connected >= attack.clients * 2 && report.answered * 10 > ended * 9, "{report}");
 }
 
 fn garbage(suite: Suite) {
-    // One head at a time is all that any of this garbage brings about.
+    // This garbage makes the worker keep one head at a time.
     let attack = Harm { attack: Attack::Garbage, clients: 100, each_kib: http2(64, 1) };
     let report = attack.harms_nobody(suite);
-    // Not only once, each of them: in a shorter time less often.
+    // Each client must do so repeatedly. In a shorter attack that is less often.
     let least = ci_or_full(5, 10) * attack.clients;
     assert!(report.connected >= least && report.answered > report.connected / 2, "{report}");
 }
@@ -58,12 +58,12 @@ fn half_open_connections(suite: Suite) {
 
 fn ten_thousand_connects_a_second(suite: Suite) {
     let attack = Harm { attack: Attack::Flood, clients: 2000, each_kib: http1(1) };
-    // Whatever else wants the processors slows the attackers down, as it does the workers.
+    // Other programs that need the CPU slow the attackers down, as they do the workers.
     let is_hard = (0..3).any(|_| attack.harms_nobody(suite).connected_per_second() >= 3000);
-    assert!(is_hard, "the attackers hardly got the processors");
+    assert!(is_hard, "the attackers got too little of the CPUs");
 }
 
-/// Four users of the machine call the orchestrator as fast as the bus takes it.
+/// Four users of the machine call the orchestrator as fast as the bus takes the calls.
 fn calls_without_end(suite: Suite) {
     let cluster = Cluster::installed(suite);
     cluster.configure("workers = 4\n[rollout]\nsettle = \"500ms\"\n");
@@ -77,7 +77,7 @@ fn calls_without_end(suite: Suite) {
     let orchestrator = Process::of(&cluster, pid.parse().expect("it runs"));
     orchestrator.forget_peak();
     let users = ["nobody", "daemon", "www-data", "app-cluster-worker"];
-    // Those of two users carry descriptors, as many as a message may.
+    // The calls of two users carry descriptors, as many as a message may have.
     let descriptors = [0, 16, 0, 16];
     let floods = users.iter().zip(descriptors).map(|(user, count)| cluster.flood_with_calls(user, count));
     let floods: Vec<_> = floods.collect();
@@ -89,19 +89,15 @@ fn calls_without_end(suite: Suite) {
     let peak = orchestrator.peak_kib();
     println!("{suite}: a reload took {calm:?}, and in the flood {reloads:?}; {peak} KiB");
     floods.into_iter().for_each(Background::kill);
-    assert_eq!(
-        cluster.show("app-cluster.service", "MainPID"),
-        pid,
-        "the orchestrator did not live through it"
-    );
+    assert_eq!(cluster.show("app-cluster.service", "MainPID"), pid, "the orchestrator was restarted");
     assert!(peak < 16 * 1024, "{peak} KiB");
-    // Whatever else wants the processors slows a single one down.
+    // Other programs that need the CPU slow single reloads down.
     let fastest = reloads.iter().min().expect("one at least");
     assert!(*fastest < 2 * calm, "{calm:?} without, {reloads:?} in the flood");
     cluster.until_whole();
 }
 
-/// An attack, and what it may cost.
+/// An attack and the memory that it may cost.
 struct Harm {
     attack: Attack,
     clients: u64,
@@ -126,7 +122,7 @@ impl Harm {
 
         println!("{suite}, {attack}: {report}");
         let (peak, promised) = (memory.peak_kib(), 4 * 1024 + connections * self.each_kib);
-        assert!(peak <= promised, "{peak} KiB for {connections} connections, and {promised} were promised");
+        assert!(peak <= promised, "{peak} KiB for {connections} connections, promised are {promised}");
         loads.iter_mut().for_each(|load| load.until_more(200));
         let after = memory.until_given_back();
         println!(
@@ -141,18 +137,19 @@ impl Harm {
                 report.ok
             );
         }
-        assert_eq!(cluster.workers(), before, "a worker did not live through it");
+        assert_eq!(cluster.workers(), before, "a worker was restarted");
         cluster.assert_socket_is_whole();
         report
     }
 }
 
-/// What a connection of HTTP/1.1 may take, by docs/worker.md, whose client sends heads of so many KiB.
+/// The memory of an HTTP/1.1 connection according to docs/worker.md, if its client sends heads of this many
+/// KiB.
 fn http1(head: u64) -> u64 {
     40 + 4 * head
 }
 
-/// What one of HTTP/2 may take with so many heads at once.
+/// The same for an HTTP/2 connection with this many heads at once.
 fn http2(head: u64, heads: u64) -> u64 {
     40 + 1024 + heads * (5 * head + 64)
 }
@@ -164,7 +161,7 @@ struct Memory {
 }
 
 impl Memory {
-    /// From now on.
+    /// Measured from now on.
     #[track_caller]
     fn of(cluster: &Cluster) -> Self {
         let processes: Vec<_> = cluster.pids().values().map(|pid| Process::of(cluster, *pid)).collect();
@@ -173,12 +170,12 @@ impl Memory {
         Self { processes, before }
     }
 
-    /// The most that any of them had.
+    /// The highest value of any worker.
     fn peak_kib(&self) -> u64 {
         self.processes.iter().map(|process| process.peak_kib()).max().unwrap_or(0)
     }
 
-    /// Waits until all of them are nearly as small as they were.
+    /// Waits until all of them are nearly as small as before.
     #[track_caller]
     fn until_given_back(&self) -> Vec<u64> {
         const NEARLY_KIB: u64 = 2 * 1024;

@@ -1,4 +1,4 @@
-//! A configuration that is invalid changes nothing, and is told with file, line and column.
+//! An invalid configuration changes nothing. The error names the file, the line and the column.
 
 use promises::{Cluster, Mode, Output, Suite, monotonic_usec};
 
@@ -11,7 +11,7 @@ promises::in_one_suite!(
 
 const FILE: &str = "/etc/app-cluster/conf.d/60-wrong.toml";
 
-/// What is written, and the position and words with which it is refused.
+/// The configuration, the position of the error, and a part of the message.
 const MISTAKES: [(&str, &str, &str); 4] = [
     ("# ours\nworkes = 4\n", ":2:1", "workes"),
     ("workers = 4\n[rollout]\nsettle = \"soon\"\n", ":3:10", "settle"),

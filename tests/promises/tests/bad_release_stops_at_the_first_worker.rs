@@ -1,5 +1,5 @@
-//! A package with a release that fails stops at the first worker, which is the extra one: the others are untouched,
-//! nothing is lost, dpkg ends well, and whoever installed it is told why.
+//! The rollout of a package with a failing release stops at the first worker, which is the extra one. The
+//! other workers are untouched, no request is lost, and dpkg succeeds. The administrator learns the reason.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +47,7 @@ fn that_dies_while_it_settles(suite: Suite) {
     cluster.configure("workers = 4\n");
     let before = cluster.pids();
 
-    // Its first worker serves for a second, and takes what is in flight along: so there is no load.
+    // Its first worker serves for a second, and then loses its requests in flight. So there is no load.
     let (upgrade, flawed) = cluster.install_flawed(Flaw::DiesAfterReady);
     upgrade.assert_success();
     assert_old_release_is_untouched(&cluster, &before, &flawed);
@@ -55,7 +55,7 @@ fn that_dies_while_it_settles(suite: Suite) {
     cluster.assert_socket_is_whole();
 }
 
-/// It stays on the release before, and says which one it leaves out.
+/// The workers stay on the previous release, and the message names the release that is left out.
 #[track_caller]
 fn a_reload_restarts_the_workers_all_the_same(cluster: &Cluster, flawed: &str) {
     let load = cluster.load(Mode::WithGaps);
@@ -75,7 +75,7 @@ fn and_a_fault_of_the_machine_stops_there_too_and_heals(suite: Suite) {
     let load = cluster.load(Mode::WithGaps);
     let before = cluster.pids();
 
-    // It is the release that runs: there is none to go back to, and no need to.
+    // The release is running already: there is none to roll back to, and no need.
     let reload = cluster.app_cluster(["reload"]);
     reload.assert_exit_code(2).assert_says("worker@5.service").assert_says("before it was ready");
     reload.assert_says("no other worker was touched");
@@ -89,8 +89,8 @@ fn and_a_fault_of_the_machine_stops_there_too_and_heals(suite: Suite) {
     cluster.assert_socket_is_whole();
 }
 
-/// Upgrades to a release with this flaw under load. dpkg ends well, and its output tells that the roll failed. Also returns
-/// the version.
+/// Upgrades to a release with this flaw under load. dpkg succeeds, and its output says that the rollout
+/// failed. Also returns the version.
 #[track_caller]
 fn roll_in_vain(cluster: &Cluster, flaw: Flaw) -> (Output, String) {
     let load = cluster.load(Mode::WithGaps);
@@ -103,7 +103,7 @@ fn roll_in_vain(cluster: &Cluster, flaw: Flaw) -> (Output, String) {
     (upgrade, flawed)
 }
 
-/// All run the old release, in the processes in which they ran it before; the extra worker is gone.
+/// All workers run the old release in their old processes, and the extra worker is gone.
 #[track_caller]
 fn assert_old_release_is_untouched(cluster: &Cluster, before: &BTreeMap<u32, u32>, flawed: &str) {
     assert_eq!(cluster.pids(), *before, "a worker was touched");
@@ -116,7 +116,7 @@ fn assert_old_release_is_untouched(cluster: &Cluster, before: &BTreeMap<u32, u32
     assert_eq!(installed.stdout(), format!("install ok installed {flawed}"));
 }
 
-/// Who looks at the cluster sees that the last rollout failed, and where.
+/// The status shows that the last rollout failed, and where.
 #[track_caller]
 fn assert_why(cluster: &Cluster) {
     let looks: [&[&str]; 2] =

@@ -1,5 +1,5 @@
-//! systemd reloads or executes itself anew, the bus goes away and comes back, all during a rollout: no
-//! worker stays stopped, nothing is lost, and the next reload finishes the job.
+//! During a rollout systemd reloads or re-executes itself, or the bus stops and returns. No worker stays
+//! stopped, no request is lost, and the next reload completes the rollout.
 
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ fn after_a_death_of_the_bus(suite: Suite) {
     });
 }
 
-/// PID 1 does not read what workers tell it, for longer than they may be silent: they serve, and live.
+/// PID 1 reads no messages for longer than the watchdog allows. The workers serve and are not killed.
 fn after_a_pause_of_the_manager(suite: Suite) {
     const PAUSE: Duration = Duration::from_secs(15);
     let cluster = Cluster::installed(suite);
@@ -53,12 +53,13 @@ fn after_a_pause_of_the_manager(suite: Suite) {
     }
     manager.resume();
     cluster.until_whole();
-    assert_eq!(cluster.pids(), before, "a worker did not live through it");
+    assert_eq!(cluster.pids(), before, "a worker was restarted");
     cluster.reload();
     load.loses_nothing();
 }
 
-/// journald does not read what all log, until no socket takes any more of it: that holds up no request, no drain and no start.
+/// journald does not read, until no socket takes any more lines. This delays no request, no drain and no
+/// start.
 fn after_a_pause_of_the_journal(suite: Suite) {
     const FILL: &str =
         "printf 'MESSAGE=filler\\n' > /tmp/filler; while timeout 1 logger --journald=/tmp/filler; do :; done";
@@ -104,10 +105,10 @@ fn during_a_rollout(suite: Suite, disturb: impl Fn(&Cluster)) {
     load.until_more(500);
     load.loses_nothing();
 
-    // It still hears what happens by itself.
+    // The orchestrator still notices what happens by itself.
     Process::of(&cluster, after[&4]).kill();
     cluster.until_worker(4, "to be replaced", |worker| worker.is_ready() && worker.pid != after[&4]);
-    wait_for("the orchestrator to hear of a crash", DEADLINE, || {
+    wait_for("the orchestrator to notice a crash", DEADLINE, || {
         let status = cluster.try_status()?;
         let worker = status.workers.iter().find(|worker| worker.instance == 4);
         match worker {

@@ -1,5 +1,5 @@
-//! Chaos: operators give orders while the machine fails, alone and together, in an order that a seed decides. After each round
-//! the faults are undone, and within a minute the cluster is whole again.
+//! Operators give orders while the machine fails, at the same time or alone, in an order that depends on a
+//! seed. After each round the faults are undone. Within a minute, all workers are ready again.
 //!
 //! `cargo xtask chaos --minutes 10 --seed 7` runs more of it. A failure prints the seed and the round.
 
@@ -21,9 +21,9 @@ use self::{chance::Chance, mending::Stopped, round::Round};
 
 promises::in_every_suite!(every_round_ends_with_a_whole_cluster);
 
-/// A worker that flaps is tried again within the minute in which all has to be well.
+/// A flapping worker is tried again within the minute in which the cluster must recover.
 const SETTINGS: &str = "workers = 4\n[rollout]\nsettle = \"200ms\"\n[backoff]\nmax = \"10s\"\n";
-/// A worker that is never ready has failed soon, and one that drains has soon closed the connections that are idle.
+/// A worker that never becomes ready fails soon, and a draining one soon closes its idle connections.
 const QUICK: &str = "TimeoutStartSec=5s\nEnvironment=APP_CLUSTER_LINGER=1s";
 
 fn every_round_ends_with_a_whole_cluster(suite: Suite) {
@@ -51,7 +51,8 @@ fn every_round_ends_with_a_whole_cluster(suite: Suite) {
     }
 }
 
-/// A cluster whose disks can be full and read-only, and what is needed to deploy and to upgrade.
+/// A cluster whose disks can become full and read-only, with the programs to deploy and the packages to
+/// install.
 fn cluster(suite: Suite) -> Cluster {
     let cluster = Cluster::installed_on(suite, Package::Old, |cluster| {
         Disk::VAR.mount(cluster);

@@ -1,4 +1,5 @@
-//! Whoever asks for a reload while one runs shares the next one: they never overlap, and everybody is told the end.
+//! Callers that ask for a reload while one runs share the next one. Rollouts never overlap, and every caller
+//! learns the result.
 
 use std::thread;
 

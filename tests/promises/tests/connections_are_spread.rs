@@ -1,4 +1,5 @@
-//! Connections are shared out evenly among the workers, and nobody waits for a worker that is dead, stalled or draining.
+//! Connections are shared evenly among the workers. No client waits for a worker that is dead, stalled or
+//! draining.
 
 use std::time::Duration;
 
@@ -14,12 +15,13 @@ promises::in_one_suite!(
     a_draining_worker_holds_nobody_back,
 );
 
-/// How much more connections the busiest worker may have of a burst than the one with the fewest.
+/// How many more connections of a burst the busiest worker may have than the least busy one.
 const DIFFERENCE: u64 = 2;
-/// From the moment a client is to connect until it has the answer. The wait for an accept is the largest part of that;
-/// what else is in it makes the promise harder to keep.
+/// From the moment a client should connect until it has the response. The wait for accept(2) is the largest
+/// part of it. The other parts make the promise harder to keep.
 const LONGEST: Duration = Duration::from_millis(100);
-/// How often it is tried. Whatever else wants the processors makes a spread uneven and a wait long, never the contrary.
+/// How many attempts there are. Other programs that need the CPU can make a spread uneven and a wait longer,
+/// but never the opposite.
 const ROUNDS: usize = 4;
 
 fn a_burst_is_shared_evenly(suite: Suite) {
@@ -49,11 +51,11 @@ fn one_after_the_other_goes_round(suite: Suite) {
     );
 }
 
-/// Its siblings have connections that wait for nothing, fifty each, and a worker that has just started has none.
+/// The siblings have fifty idle connections each, and a worker that has just started has none.
 fn a_newcomer_does_not_get_the_whole_herd(suite: Suite) {
     const IDLE: usize = 200;
     const HERD: u64 = 64;
-    /// Its part, and what it is behind by at most (`ARREARS` in the library).
+    /// The new worker's part, and the most that it may count as behind (`ARREARS` in the library).
     const MOST: u64 = HERD / 4 + 8;
     let cluster = Cluster::installed(suite);
     let mut idle: Vec<_> = (0..IDLE).map(|_| Wire::open(&cluster).expect("connected")).collect();
@@ -69,7 +71,7 @@ fn a_newcomer_does_not_get_the_whole_herd(suite: Suite) {
             assert!(report.is_clean() && report.ok == HERD, "{report}");
             let share = report.answers.iter().find(|answers| answers.pid == newcomer.pid);
             let share = share.map_or(0, |answers| answers.count);
-            println!("{suite}: of {HERD} the newcomer got {share}");
+            println!("{suite}: of {HERD} the new worker got {share}");
             share
         },
     );
@@ -85,7 +87,7 @@ fn a_killed_worker_holds_nobody_back(suite: Suite) {
 
 fn a_stalled_worker_holds_nobody_back(suite: Suite) {
     let cluster = Cluster::installed(suite);
-    // Longer than what is left of the series: all of it finds a worker that is there and does nothing.
+    // This is longer than the rest of the series: the stalled worker exists during all of it.
     cluster.edit("worker@.service", "Service", "WatchdogSec=3s");
     cluster.reload();
     nobody_waits(suite, &cluster, "stalled", |victim| {
@@ -100,10 +102,10 @@ fn a_draining_worker_holds_nobody_back(suite: Suite) {
         let unit = format!("worker@{}", victim.instance);
         cluster.systemctl(["restart", "--no-block", &unit]).assert_success();
     });
-    assert_eq!(lost, 0, "a drain loses nobody");
+    assert_eq!(lost, 0, "a drain lost a request");
 }
 
-/// How many of these connections each of the four workers has, sorted.
+/// How many of these connections each of the four workers gets, sorted.
 #[track_caller]
 fn spread(cluster: &Cluster, mode: Mode) -> Vec<u64> {
     let report = cluster.load_unanswered(mode).end();
@@ -115,8 +117,8 @@ fn spread(cluster: &Cluster, mode: Mode) -> Vec<u64> {
     spread
 }
 
-/// While connections come one after another, this happens to one worker, and nobody waits for it. How many connections
-/// were lost that it had taken and not answered yet.
+/// Does something to one worker while connections arrive one after another. No client may wait for that
+/// worker. Returns how many connections were lost that it had accepted and not answered.
 #[track_caller]
 fn nobody_waits(suite: Suite, cluster: &Cluster, what: &str, happens: impl Fn(&Worker)) -> u64 {
     let mut lost = 0;
@@ -136,7 +138,7 @@ fn nobody_waits(suite: Suite, cluster: &Cluster, what: &str, happens: impl Fn(&W
     lost
 }
 
-/// A series of connections in the midst of which this happens to a worker.
+/// A series of connections. In the middle of it something happens to a worker.
 #[track_caller]
 fn series_in_which(cluster: &Cluster, instance: u32, happens: impl Fn(&Worker)) -> Report {
     let before = cluster.worker(instance);
@@ -153,7 +155,8 @@ fn longest(report: &Report) -> Duration {
     Duration::from_micros(report.latency.max_us)
 }
 
-/// Of five hundred in a second hardly any is just being answered. Who waited until it gave up is not among them.
+/// At five hundred connections per second hardly any is in flight. A client that waited until its timeout
+/// does not count as one.
 #[track_caller]
 fn assert_only_in_flight(report: &Report) {
     let in_flight = report.cut();
@@ -162,7 +165,7 @@ fn assert_only_in_flight(report: &Report) {
     assert_eq!(report.ok + in_flight, Mode::Series.connections(), "{report}");
 }
 
-/// One of a few rounds is as promised.
+/// One of several rounds meets the promise.
 #[track_caller]
 fn one_round_is<T: std::fmt::Debug>(promised: impl Fn(&T) -> bool, mut round: impl FnMut() -> T) {
     let mut seen = Vec::new();
@@ -173,5 +176,5 @@ fn one_round_is<T: std::fmt::Debug>(promised: impl Fn(&T) -> bool, mut round: im
         }
         seen.push(round);
     }
-    panic!("of {ROUNDS} rounds none was as promised: {seen:?}");
+    panic!("none of {ROUNDS} rounds met the promise: {seen:?}");
 }

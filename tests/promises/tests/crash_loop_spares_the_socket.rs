@@ -1,4 +1,4 @@
-//! One worker in a crash loop, then all of them, then none: the socket stays, nobody is refused.
+//! One worker is in a crash loop, then all of them, then none. The socket stays, and no client is refused.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn healthy_workers_serve_while_one_crashes(suite: Suite) {
 
     let mut loads = [Mode::WithGaps, Mode::OneRequest].map(|mode| cluster.load(mode));
     pass(a_minute());
-    assert!(!cluster.worker(1).is_ready(), "worker@1 does not crash in a loop: {:?}", cluster.worker(1));
+    assert!(!cluster.worker(1).is_ready(), "worker@1 is not in a crash loop: {:?}", cluster.worker(1));
     loads.iter_mut().for_each(|load| load.until_more(500));
     cluster.assert_socket_is_there();
 
@@ -38,8 +38,9 @@ fn connections_wait_while_all_crash_and_are_served_afterwards(suite: Suite) {
     let cluster = Cluster::installed(suite);
     cluster.edit("worker@.service", "Service", CRASH);
     kill(&cluster, 1..=4);
-    // A connection that waits makes systemd count each end of a worker (`TriggerLimitIntervalSec=`): twenty in 2 s are too
-    // many unless it is told otherwise, and so many there are before the last one is known to flap.
+    // While a connection waits, systemd counts each end of a worker as a trigger
+    // (`TriggerLimitIntervalSec=`). By default twenty in 2 s are too many. The workers end that often before
+    // the orchestrator knows that the last one flaps.
     let mut load = cluster.load_unanswered(Mode::Patient);
     until_known(&cluster, 1..=4);
     pass(a_minute());
@@ -71,20 +72,20 @@ fn quick_restarts_and_reloads_spare_it_too(suite: Suite) {
     cluster.assert_socket_is_whole();
 }
 
-/// systemd's own limits, which have to be off, would have closed the socket by then: five starts in 10 s are over when a
-/// worker is known to flap. What comes after that comes ever more slowly.
+/// systemd's own limits must be off, or they would have closed the socket by then. A flapping worker has had
+/// more than five starts in 10 s. After that its starts become rarer and rarer.
 fn a_minute() -> Duration {
     Duration::from_secs(ci_or_full(3, 60))
 }
 
-/// Ends these workers' processes.
+/// Kills the processes of these workers.
 fn kill(cluster: &Cluster, instances: impl IntoIterator<Item = u32>) {
     for instance in instances {
         Process::of(cluster, cluster.worker(instance).pid).kill();
     }
 }
 
-/// Waits until it is known of each of these workers that it is started in vain.
+/// Waits until the orchestrator knows that each of these workers is in a crash loop.
 fn until_known(cluster: &Cluster, instances: impl IntoIterator<Item = u32>) {
     for instance in instances {
         wait_for(&format!("the crash loop of worker@{instance}"), DEADLINE, || {

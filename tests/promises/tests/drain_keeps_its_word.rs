@@ -1,4 +1,5 @@
-//! A worker that is replaced answers what came; only a deadline ends its patience, and it says so.
+//! A worker that is replaced answers the requests that it has received. Only the drain deadline stops it, and
+//! then it says so.
 
 use std::thread;
 
@@ -35,12 +36,12 @@ fn an_idle_connection_gets_one_more_answer(suite: Suite) {
 
     cluster.systemctl(["restart", "--no-block", &unit]).assert_success();
     cluster.until_worker(instance, "to drain", |worker| worker.active == "deactivating");
-    let answer = idle.get("/").expect("it lingers for the next request of an idle connection");
+    let answer = idle.get("/").expect("the worker lingers for the next request on an idle connection");
 
     assert_eq!(answer.status, 200, "{answer:?}");
-    assert!(answer.closes, "it does not say that this was the last answer: {answer:?}");
+    assert!(answer.closes, "the last answer has no `Connection: close`: {answer:?}");
     assert!(answer.body.contains(&format!("\"pid\":{}", before.pid)), "another worker answered: {answer:?}");
-    idle.until_closed().expect("it closes after the last answer");
+    idle.until_closed().expect("the worker closes after the last answer");
     cluster.until_worker(instance, "to be back", |worker| worker.is_ready() && worker.pid != before.pid);
 }
 
@@ -57,14 +58,14 @@ fn what_exceeds_the_deadline_is_cut_counted_and_told(suite: Suite) {
     cluster.reload();
 
     wire.receive().expect_err("the answer would come long after the deadline");
-    let rollout = cluster.status().rollout.pop().expect("there was one");
+    let rollout = cluster.status().rollout.pop().expect("there was a rollout");
     let cost = "; 1 connection was closed by force at the end of a drain";
     assert!(rollout.message.ends_with(cost), "{}", rollout.message);
     let unit = format!("worker@{instance}");
     let told = cluster.logged(&[&unit], begin);
     let cut = told.iter().find(|entry| entry.message().contains("1 connection") && entry.is_warning());
-    assert!(cut.is_some(), "nobody tells that a request was cut: {told:#?}");
-    // systemd says so when a service ends with another status.
+    assert!(cut.is_some(), "no message says that a request was cut: {told:#?}");
+    // systemd logs this when a service ends with another status.
     assert!(!told.iter().any(|entry| entry.message().contains("Main process exited")), "{told:#?}");
     assert!(told.iter().any(|entry| entry.message().contains("Deactivated successfully")), "{told:#?}");
     cluster.assert_socket_is_whole();

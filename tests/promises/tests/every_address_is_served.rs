@@ -1,5 +1,5 @@
-//! A socket unit with several addresses, another one, or one that cannot be had yet: each is served by every worker, as soon
-//! as systemd listens there.
+//! A socket unit has several addresses, or a new one, or one that does not exist yet. Every worker serves
+//! each address as soon as systemd listens there.
 
 use std::{
     io,
@@ -56,19 +56,19 @@ fn also_in_a_reload(suite: Suite) {
     assert!(ipv6 > 100 && unix > 100, "{ipv6} requests to IPv6, {unix} to the unix socket");
     load.loses_nothing();
 
-    // What is taken out again is refused once the workers that had it have ended.
+    // A removed address is refused once the workers that had its listener have ended.
     cluster.edit("app-cluster.socket", "Socket", "");
     cluster.app_cluster(["check"]).assert_success().assert_says("workers still serve [::1]:8081");
     cluster.app_cluster(["rebind"]).assert_success().assert_says("systemctl reload app-cluster");
     cluster.reload();
     let ipv6 = Wire::open_at(&cluster, ([0, 0, 0, 0, 0, 0, 0, 1], 8081).into());
-    assert_eq!(ipv6.expect_err("nothing serves there").kind(), io::ErrorKind::ConnectionRefused);
+    assert_eq!(ipv6.expect_err("no worker serves there").kind(), io::ErrorKind::ConnectionRefused);
 }
 
-/// Another port than the cluster's, and the two commands that move it.
+/// Another port than the cluster's, which two commands then move.
 const MOVED: &str = "ListenStream=\nListenStream=127.0.0.1:9090";
 
-/// Where `cluster.edit` writes, and then has systemd read it.
+/// The file that `cluster.edit` writes before systemd reads it.
 const DROP_IN: &str = "/etc/systemd/system/app-cluster.socket.d/50-promise.conf";
 
 fn after_a_rebind(suite: Suite) {
@@ -84,24 +84,24 @@ fn after_a_rebind(suite: Suite) {
     until_status_says(&cluster, "names 127.0.0.1:9090, where systemd does not listen");
     let before = cluster.pids();
     cluster.app_cluster(["reload"]).assert_exit_code(4).assert_says("app-cluster rebind");
-    // What was there is named again, but systemd has let go of it.
+    // The file names the old address again, but systemd has closed its listener.
     cluster.edit("app-cluster.socket", "Socket", "ListenStream=\nListenStream=127.0.0.1:8080");
     until_status_says(&cluster, "names 127.0.0.1:8080, where systemd does not listen");
     cluster.edit("app-cluster.socket", "Socket", MOVED);
     assert_eq!(cluster.pids(), before);
-    assert!(ask(&cluster, 8080).is_ok(), "until then the workers that run serve the old address");
+    assert!(ask(&cluster, 8080).is_ok(), "the running workers still serve the old address");
     Process::of(&cluster, cluster.worker(1).pid).kill();
-    cluster.until_worker(1, "to have failed for want of a listener", |worker| worker.active == "failed");
+    cluster.until_worker(1, "to have failed without a listener", |worker| worker.active == "failed");
 
     cluster.app_cluster(["rebind"]).assert_success().assert_says("systemd listens on 127.0.0.1:9090");
     cluster.until_whole();
     ask(&cluster, 9090).expect("the new address is served");
-    ask(&cluster, 8080).expect_err("the old one is not");
+    ask(&cluster, 8080).expect_err("the old address is not served");
     cluster.reload();
     cluster.app_cluster(["check"]).assert_success();
     assert!(!cluster.app_cluster(["status"]).text().contains("does not listen"));
 
-    // The port is taken, but by the cluster itself.
+    // The port is in use, but by the cluster itself.
     cluster.edit("app-cluster.socket", "Socket", "ListenStream=\nListenStream=0.0.0.0:9090");
     cluster.app_cluster(["rebind"]).assert_success().assert_says("systemd listens on 0.0.0.0:9090");
     cluster.until_whole();
@@ -114,11 +114,11 @@ fn after_a_rebind(suite: Suite) {
     assert_eq!(cluster.show("app-cluster.target", "ActiveState"), "inactive");
     cluster.systemctl(["start", "app-cluster.target"]).assert_success();
     cluster.until_whole();
-    ask(&cluster, 9191).expect("the address of the file is served, though systemd was not told to read it");
+    ask(&cluster, 9191).expect("the address in the file is served, without a daemon-reload");
 }
 
-/// A stop of the target returns before its parts have stopped. The start then has systemd keep the socket that was to be stopped,
-/// which has no listener any more, for its address is another one.
+/// A stop of the target returns before its parts have stopped. The start that follows makes systemd keep the
+/// socket unit that was stopping. The socket then has no listener, because its address has changed.
 fn after_a_stop_and_a_start(suite: Suite) {
     let cluster = Cluster::installed(suite);
     cluster.edit("app-cluster.socket", "Socket", "ListenStream=\nListenStream=127.0.0.1:9292");
@@ -143,8 +143,8 @@ fn after_a_stop_and_a_start(suite: Suite) {
     }
 }
 
-/// Another program has the new address, it is no address or none that can be looked for, or a rollout is under way: nothing is
-/// stopped for that.
+/// The new address belongs to another program, does not exist, or cannot be checked, or a rollout is in
+/// progress. In each case nothing is stopped.
 fn a_rebind_that_cannot_end_well_is_refused(suite: Suite) {
     let cluster = Cluster::installed(suite);
     let canary = ["deploy", "/usr/lib/app-cluster/release", "--id", "trial", "--canary", "1"];
@@ -154,7 +154,7 @@ fn a_rebind_that_cannot_end_well_is_refused(suite: Suite) {
 
     let rebind =
         || cluster.app_cluster(["rebind"]).assert_exit_code(4).assert_says("nothing was stopped").clone();
-    // Not read yet: to read it would drop the listener that is there, and open none.
+    // systemd has not read it yet. Reading it would close the current listener and open none.
     let unseen = "[Socket]\nListenStream=\nListenStream=/run/%H.sock\n";
     cluster.write_file(DROP_IN, unseen);
     rebind().assert_says("/run/%H.sock cannot be seen");
@@ -174,7 +174,7 @@ fn a_rebind_that_cannot_end_well_is_refused(suite: Suite) {
     squat(&cluster, "127.0.0.1:9090");
     cluster.edit("app-cluster.socket", "Socket", MOVED);
     rebind().assert_says("127.0.0.1:9090: another program listens there");
-    // Of the cluster's own port another program has one address.
+    // Another program has one address of the cluster's own port.
     cluster.systemctl(["stop", "squatter.service"]).assert_success();
     squat(&cluster, "127.0.0.2:8080");
     cluster.edit("app-cluster.socket", "Socket", "ListenStream=127.0.0.2:8080");
@@ -188,7 +188,7 @@ fn a_rebind_that_cannot_end_well_is_refused(suite: Suite) {
         rebind().assert_says(why);
     }
     cluster.edit("app-cluster.socket", "Socket", "ListenStream=127.0.0.2:8080");
-    // Another socket unit has it: PID 1 holds it, but not for the cluster.
+    // Another socket unit has the address: PID 1 listens there, but not for the cluster.
     let other = "[Socket]\nListenStream=127.0.0.2:8080\n[Unit]\nDescription=Another\n";
     cluster.write_file("/run/systemd/system/another.socket", other);
     cluster.write_file("/run/systemd/system/another.service", "[Service]\nExecStart=/bin/true\n");
@@ -196,10 +196,11 @@ fn a_rebind_that_cannot_end_well_is_refused(suite: Suite) {
     cluster.systemctl(["start", "another.socket"]).assert_success();
     rebind().assert_says("127.0.0.2:8080: another program listens there");
     assert_eq!(cluster.pids(), before);
-    ask(&cluster, 8080).expect("the workers that run serve the old address");
+    ask(&cluster, 8080).expect("the running workers serve the old address");
 }
 
-/// The port is taken when the package is installed: apt says so, and it heals when the port is free.
+/// The port is in use when the package is installed. apt says so, and the cluster starts when the port is
+/// free.
 fn an_address_that_is_taken_is_named_and_heals(suite: Suite) {
     let cluster = Cluster::installed(suite);
     cluster.apt(["remove", "app-cluster"]).assert_success();
@@ -207,23 +208,24 @@ fn an_address_that_is_taken_is_named_and_heals(suite: Suite) {
     let why = "app-cluster.socket does not listen, and no worker runs: Failed to create listening socket \
                (127.0.0.1:8080): Address already in use";
     cluster.install(&promises::Package::New.path()).assert_success().assert_says(why);
-    // While systemd starts the orchestrator anew, its last words are gone for a moment.
+    // While systemd restarts the orchestrator, its last message is missing for a moment.
     wait_for("status to name the address", DEADLINE, || {
         let status = cluster.app_cluster(["status"]);
         let named = status.assert_exit_code(75).text().contains(why);
         if named { Ok(()) } else { Err(status) }
     });
-    // An orchestrator that pauses before it gives up is not on the bus, so nothing is "stopping".
+    // An orchestrator that pauses before it gives up is not on the bus, so the status must not say
+    // "stopping".
     for _ in 0..40 {
         cluster.app_cluster(["status"]).assert_exit_code(75);
     }
 
     cluster.systemctl(["stop", "squatter.service"]).assert_success();
     cluster.until_whole();
-    ask(&cluster, 8080).expect("it serves as soon as it can");
+    ask(&cluster, 8080).expect("the cluster serves once the port is free");
 }
 
-/// So do `systemctl status` and `app-cluster status`, soon after systemd has read the unit.
+/// `systemctl status` and `app-cluster status` both say it soon after systemd has read the unit.
 fn until_status_says(cluster: &Cluster, words: &str) {
     wait_for(words, DEADLINE, || {
         let status = cluster.show("app-cluster.service", "StatusText");
@@ -232,7 +234,7 @@ fn until_status_says(cluster: &Cluster, words: &str) {
     cluster.app_cluster(["status"]).assert_success().assert_says(words);
 }
 
-/// The machine gets the address when the cluster has been started, as from a network that is slow to come.
+/// The machine gets the address after the cluster has started, as from a slow network.
 fn an_address_that_comes_late_is_named_and_heals(suite: Suite) {
     const LATE: &str = "192.0.2.7";
     let cluster = Cluster::installed(suite);
@@ -247,16 +249,16 @@ fn an_address_that_comes_late_is_named_and_heals(suite: Suite) {
     cluster.run(["ip", "address", "add", &format!("{LATE}/32"), "dev", "lo"]).assert_success();
     cluster.until_whole();
     let answer = Wire::open_at(&cluster, ([192, 0, 2, 7], 8080).into()).and_then(|mut wire| wire.get("/"));
-    assert_eq!(answer.expect("it serves as soon as it can").status, 200);
+    assert_eq!(answer.expect("the cluster serves once the address exists").status, 200);
 }
 
-/// Has another program listen there.
+/// Makes another program listen on the address.
 fn squat(cluster: &Cluster, address: &str) {
     let listen = ["systemd-socket-activate", "--listen", address, "/bin/true"];
     cluster.run([&["systemd-run", "--unit=squatter"][..], &listen].concat()).assert_success();
     wait_for("another program to listen", DEADLINE, || {
         let listening = cluster.run(["ss", "-Hltn", "src", address]);
-        if listening.stdout().is_empty() { Err("it does not") } else { Ok(()) }
+        if listening.stdout().is_empty() { Err("it does not listen") } else { Ok(()) }
     });
 }
 

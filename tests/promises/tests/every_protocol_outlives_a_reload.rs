@@ -1,5 +1,5 @@
-//! Whatever protocol clients speak, and all at once: a reload loses nothing of it, and streams end with their protocol's
-//! goodbye.
+//! A reload loses no request of any protocol, also with all protocols at once. Streams end as their protocol
+//! defines.
 
 use std::time::{Duration, Instant};
 
@@ -24,18 +24,20 @@ fn one_after_the_other(suite: Suite) {
         }
         let report = load.loses_nothing();
         println!("{suite}, {mode:?}: {} answers over {reloads} reloads, 0 lost", report.ok);
-        // Nobody stays with a worker that is gone.
+        // No client stays with a worker that has ended.
         assert!(report.connections >= mode.connections() * reloads, "{report}");
     }
 }
 
-/// All kinds at once: that is as many rollouts for each of them, and a busy cluster besides. Rollouts go on as long as
-/// one kind has not enough; who has enough leaves, so that the fast ones do not take the processors from the slow ones.
+/// All kinds of clients at once: each sees as many rollouts, on a busy cluster. Rollouts continue until each
+/// kind has enough requests. A kind that has enough stops, so that fast kinds do not take the CPU from slow
+/// ones.
 fn a_million_of_each_kind(suite: Suite) {
     all_at_once(&Cluster::installed(suite));
 }
 
-/// As `#[tokio::main]` has it, and so most people: what one thread does while another looks cannot happen on one alone.
+/// With the default runtime of `#[tokio::main]`, which most programs use. Races between two threads cannot
+/// happen on one thread.
 fn a_million_of_each_kind_on_several_threads(suite: Suite) {
     let cluster = Cluster::installed(suite);
     cluster.edit("worker@.service", "Service", "Environment=APP_CLUSTER_THREADS=3");
@@ -56,7 +58,7 @@ fn all_at_once(cluster: &Cluster) {
         cluster.reload();
         cluster.assert_all_replaced(&before);
         let has_enough = |(mode, load): &mut (Mode, Load)| {
-            // Of these it is the streams that count.
+            // For these kinds the number of streams counts.
             let counts_streams = matches!(mode, Mode::Events | Mode::WebSockets);
             reload >= reloads && (counts_streams || load.answered() >= requests_of_each_kind)
         };
@@ -68,13 +70,13 @@ fn all_at_once(cluster: &Cluster) {
         if loads.is_empty() {
             break;
         }
-        // A safety net: a thousand answers of each kind in a second are usual, and half of that is slow.
+        // A limit for bugs: a thousand responses of each kind per second are usual, and half of that is slow.
         assert!(begun.elapsed() < DEADLINE + Duration::from_millis(2 * requests_of_each_kind), "{loads:?}");
     }
     cluster.assert_socket_is_whole();
 }
 
-/// With so many connections no kind takes much longer for a million answers than the others beside it.
+/// With this many connections, no kind needs much longer for a million responses than the others beside it.
 fn fair(mode: Mode) -> u64 {
     match mode {
         Mode::Pipelined | Mode::Http2 => 2,
@@ -83,8 +85,8 @@ fn fair(mode: Mode) -> u64 {
         Mode::HalfClosed => 16,
         Mode::WithGaps | Mode::Bodies | Mode::Old => 50,
         Mode::WithLongGaps => 500,
-        // With more of them this client is late by seconds: with what it sends after its answer, and with the next request,
-        // which has to come within the linger time.
+        // With more connections this client is late by seconds: with the rest of its upload, and with the
+        // next request, which must arrive within the linger time.
         Mode::Astray => 100,
         Mode::SlowUploads => 200,
         _ => mode.connections(),

@@ -1,5 +1,5 @@
-//! Clients that are too many, too slow or out of their minds: the others are served, nothing in the queue is lost, and a
-//! rollout ends well.
+//! Clients that are too many, too slow or send garbage: the workers serve all others, no queued connection is
+//! lost, and a rollout succeeds.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use promises::{Cluster, DEADLINE, Mode, Package, Suite, Wire, monotonic_usec, pa
 promises::in_one_suite!(bookworm: fd_exhaustion, slow_loris, malformed_heads, backlog_overflow);
 
 fn fd_exhaustion(suite: Suite) {
-    // More than four workers can hold.
+    // More connections than four workers can hold.
     const DESCRIPTORS: usize = 64;
     const CONNECTIONS: usize = 5 * DESCRIPTORS;
     let cluster = Cluster::installed(suite);
@@ -23,20 +23,20 @@ fn fd_exhaustion(suite: Suite) {
         wire.send("/").expect("the connection is new");
     }
     until_some_are_queued(&cluster);
-    // A worker that has no descriptor left for its watchdog would be killed now.
+    // A worker without a descriptor for its watchdog would be killed now.
     pass(Duration::from_secs(5));
     for mut wire in wires {
-        let answer = wire.receive().expect("who waits in the queue is answered when others are gone");
+        let answer = wire.receive().expect("a queued client is answered when others are gone");
         assert_eq!(answer.status, 200, "{answer:?}");
     }
-    assert_eq!(cluster.workers(), before, "a worker did not live through it");
+    assert_eq!(cluster.workers(), before, "a worker was restarted");
 
     let load = cluster.load(Mode::WithGaps);
     cluster.reloads_all();
     load.loses_nothing();
 }
 
-/// Waits until connections wait in the queue of the socket.
+/// Waits until connections are in the accept queue of the socket.
 #[track_caller]
 fn until_some_are_queued(cluster: &Cluster) {
     wait_for("connections in the queue", DEADLINE, || {
@@ -62,7 +62,7 @@ fn slow_loris(suite: Suite) {
         }
         load.until_more(20);
     }
-    assert_eq!(cluster.workers(), before, "a worker did not live through it");
+    assert_eq!(cluster.workers(), before, "a worker was restarted");
 
     let begin = monotonic_usec();
     cluster.reloads_all();
@@ -90,7 +90,7 @@ fn malformed_heads(suite: Suite) {
     for (head, expected) in heads.iter().cycle().take(20 * heads.len()) {
         let text = String::from_utf8_lossy(&head[..head.len().min(60)]);
         let mut wire = Wire::open(&cluster).expect("the socket is there");
-        // It may answer, and close, before it has read all of it.
+        // The worker may answer and close before it has read all of it.
         let _ = wire.send_bytes(head);
         let answer = wire.receive().unwrap_or_else(|error| panic!("no answer to {text:?}: {error}"));
         assert!(expected.contains(&answer.status), "{answer:?} to {text:?}");
@@ -98,14 +98,14 @@ fn malformed_heads(suite: Suite) {
     }
     load.until_more(500);
     load.loses_nothing();
-    assert_eq!(cluster.workers(), before, "a worker did not live through it");
+    assert_eq!(cluster.workers(), before, "a worker was restarted");
 }
 
 fn backlog_overflow(suite: Suite) {
     let cluster = Cluster::installed_on(suite, Package::New, |cluster| {
         let drop_in = "/etc/systemd/system/app-cluster.socket.d/50-promise.conf";
         cluster.write_file(drop_in, "[Socket]\nBacklog=2\n");
-        // Meanwhile nobody feeds it.
+        // Meanwhile it does not feed its watchdog.
         let drop_in = "/etc/systemd/system/worker@.service.d/50-promise.conf";
         cluster.write_file(drop_in, "[Service]\nWatchdogSec=0\n");
         cluster.systemctl(["daemon-reload"]).assert_success();
@@ -122,7 +122,7 @@ fn backlog_overflow(suite: Suite) {
     signal_all(&cluster, "SIGCONT");
     load.until(200);
     load.loses_nothing();
-    assert_eq!(cluster.workers(), before, "a worker did not live through it");
+    assert_eq!(cluster.workers(), before, "a worker was restarted");
     cluster.assert_socket_is_whole();
 }
 
@@ -131,7 +131,7 @@ fn signal_all(cluster: &Cluster, signal: &str) {
     cluster.systemctl(["kill", "--signal", signal, "worker@*.service"]).assert_success();
 }
 
-/// How many connections found the queue full (`ListenOverflows` of proc_net_netstat).
+/// How many connections found the accept queue full (`ListenOverflows` of proc_net_netstat).
 fn overflows(cluster: &Cluster) -> u64 {
     let counters = cluster.run(["nstat", "--zeros", "--noupdate", "TcpExtListenOverflows"]);
     let last = counters.stdout().lines().last().and_then(|line| line.split_whitespace().nth(1));

@@ -1,5 +1,5 @@
-//! Units that changed, are broken, or are down: a rollout that cannot end well is refused before the first worker is
-//! touched, and what the message tells to do repairs it.
+//! Units that changed, are broken, or are down. A rollout that cannot succeed is refused before it touches
+//! the first worker. The commands in the message repair the cluster.
 
 use promises::{Cluster, DEADLINE, Entry, Mode, Suite, Wire, monotonic_usec, wait_for};
 
@@ -16,7 +16,7 @@ promises::in_every_suite!(
 fn need_daemon_reload(suite: Suite) {
     let cluster = Cluster::installed(suite);
     let load = cluster.load(Mode::WithGaps);
-    // The first worker is not the only one.
+    // The check covers every worker, not only the first.
     for unit in ["worker@.service", "worker@3.service"] {
         cluster.edit(unit, "Service", &format!("Environment=OURS={unit}"));
         cluster.reloads_all();
@@ -29,8 +29,8 @@ fn need_daemon_reload(suite: Suite) {
         let told = cluster.logged(&["app-cluster"], begin);
         let warns =
             |entry: &Entry| entry.is_warning() && entry.message().contains("`systemctl daemon-reload`");
-        assert!(told.iter().any(warns), "nobody warns that systemd has not read {file}: {told:#?}");
-        assert_eq!(environment(&cluster), unit, "somebody made systemd read {file} in the middle of it");
+        assert!(told.iter().any(warns), "no warning says that systemd has not read {file}: {told:#?}");
+        assert_eq!(environment(&cluster), unit, "systemd read {file} during the rollout");
 
         cluster.systemctl(["daemon-reload"]).assert_success();
         cluster.reloads_all();
@@ -39,7 +39,7 @@ fn need_daemon_reload(suite: Suite) {
     load.loses_nothing();
 }
 
-/// What the process of worker@3 got of the drop-in.
+/// The value from the drop-in in the environment of worker@3.
 fn environment(cluster: &Cluster) -> String {
     let pid = cluster.pids()[&3];
     cluster.shell(&format!("tr '\\0' '\\n' </proc/{pid}/environ | sed -n s/^OURS=//p")).stdout().to_owned()
@@ -48,7 +48,7 @@ fn environment(cluster: &Cluster) -> String {
 fn a_drop_in_that_systemd_rejects(suite: Suite) {
     let cluster = Cluster::installed(suite);
     let load = cluster.load(Mode::WithGaps);
-    // Not the first worker: this has to be found before the others are replaced.
+    // Not the first worker: this must be found before the others are replaced.
     cluster.edit("worker@3.service", "Service", "ExecStart=");
     assert_eq!(cluster.show("worker@3.service", "LoadState"), "bad-setting");
 
@@ -59,7 +59,8 @@ fn a_drop_in_that_systemd_rejects(suite: Suite) {
     load.loses_nothing();
 }
 
-/// The unit fails before its program is executed: how the run before ended does not explain it, and what systemd says of it does.
+/// The unit fails before systemd executes its program. The end of the previous process does not explain that,
+/// but systemd's message does.
 fn what_fails_before_the_program_is_named(suite: Suite) {
     let cluster = Cluster::installed(suite);
     let before = cluster.pids();
@@ -84,7 +85,7 @@ fn what_fails_before_the_program_is_named(suite: Suite) {
         assert!(!reload.stderr().contains("exited with status"), "{reload}");
         assert_eq!(cluster.pids(), before);
     }
-    // A worker that is running and is killed tells of it too.
+    // The same holds for a running worker that is killed.
     cluster.run(["systemctl", "kill", "-s", "KILL", "worker@2"]).assert_success();
     wait_for("the killed worker to fail in ExecStartPre=", DEADLINE, || {
         let status = cluster.status();
@@ -111,7 +112,8 @@ fn socket_unit_failed(suite: Suite) {
     let cluster = Cluster::installed(suite);
     cluster.edit("worker@4.service", "Unit", "StartLimitIntervalSec=1h\nStartLimitBurst=3");
     the_refusal_tells_how_to_repair_the_socket(&cluster, "failed", || {
-        // A worker's start limit takes down what triggers it. The others go on accepting: they hold the listener too.
+        // A worker's start limit stops what triggers it. The other workers continue to accept, because they
+        // hold the listener too.
         while cluster.systemctl(["restart", "worker@4.service"]).status().success() {}
         cluster.revert("worker@4.service");
     });
@@ -148,10 +150,10 @@ fn the_refusal_tells_how_to_repair_the_socket(cluster: &Cluster, state: &str, sp
     cluster.assert_socket_is_whole();
 }
 
-/// The commands that somebody is told to type: what stands between backticks.
+/// The command in the message, which is between backticks.
 #[track_caller]
 fn quoted(told: &str) -> &str {
-    told.split('`').nth(1).unwrap_or_else(|| panic!("no command is told: {told}"))
+    told.split('`').nth(1).unwrap_or_else(|| panic!("the message names no command: {told}"))
 }
 
 fn systemctl_stop_mid_roll(suite: Suite) {
@@ -171,7 +173,7 @@ fn systemctl_stop_mid_roll(suite: Suite) {
         let answer = wire.receive().expect("the request is answered");
         assert_eq!(answer.status, 200, "{answer:?}");
     }
-    // The next connection starts all of it, and nothing is left to be done.
+    // The next connection starts everything, and the operator has nothing left to do.
     let mut wire = Wire::open(&cluster).expect("the socket is there");
     assert_eq!(wire.get("/").expect("it is answered").status, 200);
     cluster.until_whole();

@@ -1,5 +1,6 @@
-//! The bus or polkit is gone, or polkit says no: a rollout is refused before the first worker is touched, and the
-//! message says what to fix. What happens to the bus during a rollout is another promise, `bus_and_manager_come_back`.
+//! The bus or polkit is down, or polkit refuses. A rollout is refused before it touches the first worker, and
+//! the message says what to fix. Another promise covers the bus during a rollout:
+//! `bus_and_manager_come_back`.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ promises::in_every_suite!(
 
 /// What a look takes at most while polkit hangs, with the start of its process in the machine.
 const PROMISED: Duration = Duration::from_millis(50);
-/// The exit status when nobody can be asked.
+/// The exit status if the bus or the orchestrator cannot be reached.
 const UNREACHABLE: i32 = 75;
 
 fn polkit_is_gone(suite: Suite) {
@@ -51,7 +52,7 @@ fn polkit_refuses(suite: Suite) {
     load.loses_nothing();
 }
 
-/// The orchestrator waits for it in the middle of a rollout. A caller that only reads does not wait.
+/// The orchestrator waits for polkit in the middle of a rollout. A client that only reads does not wait.
 fn polkit_does_not_answer(suite: Suite) {
     let cluster = Cluster::installed(suite);
     cluster.systemctl(["reload", "--no-block", "app-cluster"]).assert_success();
@@ -65,7 +66,7 @@ fn polkit_does_not_answer(suite: Suite) {
     polkit.pause();
     let begun = Instant::now();
     let mut took: Vec<Duration> = Vec::new();
-    // Longer than a worker settles, so that the next one is asked for.
+    // Longer than the settle of a worker, so that the orchestrator asks for the next one.
     while begun.elapsed() < Duration::from_secs(4) {
         for command in ["status", "releases"] {
             let asked = Instant::now();
@@ -87,7 +88,7 @@ fn polkit_does_not_answer(suite: Suite) {
     cluster.until_whole();
 }
 
-/// systemd asks polkit whether the orchestrator may stop workers, and the rollout cannot begin before the answer.
+/// systemd asks polkit whether the orchestrator may stop workers. The rollout cannot begin before the answer.
 fn a_rollout_that_polkit_holds_up_is_withdrawn(suite: Suite) {
     const HAS_NOT_BEGUN: &str = "has not begun: systemd has not said yet";
     let cluster = Cluster::installed(suite);

@@ -1,4 +1,4 @@
-//! The clock jumps during a rollout, as NTP or a resume after suspend make it jump: nobody notices.
+//! The clock jumps during a rollout, as after NTP or a suspend. Nothing changes for clients and operators.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,8 +14,8 @@ fn clock_jumps_back_mid_roll(suite: Suite) {
     clock_jumps_mid_roll(suite, IN_THREE_DAYS, NOW);
 }
 
-/// Where the orchestrator reads what time it is (faketime(1)). The machines share the host's clock, so it is not set;
-/// and no clock but this one ever jumps.
+/// The file with the orchestrator's time (faketime(1)). The machines share the host's clock, so the test does
+/// not set it. Only the realtime clock ever jumps.
 const CLOCK: &str = "/etc/made-up-clock";
 const NOW: &str = "+0";
 const IN_THREE_DAYS: &str = "+3d";
@@ -50,7 +50,7 @@ fn clock_jumps_mid_roll(suite: Suite, from: &str, to: &str) {
     assert_eq!(next.state, api::RolloutState::Done, "{next:?}");
     assert!(next.id > over_the_jump.id, "the ids of rollouts go back with the clock");
     let is_ahead = [&over_the_jump, &next].map(began_in_the_future);
-    assert_eq!(is_ahead, [from == IN_THREE_DAYS, true], "the orchestrator has not seen the jump");
+    assert_eq!(is_ahead, [from == IN_THREE_DAYS, true], "the orchestrator did not see the jump");
     load.loses_nothing();
 }
 
@@ -59,7 +59,7 @@ fn last_rollout(cluster: &Cluster) -> api::Rollout {
     cluster.status().rollout.pop().expect("there was a rollout")
 }
 
-/// An id is the time when the rollout was asked for, in milliseconds, and never smaller than the one before.
+/// A rollout's id is the time of its request, in milliseconds. It is never smaller than the previous id.
 fn began_in_the_future(rollout: &api::Rollout) -> bool {
     const A_DAY: Duration = Duration::from_secs(24 * 3600);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");

@@ -1,5 +1,5 @@
-//! /var or /run is full or read-only: a rollout is refused before the first worker is touched, the message says
-//! where, and when that is mended the next reload brings what was installed meanwhile.
+//! /var or /run is full or read-only. A rollout is refused before it touches the first worker, and the
+//! message says where. After the repair the next reload brings what was installed meanwhile.
 
 use promises::{Cluster, Disk, Mode, Package, Suite};
 
@@ -28,7 +28,7 @@ fn an_upgrade_is_refused(suite: Suite, disk: Disk, spoil: fn(Disk, &Cluster), me
     let before = cluster.workers();
     spoil(disk, &cluster);
 
-    // dpkg does its part whatever becomes of the rollout: an upgrade that fails half way is harder to mend.
+    // dpkg does its part even if the rollout fails: a half-finished upgrade is harder to repair.
     let upgrade = cluster.install(&Package::New.path());
     assert_eq!(cluster.workers(), before, "a worker was touched\n{upgrade}");
     upgrade.assert_success().assert_says(disk.directory()).assert_says("systemctl reload app-cluster");

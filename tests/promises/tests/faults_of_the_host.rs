@@ -1,5 +1,5 @@
-//! The host goes down in the middle of a rollout: whoever is being answered is answered, it is not held up, and the
-//! next boot brings the cluster up whole.
+//! The host shuts down in the middle of a rollout. Requests in progress are answered, the shutdown is not
+//! delayed, and the next boot starts all workers.
 
 use std::{thread, time::Instant};
 
@@ -21,19 +21,19 @@ fn reboot_mid_roll(suite: Suite) {
 
     let begun = Instant::now();
     cluster.reboot();
-    assert!(begun.elapsed() < DEADLINE / 2, "it was held up: the reboot took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < DEADLINE / 2, "the reboot took {:?}", begun.elapsed());
     for answer in answers.join().expect("reading does not panic") {
         assert!(matches!(answer, Ok(200)), "{answer:?}");
     }
 
-    // Nobody does anything, and it is whole and of one release.
+    // Without any action, all workers are ready and run one release.
     cluster.until_it_answers();
     cluster.until_whole();
     let release = cluster.status().release;
     assert!([Package::Old, Package::New].map(Package::version).contains(&release), "{release}");
     cluster.assert_runs_everywhere(&release);
 
-    // dpkg went down with the host, or came to its end before, and knows only that the reload did not.
+    // dpkg was killed with the host, or it ended before and only knows that the reload failed.
     let state = cluster.run(["dpkg-query", "--show", "--showformat=${db:Status-Status}", "app-cluster"]);
     cluster.run(["dpkg", "--configure", "-a"]).assert_success();
     if state.stdout() == "installed" {

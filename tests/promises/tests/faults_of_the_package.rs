@@ -1,5 +1,5 @@
-//! dpkg is interrupted, or comes in the middle of a rollout: nothing is lost, and in the end every worker runs what
-//! is installed.
+//! dpkg is interrupted, or runs in the middle of a rollout. No request is lost, and in the end every worker
+//! runs what is installed.
 
 use std::{thread, time::Instant};
 
@@ -23,7 +23,8 @@ fn dpkg_interrupted_between_unpack_and_configure(suite: Suite) {
     let report = load.loses_nothing();
     assert!(report.ok > 0);
 
-    // What is not configured is not run: not by a worker that crashes meanwhile, and not by a renewed orchestrator.
+    // A package that is not configured does not run: not in a worker that crashes meanwhile, and not through
+    // a restarted orchestrator.
     Process::of(&cluster, before[&2]).kill();
     cluster.until_worker(2, "to be replaced", |worker| worker.is_ready() && worker.pid != before[&2]);
     cluster.systemctl(["restart", "app-cluster"]).assert_success();
@@ -47,7 +48,7 @@ fn dpkg_interrupted_in_the_rollout(suite: Suite) {
     load.loses_nothing();
 }
 
-/// What dpkg tells to do.
+/// The command that dpkg's message names.
 #[track_caller]
 fn finish_the_upgrade(cluster: &Cluster) {
     let load = cluster.load(Mode::WithGaps);
@@ -61,7 +62,7 @@ fn finish_the_upgrade(cluster: &Cluster) {
     cluster.assert_socket_is_whole();
 }
 
-/// The new package cannot be unpacked, so dpkg has the old one put right what was begun (deb-postinst(5)).
+/// The new package cannot be unpacked, so dpkg makes the old one undo its preparations (deb-postinst(5)).
 fn dpkg_upgrade_that_does_not_take_place(suite: Suite) {
     let cluster = Cluster::installed(suite);
     let orchestrator = || cluster.show("app-cluster.service", "MainPID");

@@ -1,4 +1,5 @@
-//! Workers that hang, run out of memory, or take from the others what they share: the others serve, and a rollout ends well.
+//! Workers that hang, run out of memory, or change what they share. The other workers serve, and a rollout
+//! succeeds.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +15,14 @@ fn oom_kill(suite: Suite) {
     let limit = cluster.limit_memory(victim, LIMIT_MIB as u64);
     let mut load = cluster.load(Mode::WithGaps);
 
-    // Bodies that are kept in memory until their last byte has come, which never comes.
+    // The worker keeps these bodies in memory until their last byte, which never arrives.
     let body = [
         &b"POST /echo HTTP/1.1\r\nHost: app-cluster\r\nContent-Length: 1048576\r\n\r\n"[..],
         &[0; 1_048_575],
     ]
     .concat();
     for wire in &mut wires {
-        // When the worker is dead this fails, and has done its part.
+        // If the worker is dead, this fails, and the body has done its part.
         let _ = wire.send_bytes(&body);
     }
 
@@ -43,7 +44,7 @@ fn oom_kill(suite: Suite) {
     cluster.assert_socket_is_whole();
 }
 
-/// So many connections to one and the same worker, and which it is.
+/// Opens this many connections to a single worker. Returns its instance.
 #[track_caller]
 fn wires_to_one(cluster: &Cluster, count: usize) -> (u32, Vec<Wire>) {
     let mut wires = BTreeMap::<u32, Vec<Wire>>::new();
@@ -63,7 +64,8 @@ fn worker_ignores_sigterm(suite: Suite) {
     let settings = "TimeoutStopSec=2s\nWatchdogSec=0\nEnvironment=APP_CLUSTER_FAULTS=1";
     cluster.edit("worker@.service", "Service", settings);
     cluster.reload();
-    // The thread that would take the signal is stuck. A load that comes now has nothing in flight on this worker.
+    // The thread that would handle the signal hangs. The load starts now, so it has nothing in flight on this
+    // worker.
     let mut wire = cluster.wires_to_all().swap_remove(0);
     let instance = wire.instance().expect("the worker answers");
     wire.send("/fault/hang").expect("the worker reads");
@@ -75,13 +77,13 @@ fn worker_ignores_sigterm(suite: Suite) {
 
     let told = cluster.logged(&[&format!("worker@{instance}")], begin);
     let warns = |entry: &Entry| entry.is_warning() && entry.message().contains("timed out. Killing");
-    assert!(told.iter().any(warns), "nobody warns that worker@{instance} had to be killed: {told:#?}");
+    assert!(told.iter().any(warns), "no warning says that worker@{instance} had to be killed: {told:#?}");
     load.until_more(500);
     load.loses_nothing();
     cluster.assert_socket_is_whole();
 }
 
-/// As servers do that call listen(2) on the descriptor they are handed.
+/// Like a server that calls listen(2) on the descriptor that it gets.
 const SHORTENS: &str = "#!/usr/bin/perl\n\
     BEGIN { $^F = 64 }\n\
     open(my $listener, '+<&=', 3) or die $!;\n\
@@ -94,7 +96,7 @@ fn one_that_shortens_the_shared_queue(suite: Suite) {
     cluster.write_file("/srv/shortens", SHORTENS);
     cluster.app_cluster(["deploy", "/srv/shortens"]).assert_success();
     let until_restored = || {
-        wait_for("the queue to have its length", DEADLINE, || match queue_length(&cluster) {
+        wait_for("the accept queue to have its full length", DEADLINE, || match queue_length(&cluster) {
             now if now == length => Ok(()),
             now => Err(now),
         });
@@ -113,14 +115,14 @@ fn one_that_shortens_the_shared_queue(suite: Suite) {
     cluster.assert_socket_is_whole();
 }
 
-/// How many connections may wait on the shared socket.
+/// How many connections may wait in the accept queue of the shared socket.
 #[track_caller]
 fn queue_length(cluster: &Cluster) -> String {
     let listening = cluster.run(["ss", "-Hltn", "sport", "=", ":8080"]);
     listening.stdout().split_whitespace().nth(2).expect("systemd listens").to_owned()
 }
 
-/// Waits until the workers have read all that was sent to them.
+/// Waits until the workers have read everything that was sent to them.
 #[track_caller]
 fn until_all_is_read(cluster: &Cluster) {
     wait_for("all to be read", DEADLINE, || {

@@ -1,5 +1,5 @@
-//! A worker that keeps ending is given pauses, is shown as flapping, and comes back by itself; a release after which
-//! most workers flap is undone.
+//! A worker that keeps crashing gets pauses, is shown as flapping, and recovers by itself. If most workers
+//! flap after a rollout, the release is undone.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,11 +15,11 @@ promises::in_every_suite!(
     and_a_release_after_which_most_flap_is_undone,
 );
 
-// In the catalog.
+// The catalog entry for a flapping worker.
 const WORKER_FLAPS: &str = "7c6739e89ea0385e6c22f32039996c01";
 const ROLLOUT_UNDONE: &str = "66eaa9297bdedf11dea4335506b60a47";
 
-/// One is ready for a moment each time, the other never.
+/// One worker is ready for a moment each time, the other never.
 const CRASHES: [(u32, &str); 2] = [
     (2, "Environment=APP_CLUSTER_FAULT_START=crash-after=100ms"),
     (3, "Environment=APP_CLUSTER_FAULT_START=fail"),
@@ -42,8 +42,9 @@ fn of_some_workers(suite: Suite) {
         until_flapping(&cluster, instance);
     }
 
-    // Unslowed each is started seven times and more in a second; that of the second is never a start to systemd. The
-    // first is tried at most five times, and before its end is heard of systemd may start it once or twice more.
+    // Without pauses each would start at least seven times per second. systemd never counts a start of the
+    // second as complete. The first is tried at most five times. Before the orchestrator sees its end,
+    // systemd may start it once or twice more.
     let account = cluster.open_account();
     pass(Duration::from_secs(8));
     let starts = cluster.close_account(account).starts();
@@ -51,10 +52,14 @@ fn of_some_workers(suite: Suite) {
     assert!((2..=15).contains(&starts), "{starts} starts in 8 s");
     load.until_more(500);
     let told = CRASHES.map(|(instance, _)| {
-        // The first burst is told as far as it is seen, then nothing more.
+        // The first burst is logged as far as it is seen, then nothing more.
         let told = about_worker(&cluster, instance, begin);
         let at = told.iter().position(|entry| entry.field("MESSAGE_ID") == WORKER_FLAPS);
-        assert_eq!(at, told.len().checked_sub(1), "more is told than that it flaps: {told:#?}");
+        assert_eq!(
+            at,
+            told.len().checked_sub(1),
+            "there is a message after the one that it flaps: {told:#?}"
+        );
         assert!(told.len() <= 8, "{told:#?}");
         told.len()
     });
@@ -65,19 +70,23 @@ fn of_some_workers(suite: Suite) {
     let after = cluster.until_whole();
     assert!(others.iter().all(|(instance, pid)| after[instance] == *pid), "{others:?}, then {after:?}");
     for ((instance, _), before) in CRASHES.into_iter().zip(told) {
-        wait_for("it to be forgiven", DEADLINE, || {
+        wait_for("the worker to be stable", DEADLINE, || {
             let told = about_worker(&cluster, instance, begin);
             let last = told.last().map(|entry| entry.message().to_owned()).unwrap_or_default();
             if last.contains("is stable again") { Ok(()) } else { Err(last) }
         });
-        assert_eq!(about_worker(&cluster, instance, begin).len(), before + 1, "it is told more than once");
+        assert_eq!(
+            about_worker(&cluster, instance, begin).len(),
+            before + 1,
+            "the message appears more than once"
+        );
     }
     assert_eq!(cluster.status().summary, format!("4 of 4 ready, release {}", Package::New.version()));
     assert_only_its_own(&load.stop(), others.values());
     cluster.assert_socket_is_whole();
 }
 
-/// All who look are told, with the time of the next try.
+/// All ways to look show the flapping, with the time of the next attempt.
 fn until_flapping(cluster: &Cluster, instance: u32) {
     wait_for("a worker that flaps", DEADLINE, || {
         let status = cluster.status();
@@ -87,7 +96,7 @@ fn until_flapping(cluster: &Cluster, instance: u32) {
             worker => Err(format!("{worker:?}")),
         }
     });
-    wait_for("words for it", DEADLINE, || {
+    wait_for("the text for it", DEADLINE, || {
         let shown = cluster.app_cluster(["status"]);
         let words = [" flapping, release ", "flapping, next try in"];
         if words.iter().all(|words| shown.text().contains(words)) { Ok(()) } else { Err(shown) }
@@ -101,7 +110,7 @@ fn about_worker(cluster: &Cluster, instance: u32, begin: u64) -> Vec<Entry> {
     told
 }
 
-/// What the worker was answering when it crashed, and nothing of the others.
+/// Asserts that only requests in flight on the crashed worker were lost.
 #[track_caller]
 fn assert_only_its_own<'a>(report: &Report, others: impl Iterator<Item = &'a u32>) {
     assert_eq!(report.failed(), report.cut(), "requests were lost that were not in flight:\n{report}");
@@ -111,7 +120,7 @@ fn assert_only_its_own<'a>(report: &Report, others: impl Iterator<Item = &'a u32
     assert_eq!(of_another, None, "a request of another worker was lost:\n{report}");
 }
 
-/// Nothing that is heard of a worker after its pause has begun, but was before, ends the pause or makes it longer.
+/// The pause has begun. A late event from before it must neither end the pause nor extend it.
 fn however_late_it_is_heard_of(suite: Suite) {
     let cluster = Cluster::installed(suite);
     cluster.configure("workers = 4\n[backoff]\nfirst = \"10min\"\nmax = \"1h\"\n");
@@ -140,7 +149,7 @@ fn however_late_it_is_heard_of(suite: Suite) {
     cluster.assert_socket_is_whole();
 }
 
-/// Such a unit is failed, not inactive, as are those that systemd has given up.
+/// Such a unit is failed, not inactive, like the units that systemd has given up.
 fn and_who_fails_while_it_is_stopped_is_tried_again(suite: Suite) {
     let cluster = Cluster::installed(suite);
     cluster.configure("workers = 4\n[backoff]\nfirst = \"5s\"\n");
@@ -148,7 +157,7 @@ fn and_who_fails_while_it_is_stopped_is_tried_again(suite: Suite) {
     let load = cluster.load(Mode::Calm);
     let begin = monotonic_usec();
     cluster.systemctl(["stop", "worker@2"]).assert_success();
-    // It does not hear of a stop.
+    // It ignores a stop.
     let deaf = "KillSignal=SIGCONT\nExecStart=\nExecStart=sh -c 'sleep 0.3; exit 1'";
     cluster.edit("worker@2.service", "Service", deaf);
     cluster.systemctl(["start", "worker@2"]).assert_failure();
@@ -198,7 +207,7 @@ fn and_a_release_after_which_most_flap_is_undone(suite: Suite) {
     let load = cluster.load(Mode::Calm);
     let begin = monotonic_usec();
 
-    // What it needs is gone only later.
+    // Only later is the file gone that it needs.
     cluster.write_file("/srv/broken", "");
     cluster.systemctl(["restart", "worker@1", "worker@2", "worker@3"]).assert_failure();
 
@@ -221,7 +230,7 @@ fn and_a_release_after_which_most_flap_is_undone(suite: Suite) {
     assert_eq!(told.iter().filter(|entry| entry.field("MESSAGE_ID") == ROLLOUT_UNDONE).count(), 1);
     assert!(cluster.known_releases().iter().any(|release| release.id == "late" && release.is_rejected));
 
-    // And it stays undone.
+    // The release stays undone.
     cluster.reload();
     assert_eq!(cluster.status().release, old);
 }

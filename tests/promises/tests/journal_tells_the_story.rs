@@ -1,5 +1,5 @@
-//! `journalctl -u app-cluster` and `journalctl -u 'worker@*'` tell the story of a rollout and of a
-//! crash, in plain sentences with fields.
+//! `journalctl -u app-cluster` and `journalctl -u 'worker@*'` explain a rollout and a crash, in plain
+//! sentences with fields.
 
 use promises::{Cluster, DEADLINE, Entry, Process, Suite, monotonic_usec, wait_for};
 
@@ -10,7 +10,7 @@ const WORKER: &str = "APP_CLUSTER_WORKER";
 const STEP: &str = "APP_CLUSTER_STEP";
 const RESULT: &str = "APP_CLUSTER_RESULT";
 
-// In the catalog.
+// The catalog entry for a finished rollout.
 const ROLLOUT_DONE: &str = "e77c30205347a9fcd29676898e60589b";
 const ROLLOUT_FAILED: &str = "0477392c036be6d71ce8abadf0f2e413";
 
@@ -43,10 +43,10 @@ fn of_a_rollout(suite: Suite) {
 
     let workers = cluster.logged(&["worker@*"], begin);
     for words in ["draining", "drained", "starting worker 1", "ready, accepting connections"] {
-        assert!(workers.iter().any(|entry| entry.message().contains(words)), "nobody says {words:?}");
+        assert!(workers.iter().any(|entry| entry.message().contains(words)), "no worker logs {words:?}");
     }
     let warnings: Vec<_> = orchestrator.iter().chain(&workers).filter(|entry| entry.is_warning()).collect();
-    assert!(warnings.is_empty(), "a rollout without a fault warns: {warnings:#?}");
+    assert!(warnings.is_empty(), "a rollout without a fault logs warnings: {warnings:#?}");
     assert_readable(&cluster, begin);
 }
 
@@ -57,17 +57,21 @@ fn of_a_crash(suite: Suite) {
     Process::of(&cluster, cluster.pids()[&2]).kill();
     let after = cluster.until_worker(2, "to be replaced", |worker| worker.is_ready() && worker.restarts == 1);
 
-    let found = wait_for("the story of the crash", DEADLINE, || {
+    let found = wait_for("the messages about the crash", DEADLINE, || {
         let entries = cluster.logged(&["app-cluster"], begin);
         let is_told = |entry: &Entry| entry.message().contains(&format!("pid {}", after.pid));
         if entries.iter().any(is_told) { Ok(entries) } else { Err(messages(&entries)) }
     });
     let crash = assert_one(&found, &[(WORKER, "worker@2"), (STEP, "crash")], "SIGKILL");
-    assert!(crash.is_warning(), "a crash is no warning: {crash:?}");
+    assert!(crash.is_warning(), "a crash is not logged as a warning: {crash:?}");
     assert!(!crash.field(RESULT).is_empty(), "{crash:?}");
     assert_one(&found, &[(WORKER, "worker@2"), (STEP, "ready")], "worker@2 is ready");
     for lie in ["stopped by an operator", "is not started again"] {
-        assert!(!messages(&found).contains(lie), "nobody stopped it and it runs:\n{}", messages(&found));
+        assert!(
+            !messages(&found).contains(lie),
+            "no operator stopped it, and it runs:\n{}",
+            messages(&found)
+        );
     }
 
     let unit = messages(&cluster.logged(&["worker@*"], begin));
@@ -88,7 +92,7 @@ fn of_a_rollout_that_fails(suite: Suite) {
     assert_eq!(end.field(WORKER), "worker@5");
     assert!(end.is_warning());
     assert!(!end.field(ROLLOUT).is_empty());
-    // The worker's own words, in the journal of both.
+    // The worker's own message, in the journals of both units.
     assert!(end.message().contains("APP_CLUSTER_FAULT_START=fail"), "{}", end.message());
     let workers = cluster.logged(&["worker@*"], begin);
     let own = workers.iter().find(|entry| entry.message().contains("failed to start"));
@@ -96,7 +100,7 @@ fn of_a_rollout_that_fails(suite: Suite) {
     assert_readable(&cluster, begin);
 }
 
-/// There is exactly one entry with these fields, and it says these words.
+/// Asserts that exactly one entry has these fields, and that its message contains these words.
 #[track_caller]
 fn assert_one<'a>(entries: &'a [Entry], fields: &[(&str, &str)], words: &str) -> &'a Entry {
     let has = |entry: &&Entry| fields.iter().all(|(name, value)| entry.field(name) == *value);
@@ -106,7 +110,7 @@ fn assert_one<'a>(entries: &'a [Entry], fields: &[(&str, &str)], words: &str) ->
     found[0]
 }
 
-/// What people see is text without fields: no entry is a blob, or empty.
+/// Operators see text without fields: no entry may be a blob or empty.
 #[track_caller]
 fn assert_readable(cluster: &Cluster, begin: u64) {
     for entry in cluster.logged(&["app-cluster", "worker@*"], begin) {

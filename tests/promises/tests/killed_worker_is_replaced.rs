@@ -1,5 +1,5 @@
-//! `kill -9` of a worker: its replacement is ready within milliseconds, and only what it was just
-//! answering is lost.
+//! `kill -9` of a worker: its replacement is ready within milliseconds, and only requests in flight on it are
+//! lost.
 
 use std::time::Duration;
 
@@ -7,27 +7,28 @@ use promises::{Cluster, Mode, Process, Suite, assert_only_cut, ci_or_full};
 
 promises::in_every_suite!(within_milliseconds, and_only_requests_in_flight_on_it_fail);
 
-/// Beyond the worker's own start, in the median.
+/// The median time beyond the worker's own start.
 const PROMISED: Duration = Duration::from_millis(15);
-/// How often it is tried to keep that: once on a machine that does nothing else, and beside builds and other tests until
-/// there is a round which they leave alone.
+/// How many attempts there are. On an idle machine one is enough. Beside builds and other tests, at least one
+/// round must be undisturbed.
 const ROUNDS: u32 = 12;
 
 fn within_milliseconds(suite: Suite) {
     let cluster = Cluster::installed(suite);
-    // In each round every worker is killed more than once. With the default of five ends in ten seconds the later rounds
-    // would measure the pauses of one that flaps.
+    // Each round kills every worker more than once. With the default of five ends in ten seconds, the later
+    // rounds would measure the pauses of a flapping worker.
     cluster.configure("workers = 4\n[backoff]\nburst = 100\n");
     cluster.reload();
     let load = cluster.load(Mode::Calm);
-    // Another program that wants the processors makes any time longer, and none shorter.
+    // Other programs that need the CPU make any time longer, and none shorter.
     let is_kept = (0..ROUNDS).any(|_| round(&cluster, suite) <= PROMISED);
     load.stop();
     assert!(is_kept, "promised are {PROMISED:?} beyond the worker's own start, {ROUNDS} rounds took longer");
     cluster.assert_socket_is_whole();
 }
 
-/// Starts and kills each worker in turn; the median of what the replacement took beyond the worker's own start.
+/// Starts and kills each worker in turn. Returns the median time of the replacement beyond the worker's own
+/// start.
 fn round(cluster: &Cluster, suite: Suite) -> Duration {
     let (own_starts, replacements): (Vec<_>, Vec<_>) =
         victims().map(|instance| (own_start(cluster, instance), replacement(cluster, instance))).unzip();
@@ -41,15 +42,16 @@ fn round(cluster: &Cluster, suite: Suite) -> Duration {
     beyond
 }
 
-/// What starting a worker takes when systemd is asked for it: from the end of the old process to READY. Part of that is
-/// systemd's and the kernel's work for the sandbox and the cgroup, before and after the process exists.
+/// How long a worker's start takes when systemd is asked for it: from the end of the old process to READY=1.
+/// A part of that is the work of systemd and the kernel for the sandbox and the cgroup, before and after the
+/// process exists.
 fn own_start(cluster: &Cluster, instance: u32) -> Duration {
     cluster.systemctl(["restart", &format!("worker@{instance}.service")]).assert_success();
     let worker = cluster.worker(instance);
     Duration::from_micros(worker.ready_usec - worker.stopped_usec)
 }
 
-/// Kills a worker; how long it takes until the next one is ready.
+/// Kills a worker. Returns how long it takes until the next one is ready.
 fn replacement(cluster: &Cluster, instance: u32) -> Duration {
     let before = cluster.worker(instance);
     let process = Process::of(cluster, before.pid);
@@ -86,7 +88,7 @@ fn and_only_requests_in_flight_on_it_fail(suite: Suite) {
     cluster.assert_socket_is_whole();
 }
 
-/// Who is killed: each of the four in turn.
+/// The workers to kill: each of the four in turn.
 fn victims() -> impl Iterator<Item = u32> {
     (1..=4).cycle().take(ci_or_full(8, 20))
 }

@@ -1,4 +1,4 @@
-//! Everybody may do what is theirs, and nothing else.
+//! Each user and each service may do only what it needs.
 
 use promises::{Cluster, Mode, Output, Suite};
 
@@ -38,11 +38,11 @@ fn the_orchestrator_may_restart_workers_and_nothing_else(suite: Suite) {
     refused(&ask("Reload", &[]));
     refused(&ask("PowerOff", &[]));
     refused(&ask("StartTransientUnit", &["ssa(sv)a(sa(sv))", "made-up.service", "replace", "0", "0"]));
-    // systemd itself refuses what has a unit file, and every worker has.
+    // systemd itself refuses a transient unit with the name of a unit file, and every worker has one.
     ask("StartTransientUnit", &["ssa(sv)a(sa(sv))", "worker@9.service", "replace", "0", "0"])
         .assert_failure();
 
-    // And no worker may ask for anything at all.
+    // A worker may not call anything.
     let worker =
         call(&cluster, "app-cluster-worker", &SYSTEMD, "RestartUnit", &["ss", "worker@1.service", "replace"]);
     refused(&worker);
@@ -84,7 +84,7 @@ fn everybody_may_look_and_only_root_may_act(suite: Suite) {
     cluster.until_worker(4, "to be replaced", |worker| worker.is_ready() && worker.pid != before[&4]);
 }
 
-/// Any process may send any signal to the name of another; the sender cannot be forged.
+/// Any process may send any signal to another one's bus name. But it cannot forge the sender.
 fn nobody_is_believed_who_pretends_to_be_systemd(suite: Suite) {
     let cluster = Cluster::installed(suite);
     let load = cluster.load(Mode::Calm);
@@ -105,7 +105,7 @@ fn nobody_is_believed_who_pretends_to_be_systemd(suite: Suite) {
             ("/org/appcluster1", "org.appcluster1", "RolloutProgress", &["a{sv}", "0"]),
             ("/org/appcluster1", "org.appcluster1", "RolloutChanged", rollout),
         ] {
-            // The bus lets everybody send a signal to everybody.
+            // The bus lets any process send a signal to any other.
             let emit = ["busctl", "--system", "--destination=org.appcluster1", "emit", path, interface, name];
             cluster.run_as("nobody", &[&emit[..], words].concat()).assert_success();
         }
@@ -113,7 +113,7 @@ fn nobody_is_believed_who_pretends_to_be_systemd(suite: Suite) {
 
     let now = cluster.status();
     assert_eq!((now.ready, now.summary), (status.ready, status.summary));
-    assert_eq!(now.workers, status.workers, "it believed somebody");
+    assert_eq!(now.workers, status.workers, "the orchestrator accepted a forged signal");
     assert_eq!(cluster.pids(), before);
     cluster.reload();
     load.loses_nothing();
@@ -132,7 +132,8 @@ fn a_worker_may_become_the_user_that_it_is(suite: Suite) {
 
 fn the_units_are_sandboxed(suite: Suite) {
     let cluster = Cluster::installed(suite);
-    // The calls of @setuid cost a worker 0.1: without capabilities and with NoNewPrivileges= they give nothing away.
+    // The system calls of @setuid cost a worker 0.1 points. Without capabilities and with NoNewPrivileges=
+    // they give it no rights.
     for (unit, most) in [("app-cluster.service", 2.0), ("worker@1.service", 3.3)] {
         let output = cluster.run(["systemd-analyze", "security", "--no-pager", unit]);
         let exposure =
@@ -145,8 +146,8 @@ fn the_units_are_sandboxed(suite: Suite) {
     }
 }
 
-/// What root is able to do on the machine, in a shell's words. Opening devices is not among it: what forbids that is a
-/// program in the kernel, which a machine that is a container may not load.
+/// What root can do on the machine, as shell commands. Opening devices is missing: a BPF program in the
+/// kernel forbids it, and a machine that is a container may not be able to load one.
 const ATTEMPTS: [(&str, &str); 5] = [
     ("change a kernel setting", "echo 60 > /proc/sys/net/ipv4/tcp_fin_timeout"),
     ("change control groups", "mkdir /sys/fs/cgroup/probe && rmdir /sys/fs/cgroup/probe"),
@@ -155,7 +156,7 @@ const ATTEMPTS: [(&str, &str); 5] = [
     ("write to /usr", "touch /usr/probe && rm /usr/probe"),
 ];
 
-/// What any user is, until docs/worker.md is followed.
+/// What any user can do, until the administrator follows docs/worker.md.
 const ATTEMPTS_ON_FILES: [(&str, &str); 4] = [
     ("write where everybody may", "touch /srv/probe && rm /srv/probe"),
     ("read what is at home", "cat /home/probe"),
@@ -163,14 +164,15 @@ const ATTEMPTS_ON_FILES: [(&str, &str); 4] = [
     ("see the processes of others", "cat /proc/1/stat"),
 ];
 
-/// The lines of docs/worker.md that keep a worker from files.
+/// The lines of docs/worker.md that restrict a worker's access to files.
 fn file_directives() -> &'static str {
     let guide = include_str!("../../../docs/worker.md");
     let block = guide.split_once("```ini\n[Service]\n").and_then(|(_, rest)| rest.split_once("```"));
     block.expect("the guide has a drop-in").0
 }
 
-/// Some of it by directives of its unit, the rest because it is not root and has no capabilities.
+/// Directives of the unit prevent a part of it. The rest fails because the worker is not root and has no
+/// capabilities.
 fn a_worker_is_kept_from_what_is_not_its_own(suite: Suite) {
     let cluster = Cluster::installed(suite);
     let attempt = |(what, command): &(&str, &str)| {
@@ -205,7 +207,7 @@ fn a_worker_is_kept_from_what_is_not_its_own(suite: Suite) {
     assert!(!heard.contains("shielded is able to"), "{heard}");
 }
 
-/// Where each has its own, every start takes the longer the more mounts the machine has.
+/// If each worker had its own mounts, every start would take longer the more mounts the machine has.
 fn workers_share_the_mounts_of_the_machine(suite: Suite) {
     let cluster = Cluster::installed(suite);
     let namespace = |pid: u32| {
@@ -225,7 +227,7 @@ fn call(cluster: &Cluster, user: &str, object: &[&str], method: &str, words: &[&
     cluster.run_as(user, &line)
 }
 
-/// It was refused for want of a right, and not because it was wrong.
+/// Asserts that the call was refused for lack of a right, and not because it was invalid.
 #[track_caller]
 fn refused(output: &Output) {
     output.assert_failure();
@@ -233,6 +235,6 @@ fn refused(output: &Output) {
     let text = output.text();
     assert!(
         words.iter().any(|words| text.contains(words)),
-        "it failed, and not for want of a right\n{output}"
+        "it failed, but not for lack of a right\n{output}"
     );
 }

@@ -1,4 +1,4 @@
-//! What app-cluster promises: one module per promise.
+//! The promises of app-cluster: one module per promise.
 
 mod a_bad_release_is_undone;
 mod a_release_that_answers_with_errors_is_undone;

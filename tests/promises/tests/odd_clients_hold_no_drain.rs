@@ -1,5 +1,5 @@
-//! Hundreds of clients that do what few do, beside a load: a worker that drains takes leave of all of them within its linger
-//! time and 3 s, for nobody is really being answered, and the load loses nothing.
+//! Hundreds of clients with rare behaviour, beside a load. No request of theirs is in progress, so a draining
+//! worker closes their connections within its linger time and 3 s. The load loses no request.
 
 use promises::{Cluster, Mode, Suite, Wire, monotonic_usec};
 
@@ -15,11 +15,11 @@ promises::in_one_suite!(
 );
 
 const CLIENTS: usize = 200;
-/// The linger time as shipped, and 3 s.
+/// The default linger time and 3 s.
 const LONGEST_MS: u64 = 2000 + 3000;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// A frame of type 4 on stream 0 without settings, and with an initial window of 0 (RFC 9113 §6.5).
+/// A SETTINGS frame on stream 0 without settings, and one with an initial window of 0 (RFC 9113 §6.5).
 const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
 const NO_WINDOW: &[u8] = &[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0];
 /// `GET /` on stream 1 (RFC 7541 appendix A).

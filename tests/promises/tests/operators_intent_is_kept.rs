@@ -1,4 +1,4 @@
-//! What was meant is kept: a worker that ended by itself comes back, and one that was stopped stays stopped.
+//! A worker that ended by itself comes back. A worker that an operator stopped stays stopped.
 
 use promises::{Cluster, DEADLINE, Mode, Suite, Wire, wait_for};
 
@@ -19,12 +19,13 @@ fn a_worker_that_ends_by_itself_is_started_again(suite: Suite) {
     let before = cluster.pids();
     let mut wire = Wire::open(&cluster).expect("the cluster accepts");
     let instance = wire.instance().expect("the cluster answers");
-    wire.get("/fault/exit").expect_err("it ends without an answer");
+    wire.get("/fault/exit").expect_err("the worker exits without an answer");
     cluster.until_worker(instance, "to be back after exit(0)", |worker| {
         worker.is_ready() && worker.pid != before[&instance]
     });
 
-    // kill(1), as somebody does who knows pids and not units: it drains, exits with status 0, and comes back.
+    // kill(1), as an operator does who knows the pid and not the unit: the worker drains, exits with status
+    // 0, and comes back.
     let before = cluster.until_whole();
     cluster.run(["kill", "-TERM", &before[&3].to_string()]).assert_success();
     cluster
@@ -48,17 +49,17 @@ fn a_worker_that_was_stopped_stays_stopped(suite: Suite) {
     cluster.systemctl(["restart", "app-cluster"]).assert_success();
     cluster.reload();
     load.until_more(500);
-    assert_eq!(cluster.worker(2).pid, 0, "somebody started it");
+    assert_eq!(cluster.worker(2).pid, 0, "worker@2 was started");
     until_known_as_stopped(&cluster);
 
     cluster.systemctl(["start", "worker@2"]).assert_success();
     let pids = cluster.until_whole();
     cluster.reload();
-    assert_ne!(cluster.pids()[&2], pids[&2], "it takes part again");
+    assert_ne!(cluster.pids()[&2], pids[&2], "worker@2 takes part again");
     load.loses_nothing();
 }
 
-/// The orchestrator hears nothing of it, and its successor finds a unit that is down like any other.
+/// The first orchestrator does not see the stop. Its successor finds a unit that is down like any other.
 fn and_one_stopped_while_it_settles_is_no_fault_of_the_release(suite: Suite) {
     let cluster = Cluster::installed(suite);
     cluster.configure("workers = 4\n[rollout]\nsettle = \"3s\"\n");
@@ -89,7 +90,7 @@ fn also_while_no_orchestrator_runs(suite: Suite) {
     wait_for("another orchestrator", DEADLINE, || cluster.try_status());
     until_known_as_stopped(&cluster);
     cluster.reload();
-    assert_eq!(cluster.worker(2).pid, 0, "somebody started it");
+    assert_eq!(cluster.worker(2).pid, 0, "worker@2 was started");
     cluster.systemctl(["start", "worker@2"]).assert_success();
     cluster.until_whole();
 }
@@ -99,7 +100,7 @@ fn an_instance_beyond_the_wanted_number_is_stopped(suite: Suite) {
     cluster
         .run(["ln", "-s", "/var/lib/app-cluster/current", "/run/app-cluster/instances/9"])
         .assert_success();
-    // Whoever waits for it may be told that the job was canceled.
+    // A caller that waits for it may learn that the job was canceled.
     let _ = cluster.systemctl(["start", "worker@9"]);
     wait_for("worker@9 to be stopped", DEADLINE, || match cluster.show("worker@9.service", "ActiveState") {
         state if state == "inactive" => Ok(()),
@@ -121,7 +122,7 @@ fn a_unit_of_another_kind_is_not_touched(suite: Suite) {
     assert!(journal.contains("/etc/systemd/system/worker@.service"), "{journal}");
     cluster.systemctl(["stop", "app-cluster"]).assert_success();
     let now = ["worker@1.service", "worker@7.service"].map(|unit| cluster.show(unit, "MainPID"));
-    assert_eq!(now, pids, "they are no workers of the cluster");
+    assert_eq!(now, pids, "they are not workers of the cluster");
 }
 
 #[track_caller]

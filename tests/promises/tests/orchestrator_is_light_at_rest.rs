@@ -1,4 +1,4 @@
-//! The orchestrator needs next to nothing: at most 8 MB, and no wake-up while nothing happens.
+//! The orchestrator needs at most 8 MB, and it does not wake up while nothing happens.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use promises::{Cluster, DEADLINE, Suite, ci_or_full, pass, wait_for};
 
 promises::in_every_suite!(eight_megabytes_and_no_wake_ups);
 
-/// Resident, in kibibytes.
+/// Resident memory in kibibytes.
 const PROMISED_KIB: u64 = 8 * 1024;
 
 fn eight_megabytes_and_no_wake_ups(suite: Suite) {
@@ -31,11 +31,12 @@ fn eight_megabytes_and_no_wake_ups(suite: Suite) {
     assert_eq!(ticks_then, ticks, "it used the processor in {time:?} in which nothing happened");
 }
 
-/// What the last reload and the last look left to do is done: for a while it has not run.
+/// Waits until the orchestrator has not run for a while. Then the work of the last reload and the last status
+/// is done.
 fn settled(cluster: &Cluster) {
     cluster.until_at_rest();
     let orchestrator = cluster.orchestrator();
-    wait_for("the orchestrator to come to rest", DEADLINE, || {
+    wait_for("the orchestrator to be idle", DEADLINE, || {
         let before = orchestrator.switches_and_ticks();
         pass(Duration::from_secs(3));
         let after = orchestrator.switches_and_ticks();

@@ -1,5 +1,5 @@
-//! `kill -9` of the orchestrator at each step of a rollout and of the way back: its successor goes on by itself, no
-//! worker stays stopped, nothing is lost, and whoever waits is told the true end.
+//! `kill -9` of the orchestrator at each step of a rollout and of the way back. Its successor continues by
+//! itself, no worker stays stopped, no request is lost, and every waiting caller learns the result.
 
 use promises::{Cluster, DEADLINE, Mode, Suite, ci_or_full, wait_for};
 
@@ -10,8 +10,8 @@ promises::in_every_suite!(
     again_and_again_at_any_moment,
 );
 
-/// Where it dies on the way forward, and which time it passes there: the extra worker is the first,
-/// the workers 1 to 4 follow, and the extra one's stop is the last.
+/// Where it crashes on the way forward, and at which pass of that point. The extra worker is the first, the
+/// workers 1 to 4 follow, and the stop of the extra worker is the last.
 const FORWARD: [(&str, u32); 15] = [
     ("flipped", 1),
     ("before-restart", 1),
@@ -30,11 +30,12 @@ const FORWARD: [(&str, u32); 15] = [
     ("ended", 1),
 ];
 
-/// Before the call that asks for it is answered: whoever called is told to try again, and it goes on all the same.
+/// Before the call is answered. The caller learns that it should try again, and the rollout continues all the
+/// same.
 const BEFORE_THE_ANSWER: [(&str, u32); 1] = [("begun", 1)];
 
-/// And on the way back from a release that fails on worker@3, when worker@5, worker@1 and worker@2 run it already: these two are put
-/// back, and worker@3 as well if it has not come up on the old release by itself.
+/// On the way back from a release that fails on worker@3, when worker@5, worker@1 and worker@2 already run
+/// it. The last two are put back. So is worker@3, if it has not recovered on the old release by itself.
 const BACK: [(&str, u32); 13] = [
     ("job-finished", 4),
     ("turning", 1),
@@ -57,7 +58,7 @@ fn a_rollout_is_brought_to_its_end(suite: Suite) {
     let unanswered = BEFORE_THE_ANSWER.map(|moment| (moment, 75));
     let moments = unanswered.into_iter().chain(FORWARD.map(|moment| (moment, 0)));
     for (number, ((point, time), exit_code)) in moments.enumerate() {
-        println!("{suite}: it dies at {point} {time}");
+        println!("{suite}: it crashes at {point} {time}");
         let release = format!("good-{number}");
         cluster.let_orchestrator_die_at(point, time);
         let deploy = cluster.app_cluster(["deploy", "/srv/good", "--id", &release]);
@@ -73,20 +74,21 @@ fn a_way_back_is_brought_to_its_end(suite: Suite) {
     cluster.app_cluster(["deploy", "/srv/good", "--id", "good"]).assert_exit_code(0);
     let load = cluster.load(Mode::WithGaps);
     for (number, (point, time)) in BACK.into_iter().enumerate() {
-        println!("{suite}: it dies at {point} {time}");
+        println!("{suite}: it crashes at {point} {time}");
         cluster.let_orchestrator_die_at(point, time);
         let deploy = cluster.app_cluster(["deploy", "/srv/fails-on-3", "--id", &format!("bad-{number}")]);
         deploy.assert_exit_code(2).assert_says("worker@3");
         assert_converged(&cluster, "good", api::EntryState::Restored);
     }
-    // Of those that were given up the oldest go, also one that lies in a lower layer of the file system.
+    // The oldest of the releases that were given up are deleted, even if one lies in a lower layer of the
+    // file system.
     let journal = cluster.journal(["-u", "app-cluster"]);
     assert!(!journal.contains("failed to tidy up"), "{journal}");
     load.loses_nothing();
     cluster.assert_socket_is_whole();
 }
 
-/// `systemctl reload` ends when the orchestrator dies, for systemd starts another only after that.
+/// `systemctl reload` ends when the orchestrator crashes, because systemd starts another one only after that.
 fn a_reload_is_brought_to_its_end(suite: Suite) {
     let cluster = mortal(suite);
     let load = cluster.load(Mode::WithGaps);
@@ -121,8 +123,8 @@ fn again_and_again_at_any_moment(suite: Suite) {
     load.loses_nothing();
 }
 
-/// A cluster whose orchestrator can be told where to die, with a program to deploy that works and one that does not
-/// on worker@3.
+/// A cluster whose orchestrator crashes where the test says so. There is a program to deploy that works, and
+/// one that fails on worker@3.
 fn mortal(suite: Suite) -> Cluster {
     let cluster = Cluster::installed(suite);
     cluster.replace_orchestrator_by_a_mortal_one();
@@ -134,10 +136,11 @@ fn mortal(suite: Suite) -> Cluster {
     cluster
 }
 
-/// The orchestrator has died, another is there, and everything is as the rollout was to leave it.
+/// Asserts that the orchestrator has crashed, that another one runs, and that the rollout's result is
+/// complete.
 #[track_caller]
 fn assert_converged(cluster: &Cluster, release: &str, state: api::EntryState) {
-    assert!(!cluster.is_orchestrator_to_die(), "it never passed that point");
+    assert!(!cluster.is_orchestrator_to_die(), "the orchestrator never passed that point");
     cluster.until_at_rest();
     until_no_rollout(cluster);
     cluster.until_whole();
@@ -150,7 +153,7 @@ fn assert_converged(cluster: &Cluster, release: &str, state: api::EntryState) {
     assert!(extra.is_empty(), "still there: {extra:?}");
     let history = cluster.history();
     assert_eq!(history[0].state, state, "{:?}", history[0]);
-    assert!(history.iter().all(|entry| entry.ended_usec > 0), "one has no end: {history:?}");
+    assert!(history.iter().all(|entry| entry.ended_usec > 0), "a rollout has no end: {history:?}");
     let processes = cluster.run(["pgrep", "--full", "^/usr/libexec/app-cluster/orchestrator"]);
     assert_eq!(processes.stdout(), cluster.orchestrator_pid().to_string(), "{processes}");
 }

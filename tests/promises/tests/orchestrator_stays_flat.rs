@@ -1,4 +1,4 @@
-//! The orchestrator after many rollouts is as small as it was after a few.
+//! The orchestrator is as small after many rollouts as after a few.
 
 use std::{fs, path::PathBuf};
 
@@ -6,33 +6,33 @@ use promises::{Cluster, DEADLINE, Suite, ci_or_full, wait_for};
 
 promises::in_one_suite!(trixie: no_rollout_leaves_anything_behind);
 
-/// Two workers, and nothing to wait for between them.
+/// Two workers, and no settle between them.
 const SETTINGS: &str = "workers = 2\n[rollout]\nsettle = \"0\"\n";
 
-/// How much more may be allocated at the end of a stretch of rollouts than before it. malloc keeps what is freed, and
-/// whenever more happens at once than ever before, it takes some more: 76 KiB were seen between the 80th and the 240th
-/// rollout, and nothing from the 300th to the 1,500th; beside other tests, 132 KiB once. A short stretch passes this bound
-/// with 1.6 KiB for each rollout: the replies in which systemd tells all about one worker are ten times that. A long one
-/// passes it with 131 bytes; what is still smaller is for the soak of `cargo xtask bench`, which sees one forgotten
-/// allocation.
+/// How much more memory may be allocated at the end of a stretch of rollouts than before it. malloc keeps
+/// freed memory, and takes more whenever more happens at once than ever before. Between the 80th and the
+/// 240th rollout this was 76 KiB, and from the 300th to the 1,500th nothing. Beside other tests it was once
+/// 132 KiB. A short stretch exceeds this bound with 1.6 KiB per rollout: the replies with which systemd
+/// describes one worker are ten times that. A long stretch exceeds it with 131 bytes. The soak of `cargo
+/// xtask bench` finds smaller leaks, down to one allocation.
 const LEFT_KIB: u64 = 128;
-/// What every rollout leaves behind is there in each stretch, what malloc took for the busiest moment in one of them.
+/// A leak of every rollout shows in each stretch. Memory for the busiest moment shows in only one.
 const STRETCHES: u32 = 3;
 
-/// What the orchestrator holds.
+/// The memory of the orchestrator, and what it has open.
 #[derive(Debug, Clone, Copy)]
 struct Held {
-    /// `RssAnon`: what it allocated. The pages of its files come and go as the kernel likes.
+    /// `RssAnon`: the allocated memory. The kernel loads and drops file pages as it likes.
     anonymous_kib: u64,
     counted: Counted,
 }
 
-/// What a rollout has to give back to the last one.
+/// What must be the same after each rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Counted {
     descriptors: usize,
     threads: usize,
-    /// What it wants to hear from the bus.
+    /// The match rules that it has on the bus.
     match_rules: u64,
 }
 
@@ -43,22 +43,22 @@ fn no_rollout_leaves_anything_behind(suite: Suite) {
     cluster.reload();
     let pid = cluster.orchestrator_pid();
 
-    // What is allocated once and kept is not left behind by a rollout.
+    // An allocation that happens once and is kept is no leak of a rollout.
     roll(&cluster, rollouts);
     let mut before = held(&cluster, pid);
     let is_flat = (0..STRETCHES).any(|_| {
         roll(&cluster, rollouts);
         let after = held(&cluster, pid);
         println!("{suite}: {before:?}, {after:?} after {rollouts} rollouts more");
-        assert_eq!(cluster.orchestrator_pid(), pid, "the orchestrator is another process");
-        assert_eq!(after.counted, before.counted, "something is left behind");
+        assert_eq!(cluster.orchestrator_pid(), pid, "the orchestrator was restarted");
+        assert_eq!(after.counted, before.counted, "the rollouts left something behind");
         let grown = after.anonymous_kib.saturating_sub(before.anonymous_kib);
         before = after;
         grown < LEFT_KIB
     });
     assert!(
         is_flat,
-        "in each of {STRETCHES} times {rollouts} rollouts {LEFT_KIB} KiB or more were left behind"
+        "each of {STRETCHES} stretches of {rollouts} rollouts left {LEFT_KIB} KiB or more behind"
     );
 }
 
@@ -71,7 +71,7 @@ fn roll(cluster: &Cluster, rollouts: u32) {
 #[track_caller]
 fn held(cluster: &Cluster, pid: u32) -> Held {
     at_rest(cluster);
-    // The machine's own /proc: looked at from outside, it costs the machine nothing.
+    // The machine's own /proc: reading it from outside costs the machine nothing.
     let proc = PathBuf::from(format!("/proc/{}/root/proc/{pid}", cluster.leader()));
     let status = fs::read_to_string(proc.join("status")).expect("the orchestrator runs");
     let anonymous = status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.split_whitespace().next());
@@ -96,14 +96,14 @@ fn match_rules(cluster: &Cluster) -> u64 {
     stats["data"][0]["MatchRules"]["data"].as_u64().expect("dbus-daemon counts match rules")
 }
 
-/// The end of a rollout is told to systemd over a socket that exists just for that; it is closed when the
-/// orchestrator does not run any more.
+/// Waits until the orchestrator is idle. It reports the end of a rollout to systemd over a socket that exists
+/// only for that. The socket is closed once the orchestrator does not run any more.
 #[track_caller]
 fn at_rest(cluster: &Cluster) {
     cluster.until_at_rest();
     let orchestrator = cluster.orchestrator();
     let mut before = (0, 0);
-    wait_for("the orchestrator to come to rest", DEADLINE, || {
+    wait_for("the orchestrator to be idle", DEADLINE, || {
         let now = orchestrator.switches_and_ticks();
         let is_at_rest = now == before;
         before = now;

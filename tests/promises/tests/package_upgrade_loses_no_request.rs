@@ -1,4 +1,5 @@
-//! Upgrading the package with apt under load loses nothing, and what the package brings it takes away.
+//! An upgrade of the package with apt under load loses no request. Removing the package removes all that it
+//! installed.
 
 use promises::{Cluster, Entry, Mode, Package, Suite, Wire, monotonic_usec};
 
@@ -28,13 +29,17 @@ fn up_and_down_again(suite: Suite) {
             renewed.iter().all(|(i, pid)| workers[i] != *pid),
             "{workers:?}, then {renewed:?}\n{upgrade}"
         );
-        assert_ne!(cluster.orchestrator_pid(), orchestrator, "the orchestrator was not renewed");
+        assert_ne!(cluster.orchestrator_pid(), orchestrator, "the orchestrator was not restarted");
         assert_runs_everywhere(&cluster, &package.version());
         load.until_more(500);
         let report = load.loses_nothing();
         println!("{suite}: to {} under {mode:?}: {} requests, 0 lost", package.version(), report.ok);
     }
-    assert_eq!(cluster.show("app-cluster.socket", "ActiveEnterTimestampMonotonic"), socket, "a new socket");
+    assert_eq!(
+        cluster.show("app-cluster.socket", "ActiveEnterTimestampMonotonic"),
+        socket,
+        "the socket was replaced"
+    );
     cluster.assert_socket_is_whole();
     let logged = cluster.logged(&["app-cluster", "worker@*"], begin);
     // A version of the past does not know all that is in the ledger of a later one.
@@ -49,10 +54,10 @@ fn assert_runs_everywhere(cluster: &Cluster, version: &str) {
     assert_eq!(status.version, version, "the orchestrator's version");
     assert_eq!(status.release, version, "the current release");
     for worker in &status.workers {
-        assert_eq!(worker.release, version, "what status says of {}", worker.unit);
+        assert_eq!(worker.release, version, "the release of {} in the status", worker.unit);
     }
     for (instance, release) in cluster.releases() {
-        assert_eq!(release, version, "what worker@{instance} says of itself");
+        assert_eq!(release, version, "the release that worker@{instance} reports");
     }
 }
 
@@ -78,7 +83,7 @@ fn remove_follows_no_link(suite: Suite) {
     cluster.run(["test", "-e", "/etc/planted"]).assert_failure();
 }
 
-/// As a worker leaves it that was started while all of it was being stopped.
+/// The state that a worker leaves if it was started while everything was being stopped.
 fn remove_closes_a_socket_that_is_left_alone(suite: Suite) {
     let cluster = Cluster::installed(suite);
     cluster.systemctl(["stop", "app-cluster.target"]).assert_success();
@@ -91,7 +96,7 @@ fn remove_stops_everything_and_a_reinstallation_starts_it(suite: Suite) {
     let cluster = Cluster::installed_from(suite, Package::New);
     cluster.apt(["remove", "app-cluster"]).assert_success();
     assert_nothing_runs(&cluster);
-    // Settings are the administrator's until a purge.
+    // Settings belong to the administrator until a purge.
     cluster.run(["test", "-e", "/etc/app-cluster/conf.d/50-promise.toml"]).assert_success();
 
     cluster.install(&Package::New.path()).assert_success();
@@ -106,7 +111,7 @@ fn purge_leaves_nothing(suite: Suite) {
     cluster.apt(["purge", "app-cluster"]).assert_success();
     assert_nothing_runs(&cluster);
 
-    // The logs of apt, dpkg and the journal are theirs, and /tmp holds the package file of this test.
+    // The logs belong to apt, dpkg and the journal, and /tmp holds the package file of this test.
     let left = cluster.shell(
         "find / -xdev \\( -path /proc -o -path /sys -o -path /tmp -o -path /var/log -o -path /run/log \
              -o -path /var/cache/apt -o -path /var/lib/dpkg \\) -prune -o \

@@ -1,5 +1,5 @@
-//! Proxies and clients of others lose nothing over ten reloads. They are Debian's, with the settings of `foreign/`. Where a
-//! program has a setting for a second try, it is off.
+//! Proxies and clients of other projects lose no request over ten reloads. They come from Debian, with the
+//! settings in `foreign/`. If a program has a setting for retries, it is off.
 
 use promises::{Cluster, Failure, Load, Mode, Report, Suite};
 
@@ -9,7 +9,7 @@ const RELOADS: usize = 10;
 /// All workers at once, so that ten rollouts take half a minute.
 const SETTINGS: &str = "workers = 4\n[rollout]\nsettle = \"100ms\"\nsurge = 4\n";
 
-/// The clients: what runs each, and the script.
+/// The clients: the interpreter of each, and the script.
 const CLIENTS: [(&str, &str, &str); 6] = [
     ("ab.sh", "sh", include_str!("../foreign/ab.sh")),
     ("curl.sh", "sh", include_str!("../foreign/curl.sh")),
@@ -18,10 +18,10 @@ const CLIENTS: [(&str, &str, &str); 6] = [
     ("httpx_http2.py", "python3", include_str!("../foreign/httpx_http2.py")),
     ("fetch.mjs", "node", include_str!("../foreign/fetch.mjs")),
 ];
-/// None of them makes fewer in that time on a busy machine.
+/// Each client makes at least this many requests in that time, even on a busy machine.
 const FEWEST: u64 = 100;
-/// httpx loses a request on each of its four connections when the worker at the other end drains, and in a reload eight processes do.
-/// curl and HAProxy lose none over HTTP/2.
+/// httpx loses a request on each of its four connections when their worker drains, and a reload drains eight
+/// processes. curl and HAProxy lose none over HTTP/2.
 const MOST_EXCUSED: u64 = 4 * 8 * RELOADS as u64;
 
 fn clients(suite: Suite) {
@@ -41,7 +41,7 @@ fn clients(suite: Suite) {
     }
 }
 
-/// Where each proxy listens, and how its clients behave.
+/// The address of each proxy, and how its clients behave.
 const PROXIES: [(&str, &str, &[Mode]); 5] = [
     ("nginx", "127.0.0.1:8081", &[Mode::WithGaps, Mode::Bodies]),
     ("HAProxy", "127.0.0.1:8082", &[Mode::WithGaps, Mode::Bodies, Mode::WebSockets]),
@@ -74,18 +74,20 @@ fn proxies(suite: Suite) {
         let lost = report.failed() - excused;
         println!("{suite}, {proxy}, {mode:?}: {} answers, {excused} excused, {lost} lost", report.ok);
         assert!(report.ok >= FEWEST && lost == 0, "{proxy}, {mode:?}: {report}");
-        // It has not stayed with a worker that was there in the beginning.
+        // The client has not stayed with the first workers.
         assert!(mode != Mode::WithGaps || report.answers.len() > RELOADS, "{proxy}, {mode:?}: {report}");
     }
 }
 
-/// What Caddy loses of POSTs by faults of its own.
+/// How many POSTs Caddy loses because of its own faults.
 ///
-/// - It closes its own connection to the cluster while it hands over the answer, and says "use of closed network connection". It does
-///   so without any reload as well: 11 of 39,000. <https://github.com/caddyserver/caddy/issues/5431>
-/// - When GOAWAY comes before it has begun a stream, it tries the request again on another connection, but has closed the body: 502,
-///   and it says "invalid Read on closed Body". <https://github.com/golang/go/issues/39086>,
-///   <https://github.com/caddyserver/caddy/issues/3428>. HAProxy loses nothing over HTTP/2.
+/// - It closes its own connection to the cluster while it hands over the response, and logs "use of closed
+///   network connection". It does so without any reload as well: 11 of 39,000.
+///   <https://github.com/caddyserver/caddy/issues/5431>
+/// - If GOAWAY arrives before it has begun a stream, it tries the request again on another connection. But it has
+///   closed the body by then. So it answers 502 and logs "invalid Read on closed Body".
+///   <https://github.com/golang/go/issues/39086>, <https://github.com/caddyserver/caddy/issues/3428>. HAProxy
+///   loses nothing over HTTP/2.
 fn excused(proxy: &str, mode: Mode, report: &Report) -> u64 {
     let cut = report.count(Failure::Truncated).min(report.ok / 500);
     let begun_again = report.count(Failure::Status(502)).min(RELOADS as u64);

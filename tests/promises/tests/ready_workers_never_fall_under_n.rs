@@ -1,5 +1,5 @@
-//! With a surge worker, no moment of a rollout has fewer workers ready than are wanted: counted from what PID 1
-//! itself says, from READY=1 to the beginning of a stop.
+//! With a surge worker, at every moment of a rollout at least the wanted number of workers is ready. The test
+//! counts PID 1's own messages, from READY=1 to the beginning of a stop.
 
 use promises::{Cluster, Mode, Suite, ci_or_full};
 
@@ -18,10 +18,10 @@ fn in_systemds_own_account(suite: Suite) {
     let account = cluster.close_account(account);
     println!("{suite}: never under {} of 4 in {rollouts} rollouts", account.fewest_ready());
     assert_eq!(account.fewest_ready(), 4, "{account:#?}");
-    // The four and the one for the time of the rollout.
+    // The four workers and the extra one.
     assert_eq!(account.starts(), 5 * rollouts);
 
-    // Without one it is seen that one is missing: so it would have been seen before.
+    // Without a surge worker the test sees that one is missing. So it would have seen that before.
     cluster.configure("workers = 4\n[rollout]\nsettle = \"100ms\"\nsurge = 0\n");
     let account = cluster.open_account();
     cluster.reload();

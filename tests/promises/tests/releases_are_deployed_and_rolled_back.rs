@@ -1,4 +1,4 @@
-//! Any program can be deployed, seen, paused, aborted and left again, and nothing is lost on the way.
+//! Any program can be deployed, listed, paused, aborted and rolled back, and no request is lost.
 
 use std::thread;
 
@@ -16,7 +16,7 @@ fn from_files_directories_and_packages(suite: Suite) {
     let cluster = Cluster::installed_from(suite, Package::Old);
     let load = cluster.load(Mode::Calm);
 
-    // What was left on purpose is not brought back by a reload.
+    // A reload does not bring back a release that an operator rolled back.
     cluster.install(&Package::New.path()).assert_success();
     assert_runs(&cluster, &new);
     cluster.app_cluster(["rollback"]).assert_success();
@@ -26,10 +26,11 @@ fn from_files_directories_and_packages(suite: Suite) {
     cluster.app_cluster(["rollback", &new]).assert_success();
     assert_runs(&cluster, &new);
 
-    // A file, from where no worker and no orchestrator can see it; it can go afterwards.
+    // A file in a directory that neither the workers nor the orchestrator can read. It can be deleted
+    // afterwards.
     cluster.run(["cp", GOOD, "/root/shop"]).assert_success();
     cluster.deploy("/root/shop", "shop-1").assert_success().assert_says("4 of 4");
-    // Again, as tools do that configure machines: it is what runs.
+    // Deployed again, as configuration tools do: this release already runs.
     let (pids, history) = (cluster.pids(), cluster.history());
     cluster.deploy("/root/shop", "shop-1").assert_success().assert_says("unchanged");
     assert_eq!((cluster.pids(), cluster.history()), (pids, history));
@@ -37,21 +38,21 @@ fn from_files_directories_and_packages(suite: Suite) {
     assert_runs(&cluster, "shop-1");
     assert!(cluster.releases().values().all(|release| release == "shop-1"), "{:?}", cluster.releases());
 
-    // A directory is used where it is, and is called as it is called.
+    // A directory is used in place, and its name becomes the release's name.
     cluster.shell(&format!("mkdir -p /srv/shop-2 && cp {GOOD} /srv/shop-2/worker")).assert_success();
     cluster.app_cluster(["deploy", "/srv/shop-2"]).assert_success();
     assert_runs(&cluster, "shop-2");
     let program = format!("/proc/{}/exe", cluster.pids()[&1]);
     assert_eq!(cluster.run(["readlink", &program]).stdout(), "/srv/shop-2/worker");
 
-    // Without a name it is called after the time.
+    // Without a name, the time becomes the name.
     cluster.app_cluster(["deploy", GOOD]).assert_success();
     let third = cluster.status().release;
     let is_time =
         third.len() == "20261122-114005".len() && third.chars().all(|c| c.is_ascii_digit() || c == '-');
-    assert!(is_time, "{third} is no time");
+    assert!(is_time, "{third} is not a time");
 
-    // A package is no reason to leave what somebody deployed.
+    // A package does not replace what an operator deployed.
     cluster.install(&Package::Old.path()).assert_success();
     assert_eq!(cluster.status().version, old);
     assert_runs(&cluster, &third);
@@ -61,8 +62,8 @@ fn from_files_directories_and_packages(suite: Suite) {
 
     cluster.configure("workers = 4\n[rollout]\nsettle = \"200ms\"\n[releases]\nkeep = 2\n");
     cluster.deploy(GOOD, "shop-3").assert_success();
-    // A deploy does not wait until what is left of older releases is gone.
-    wait_for("the newest two releases to be left, of which one is the way back", DEADLINE, || {
+    // A deploy does not wait until older releases are deleted.
+    wait_for("only the newest two releases to be left", DEADLINE, || {
         let known: Vec<_> = cluster.known_releases().into_iter().map(|release| release.id).collect();
         if known == ["shop-3", "shop-2"] { Ok(()) } else { Err(format!("{known:?}")) }
     });
@@ -72,8 +73,8 @@ fn from_files_directories_and_packages(suite: Suite) {
     load.loses_nothing();
 }
 
-/// However many deploys fail, the way back stays; to go back twice is to go back further; and what failed is deployed again
-/// under its name.
+/// However many deploys fail, the previous release is kept. Two rollbacks go back two releases. A failed
+/// release can be deployed again under its name.
 fn after_many_that_fail(suite: Suite) {
     let cluster = Cluster::installed(suite);
     let packaged = cluster.status().release;
@@ -91,7 +92,7 @@ fn after_many_that_fail(suite: Suite) {
         assert_runs(&cluster, before);
     }
     cluster.app_cluster(["rollback"]).assert_exit_code(4).assert_says("no release to go back to");
-    // The package's release is what runs, and not what a rollback left.
+    // The package's release is current, not the one that a rollback left.
     cluster.reload();
     assert_runs(&cluster, &packaged);
 
@@ -134,7 +135,7 @@ fn assert_history(cluster: &Cluster, third: &str) {
     );
 }
 
-/// Newest first, and none began before the one before it had ended.
+/// Newest first, and none began before the previous one had ended.
 #[track_caller]
 fn assert_one_after_another(history: &[api::Entry]) {
     for pair in history.windows(2) {
@@ -143,7 +144,7 @@ fn assert_one_after_another(history: &[api::Entry]) {
     }
 }
 
-/// It is current, every worker runs it, and there are no others.
+/// Asserts that this release is current, that every worker runs it, and that there are no other workers.
 #[track_caller]
 fn assert_runs(cluster: &Cluster, release: &str) {
     cluster.until_whole();
@@ -192,7 +193,7 @@ fn with_a_canary_pauses_and_a_queue(suite: Suite) {
 
 fn pause_and_queue(cluster: &Cluster) {
     let begun = cluster.history().len();
-    // Long enough to ask for a few things meanwhile.
+    // Long enough for some requests during the rollout.
     cluster.configure("workers = 4\n[rollout]\nsettle = \"1s\"\n");
     thread::scope(|scope| {
         let deploy = scope.spawn(|| cluster.deploy(GOOD, "c"));
@@ -201,22 +202,22 @@ fn pause_and_queue(cluster: &Cluster) {
             let runs = status.rollout.iter().any(|rollout| rollout.state == api::RolloutState::Running);
             if runs { Ok(()) } else { Err(status.summary) }
         });
-        // Whoever comes now waits; one of them changes his mind.
+        // The next callers wait, and one of them cancels its request.
         let reload = scope.spawn(|| cluster.try_reload());
         let [first, second] = ["Rollback ss a me", "Rollback ss b me"].map(|call| ask(cluster, call));
         cluster.app_cluster(["pause"]).assert_success().assert_says("paused");
-        let paused = wait_for("everybody at hand to be brought to an end", DEADLINE, || {
+        let paused = wait_for("all workers in progress to be finished", DEADLINE, || {
             let status = cluster.status();
             let is_under_way = status.rollout[0].steps.iter().any(|step| step.deadline_usec != 0);
             if is_under_way { Err(status.summary) } else { Ok(status) }
         });
         assert_eq!(paused.rollout[0].state, api::RolloutState::Paused);
 
-        // Whoever comes now would wait for a person, perhaps with dpkg's lock in hand.
+        // A new caller would wait for an operator, perhaps while it holds dpkg's lock.
         cluster.app_cluster(["reload"]).assert_exit_code(4).assert_says("waits for an operator");
         cluster.app_cluster(["abort", &second.to_string()]).assert_success().assert_says("withdrawn");
         pass(std::time::Duration::from_secs(1));
-        assert_eq!(cluster.status().rollout, paused.rollout, "something went on");
+        assert_eq!(cluster.status().rollout, paused.rollout, "the rollout continued");
         assert!(!reload.is_finished() && !deploy.is_finished());
 
         cluster.app_cluster(["resume", "--no-wait"]).assert_success();
@@ -239,15 +240,15 @@ fn pause_and_queue(cluster: &Cluster) {
     assert!(["a", "c"].contains(&cluster.status().release.as_str()));
 }
 
-/// Asks for a rollout over the bus, and does not wait for it; returns its id.
+/// Asks for a rollout over the bus, and does not wait for it. Returns its id.
 #[track_caller]
 fn ask(cluster: &Cluster, call: &str) -> u64 {
     let object = "org.appcluster1 /org/appcluster1 org.appcluster1";
     let answer = cluster.shell(&format!("busctl --system call {object} {call}"));
-    answer.stdout().strip_prefix("t ").and_then(|id| id.parse().ok()).expect("an id is answered")
+    answer.stdout().strip_prefix("t ").and_then(|id| id.parse().ok()).expect("the answer is an id")
 }
 
-/// What each worker runs, by instance number.
+/// The release of each worker, by instance number.
 #[track_caller]
 fn runs(cluster: &Cluster) -> Vec<String> {
     cluster.status().workers.into_iter().map(|worker| worker.release).collect()
@@ -262,7 +263,7 @@ fn and_what_cannot_run_is_refused(suite: Suite) {
          chmod 700 and-closed && for d in /home /root /tmp /var/tmp; do mkdir $d/shop && cp {GOOD} $d/shop/worker; done"
     );
     cluster.shell(&prepare).assert_success();
-    // What the kernel would refuse with words about another path.
+    // The kernel would refuse this with a message about another path.
     let prepare = format!(
         "cd /srv && mkdir dos no-line gone foreign without-exec && printf '#!/bin/sh\\r\\nexit\\r\\n' >dos/worker && \
          echo hello >no-line/worker && echo '#!/usr/bin/no-such' >gone/worker && cp {GOOD} foreign/worker && \
@@ -310,14 +311,14 @@ fn and_what_cannot_run_is_refused(suite: Suite) {
     ] {
         let refused = cluster.app_cluster(verb.iter().copied());
         refused.assert_exit_code(4);
-        assert!(refused.stderr().contains(words), "it does not say {words:?}\n{refused}");
+        assert!(refused.stderr().contains(words), "the message lacks {words:?}\n{refused}");
         assert_eq!(cluster.known_releases(), known, "after {verb:?}");
     }
     for verb in [&["deploy"][..], &["deploy", GOOD, "--canary", "0"], &["abort", "now"], &["rollback", ""]] {
         cluster.app_cluster(verb.iter().copied()).assert_exit_code(64);
     }
 
-    // What is wrong has nothing to do with the release: it can be deployed under its name afterwards.
+    // The error is not about the release, so it can be deployed under its name afterwards.
     cluster.configure("workes = 4\n");
     cluster.deploy(GOOD, "later").assert_exit_code(78);
     assert_eq!(cluster.known_releases(), known);

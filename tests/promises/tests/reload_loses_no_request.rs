@@ -1,4 +1,4 @@
-//! `systemctl reload app-cluster` replaces every worker, and not one request is lost.
+//! `systemctl reload app-cluster` replaces every worker, and no request is lost.
 
 use promises::{Cluster, Mode, Suite, ci_or_full, wait_for};
 
@@ -35,7 +35,7 @@ fn and_returns_when_all_are_replaced_and_ready(suite: Suite) {
     let cluster = Cluster::installed(suite);
     let before = cluster.pids();
 
-    // One shell, so that nothing lies between the end of the reload and the look at the workers.
+    // One shell, so that nothing happens between the end of the reload and the look at the workers.
     let script = "systemctl reload app-cluster && \
          systemctl show --property=ActiveState,SubState,MainPID worker@1 worker@2 worker@3 worker@4";
     let seen = cluster.shell(script);

@@ -1,5 +1,5 @@
-//! The number of workers is changed while they serve: no worker that stays is restarted, nothing is lost, and the new
-//! number is kept or not, as was asked for.
+//! The number of workers changes while they serve. No remaining worker is restarted, and no request is lost.
+//! The new number survives a reboot or not, as the operator chose.
 
 use std::thread;
 
@@ -23,7 +23,7 @@ fn up_and_down(suite: Suite) {
         for number in [7, 2, 4] {
             let before = cluster.status();
             cluster.app_cluster(["scale", &number.to_string()]).assert_success();
-            // It returns when they are there, or gone.
+            // The command returns when the workers are ready, or gone.
             let after = cluster.status();
             let are_up =
                 after.workers.iter().filter(|worker| worker.state == api::WorkerState::Ready).count();
@@ -51,7 +51,7 @@ fn and_tells_which_worker_fails(suite: Suite) {
     let scale = cluster.app_cluster(["scale", "5"]);
     scale.assert_exit_code(1).assert_says("worker@5.service did not become ready: it exited with status 1");
     scale.assert_says("`app-cluster scale 4` takes the number back");
-    assert_eq!(cluster.status().desired, 5, "it is tried again");
+    assert_eq!(cluster.status().desired, 5, "the start is tried again");
     cluster.revert("worker@.service");
     cluster.app_cluster(["scale", "4"]).assert_success();
     until_workers(&cluster, 4);
@@ -59,7 +59,7 @@ fn and_tells_which_worker_fails(suite: Suite) {
     cluster.assert_socket_is_whole();
 }
 
-/// The last word holds, also where it comes while workers still start or stop for the word before.
+/// The last number counts, even if workers still start or stop for the previous one.
 fn without_waiting(suite: Suite) {
     let cluster = Cluster::installed(suite);
     let load = cluster.load(Mode::Calm);
@@ -86,13 +86,13 @@ fn until_the_next_boot_or_for_good(suite: Suite) {
     until_workers(&cluster, 3);
     assert_eq!(files(&cluster), format!("{KEPT}\n{RUNTIME}"));
 
-    // A boot begins with nothing in /run: it would have been five again.
+    // After a boot /run is empty. Otherwise the number would have been five again.
     cluster.run(["mv", RUNTIME, "/srv"]).assert_success();
     cluster.systemctl(["restart", "app-cluster"]).assert_success();
     until_workers(&cluster, 5);
     cluster.run(["mv", "/srv/91-scale-runtime.toml", RUNTIME]).assert_success();
 
-    // For good is for good, and not until the next boot something else.
+    // A permanent number replaces one that holds until the next boot.
     cluster.app_cluster(["scale", "4"]).assert_success();
     until_workers(&cluster, 4);
     assert_eq!(files(&cluster), KEPT);
@@ -115,7 +115,7 @@ fn after_the_rollout_under_way(suite: Suite) {
                 if runs { Ok(()) } else { Err(status.summary) }
             });
             cluster.app_cluster(["scale", &number.to_string()]).assert_success();
-            assert_eq!(cluster.status().desired, wanted, "the rollout under way is about another number");
+            assert_eq!(cluster.status().desired, wanted, "the current rollout is for another number");
             reload.join().expect("no panic").assert_success();
         });
         let rollout = cluster.status().rollout.pop().expect("there was a rollout");
@@ -126,7 +126,7 @@ fn after_the_rollout_under_way(suite: Suite) {
     cluster.assert_socket_is_whole();
 }
 
-/// Waits until there are so many workers, and no others.
+/// Waits until exactly this many workers are ready.
 #[track_caller]
 fn until_workers(cluster: &Cluster, number: u32) -> api::Status {
     wait_for(&format!("{number} workers"), DEADLINE, || {
@@ -136,7 +136,7 @@ fn until_workers(cluster: &Cluster, number: u32) -> api::Status {
     })
 }
 
-/// The files that hold a number.
+/// The files that contain a number of workers.
 #[track_caller]
 fn files(cluster: &Cluster) -> String {
     cluster

@@ -1,4 +1,4 @@
-//! systemd's socket is the cluster's front door: start, stop and restart mean what the design says.
+//! The socket unit controls the cluster: start, stop and restart do what the design says.
 
 use promises::{Cluster, DEADLINE, Mode, Suite, Wire, ci_or_full, wait_for};
 
@@ -37,7 +37,7 @@ fn stop_is_a_pause_that_no_client_notices(suite: Suite) {
 
         let stop = cluster.systemctl(["stop", "app-cluster"]);
         if !stop.status().success() {
-            // A connection came before the orchestrator had ended: systemd drops the stop for the start.
+            // A connection arrived before the orchestrator had ended: systemd replaces the stop by a start.
             stop.assert_says("canceled");
         }
         load.until_more(2000);
@@ -63,7 +63,7 @@ fn restart_renews_the_orchestrator_and_no_worker(suite: Suite) {
     load.until_more(500);
     load.loses_nothing();
     cluster.reload();
-    assert_ne!(cluster.pids(), workers, "the new orchestrator can reload");
+    assert_ne!(cluster.pids(), workers, "the new orchestrator did not reload");
 }
 
 fn the_socket_cannot_be_stopped_by_mistake(suite: Suite) {
@@ -75,7 +75,7 @@ fn the_socket_cannot_be_stopped_by_mistake(suite: Suite) {
         cluster.systemctl([verb, "app-cluster.socket"]).assert_failure();
     }
     assert_eq!(cluster.orchestrator_pid(), orchestrator);
-    // Together with a unit that may be restarted, and is.
+    // Together with a unit that may be restarted. systemd restarts that one.
     cluster.systemctl(["restart", "app-cluster.socket", "app-cluster.service"]).assert_failure();
 
     load.until_more(500);
@@ -98,7 +98,7 @@ fn stopping_the_target_takes_everything_down(suite: Suite) {
 fn restarting_the_target_brings_everything_back(suite: Suite) {
     let cluster = Cluster::installed(suite);
     for _ in 0..ci_or_full(8, 20) {
-        // Nobody promises that nothing is lost: the listener is closed on the way.
+        // There is no promise here that nothing is lost: the listener is closed on the way.
         cluster.systemctl(["restart", "app-cluster.target"]).assert_success();
         cluster.until_it_answers();
         cluster.until_whole();
@@ -108,7 +108,7 @@ fn restarting_the_target_brings_everything_back(suite: Suite) {
     cluster.reload();
 }
 
-/// `systemctl stop app-cluster.target` returns when the target is down; what is part of it follows.
+/// `systemctl stop app-cluster.target` returns when the target is down. Its parts follow.
 #[track_caller]
 fn assert_all_is_down(cluster: &Cluster) {
     wait_for("everything to be down", DEADLINE, || {

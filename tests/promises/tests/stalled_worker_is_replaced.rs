@@ -1,4 +1,5 @@
-//! A worker whose runtime stalls starves its watchdog: it is killed and replaced, and the others serve.
+//! A worker whose runtime stalls does not feed its watchdog. systemd kills it and starts another, and the
+//! other workers serve.
 
 use promises::{Cluster, Entry, Mode, Suite, Wire, assert_only_cut, monotonic_usec};
 
@@ -23,7 +24,7 @@ fn by_its_watchdog(suite: Suite) {
     assert_eq!(after.restarts, 1);
     let unit = format!("worker@{stalled}");
     let journal = cluster.journal(["-u", &unit]);
-    assert!(journal.contains("Watchdog timeout"), "somebody else ended it:\n{journal}");
+    assert!(journal.contains("Watchdog timeout"), "the watchdog did not end it:\n{journal}");
     cluster.until_whole();
     load.until_more(500);
 
@@ -32,11 +33,11 @@ fn by_its_watchdog(suite: Suite) {
     for lie in ["stopped by an operator", "is not started again"] {
         assert!(
             !messages.iter().any(|told| told.contains(lie)),
-            "nobody stopped it and it runs: {messages:#?}"
+            "no operator stopped it, and it runs: {messages:#?}"
         );
     }
 
-    // Those whom it was answering, and nobody else; and they were told, not left waiting.
+    // Only clients of this worker lost requests. They got an error and did not wait for ever.
     let report = load.stop();
     assert_only_cut(&report, before[&stalled], Mode::WithGaps.connections());
     let pids = cluster.pids();

@@ -1,5 +1,6 @@
-//! `app-cluster status` shows what each worker has counted, to everybody: what its clients say, too. Whoever does not
-//! count, or writes nonsense where it is counted, is shown as such and harms nobody.
+//! `app-cluster status` shows the counters of each worker to every user, and they match the client's figures.
+//! A worker that does not count, or writes nonsense to the scoreboard, is shown as such and disturbs no
+//! other.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ promises::in_one_suite!(
 
 const BOARD: &str = "/run/app-cluster/scoreboard/board.v1";
 
-/// The columns of what is counted.
+/// The columns of the counters.
 const TABLE: &str = "WORKER    CONNS  IN FLIGHT  REQUESTS";
 
 fn under_load_it_is_what_the_client_counts(suite: Suite) {
@@ -54,7 +55,7 @@ fn a_worker_that_drains_is_seen_to_do_so(suite: Suite) {
     let mut wires = cluster.wires_to_all();
     let (mut asks, mut sleeps) = (wires.remove(0), Wire::open(&cluster).expect("the cluster accepts"));
     let instance = asks.instance().expect("the worker answers");
-    // Whoever has the fewest gets the next one, so the turn of this worker comes.
+    // The worker with the fewest connections gets the next one, so this worker's turn comes.
     wait_for("another connection to the same worker", DEADLINE, || {
         let other = sleeps.instance().map_err(|error| error.to_string())?;
         if other == instance {
@@ -74,7 +75,7 @@ fn a_worker_that_drains_is_seen_to_do_so(suite: Suite) {
     let told = until(&cluster, "the error to be counted", |now| {
         now.get(&instance).is_none_or(|counters| counters.responses.client_error == 1)
     });
-    assert!(told.contains_key(&instance), "it ended before its last answer: {told:#?}");
+    assert!(told.contains_key(&instance), "the worker ended before its last answer: {told:#?}");
     assert_eq!(sleeps.receive().expect("it is answered").status, 200);
 }
 
@@ -88,16 +89,16 @@ fn after_a_kill_all_begins_anew(suite: Suite) {
     assert_eq!((before.requests, before.responses.successful, before.connections), (2, 2, 1), "{before:?}");
     assert!(before.latency.p99_usec >= 300_000 && before.latency.p50_usec < 300_000, "{before:?}");
 
-    // systemd leaves the worker dead until somebody starts it.
+    // systemd leaves the worker dead until the test starts it.
     cluster.edit("worker@.service", "Service", "RestartSec=1h");
     Process::of(&cluster, before.pid).kill();
-    until(&cluster, "a worker less that counts", |now| now.len() == 3 && !now.contains_key(&instance));
+    until(&cluster, "one counting worker fewer", |now| now.len() == 3 && !now.contains_key(&instance));
     let name = format!("worker@{instance}  -      -          -         -");
     cluster.app_cluster(["status"]).assert_says(&name);
 
     cluster.revert("worker@.service");
     cluster.systemctl(["restart", &format!("worker@{instance}")]).assert_success();
-    let now = until(&cluster, "a worker more that counts", |now| now.len() == 4);
+    let now = until(&cluster, "one counting worker more", |now| now.len() == 4);
     let now = &now[&instance];
     assert!(now.pid != before.pid && now.since_usec > before.since_usec, "{before:?}, then {now:?}");
     assert_eq!((now.requests, now.accepts, now.latency), (0, 0, Default::default()), "{now:?}");
@@ -108,13 +109,13 @@ fn a_damaged_board_harms_nobody(suite: Suite) {
     let orchestrator = cluster.orchestrator_pid();
     let load = cluster.load(Mode::Calm);
 
-    // Everything that the first worker has counted is as high as can be.
+    // Every counter of the first worker gets the highest value.
     let ones = "head -c 4080 /dev/zero | tr '\\0' '\\377'";
     write(&cluster, &format!("{ones} | dd of={BOARD} bs=16 seek=2305 conv=notrunc"));
-    let first = cluster.counters().remove(&1).expect("it still counts");
+    let first = cluster.counters().remove(&1).expect("the worker still counts");
     assert_eq!((first.panics, first.responses.informational), (u64::MAX, u64::MAX));
     assert!(!first.release.contains(char::is_control), "{first:?}");
-    // All of it, and whatever it could be instead.
+    // Damages to the whole file, and other things in its place.
     let damages = [
         "head -c 2134016 /dev/urandom | dd of=BOARD bs=4096 conv=notrunc",
         "head -c 2134016 /dev/zero | tr '\\0' '\\377' | dd of=BOARD bs=4096 conv=notrunc",
@@ -131,17 +132,17 @@ fn a_damaged_board_harms_nobody(suite: Suite) {
         status.assert_success().assert_says("4 of 4 ready");
         assert!(!status.stdout().contains(TABLE), "{damage}: {status}");
     }
-    // Who cannot count serves, and counts again once that can be.
+    // A worker that cannot count still serves. It counts again once it can.
     cluster.reload();
     assert_eq!(cluster.counters(), BTreeMap::new());
     write(&cluster, &format!("rm {BOARD}"));
     cluster.reload();
     assert_eq!(cluster.counters().len(), 4);
     load.loses_nothing();
-    assert_eq!(cluster.orchestrator_pid(), orchestrator, "it is another process");
+    assert_eq!(cluster.orchestrator_pid(), orchestrator, "the orchestrator was restarted");
 }
 
-/// Does something to the board as the user that the workers are.
+/// Changes the board as the workers' user.
 #[track_caller]
 fn write(cluster: &Cluster, script: &str) {
     cluster.run_as("app-cluster-worker", &["sh", "-ec", script]).assert_success();

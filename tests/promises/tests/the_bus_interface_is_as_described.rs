@@ -1,4 +1,4 @@
-//! The D-Bus interface is what docs/ says: members, signals, errors, and who may call what, whoever calls.
+//! The D-Bus interface is what docs/ says: members, signals, errors, and who may call what, from any client.
 
 use std::{collections::BTreeMap, thread};
 
@@ -18,7 +18,8 @@ promises::in_every_suite!(
 const DESCRIPTION: &str = include_str!("../../../docs/org.appcluster1.xml");
 const HOSTILE: &str = include_str!("hostile/caller.pl");
 
-/// How much more the orchestrator may have resident after a flood, in kibibytes: malloc keeps what was freed.
+/// How much more resident memory the orchestrator may have after a flood, in kibibytes: malloc keeps freed
+/// memory.
 const KEPT_KIB: u64 = 4096;
 
 fn member_by_member(suite: Suite) {
@@ -28,7 +29,7 @@ fn member_by_member(suite: Suite) {
     assert!(described(served.stdout()).len() > 50, "{served}");
     assert_eq!(described(served.stdout()), described(DESCRIPTION), "{served}");
 
-    // What changes something is not for everybody.
+    // Methods that change something are not for every user.
     let members = DESCRIPTION.lines().filter_map(|line| line.trim().strip_prefix("<method name=\""));
     let members: Vec<_> = members.filter_map(|rest| rest.split('"').next()).collect();
     let looks = ["GetStatus", "GetCounters", "ListReleases", "ListHistory"];
@@ -57,7 +58,7 @@ fn changes_are_announced(suite: Suite) {
     let listen = "systemd-run --quiet --unit=listener --property=StandardOutput=file:/srv/signals \
          busctl --system monitor --json=short --match=\"type='signal',path='/org/appcluster1'\"";
     cluster.shell(listen).assert_success();
-    wait_for("somebody who listens", DEADLINE, || {
+    wait_for("a listener on the bus", DEADLINE, || {
         cluster.shell("busctl --system emit /org/appcluster1 org.example Heard").assert_success();
         let heard = cluster.run(["cat", "/srv/signals"]);
         if heard.any_stdout().contains("Heard") { Ok(()) } else { Err(heard) }
@@ -68,7 +69,7 @@ fn changes_are_announced(suite: Suite) {
     begin.assert_success();
     let id = cluster.status().rollout.pop().expect("there was a rollout").id;
 
-    wait_for("all that is announced", DEADLINE, || {
+    wait_for("all signals", DEADLINE, || {
         let told = cluster.run(["cat", "/srv/signals"]);
         let signals: Vec<Value> =
             told.stdout().lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
@@ -122,7 +123,7 @@ fn errors_have_their_names(suite: Suite) {
     assert_eq!(cluster.pids(), pids);
     assert_eq!(cluster.history(), []);
 
-    // A worker that answers for a while longer, so that there is something to wait for.
+    // This worker answers for some seconds, so that the stop takes time.
     let mut wires = cluster.wires_to_all();
     wires[0].send("/sleep?ms=8000").expect("the worker reads");
     cluster.systemctl(["stop", "--no-block", "app-cluster"]).assert_success();
@@ -140,7 +141,7 @@ fn call(cluster: &Cluster, member_and_arguments: &str) -> Output {
     cluster.shell(&format!("busctl --system --json=short call {object} {member_and_arguments}"))
 }
 
-/// The only value of an answer.
+/// The only value in a reply.
 #[track_caller]
 fn answered(output: &Output) -> Value {
     output.assert_success();
@@ -148,7 +149,7 @@ fn answered(output: &Output) -> Value {
     answer["data"][0].clone()
 }
 
-/// Waits until `state` gives the end of a rollout.
+/// Waits until `state` is the end of a rollout.
 fn until_done(what: &str, state: impl Fn() -> Value) {
     wait_for(what, DEADLINE, || match state() {
         state if state == "done" => Ok(()),
@@ -173,7 +174,7 @@ fn options_are_read_or_refused(suite: Suite) {
     });
 }
 
-/// What the command of 1.0.0 calls, and what it makes of the answers.
+/// The calls of the 1.0.0 command, and how it reads the replies.
 fn clients_of_1_0_are_served(suite: Suite) {
     let cluster = Cluster::installed(suite);
     let before = cluster.pids();
@@ -204,7 +205,7 @@ fn clients_of_1_0_are_served(suite: Suite) {
     assert_eq!((&history[0][0], &history[0][1], &history[0][7]), (&id, &"rollback".into(), &"done".into()));
 }
 
-/// `systemctl restart` returns when READY=1 was said: callers have to find the orchestrator then.
+/// `systemctl restart` returns after READY=1. From then on callers must find the orchestrator.
 fn what_follows_a_start_finds_it(suite: Suite) {
     let cluster = Cluster::installed(suite);
     for _ in 0..10 {
@@ -235,27 +236,27 @@ fn whatever_somebody_without_rights_tries(suite: Suite) {
 
     let after = cluster.pids();
     assert!(after.iter().all(|(instance, pid)| before[instance] != *pid), "{before:?}, then {after:?}");
-    assert_eq!(cluster.orchestrator(), orchestrator, "it is another process");
+    assert_eq!(cluster.orchestrator(), orchestrator, "the orchestrator was restarted");
     let resident_then = orchestrator.resident_kib();
     println!("{suite}: {resident} KiB resident, {resident_then} KiB after {calls} calls by each of three");
     assert!(resident_then <= resident + KEPT_KIB, "{resident} KiB before, {resident_then} KiB afterwards");
     let told = cluster.logged(&["app-cluster"], begin);
-    assert!(told.len() < 50, "nobody without rights may fill the journal: {told:#?}");
+    assert!(told.len() < 50, "users without rights must not fill the journal: {told:#?}");
     assert!(!told.iter().any(promises::Entry::is_warning), "{told:#?}");
     assert_eq!(cluster.status().desired, 4);
     load.loses_nothing();
 }
 
-/// Every look was answered, and everything else was refused.
+/// Every read was answered, and everything else was refused.
 #[track_caller]
 fn assert_refused(output: &Output, calls: u64) {
     let came = output.stdout().lines().filter_map(|line| line.split_once(' '));
     let mut came: BTreeMap<_, u64> =
         came.filter_map(|(name, number)| Some((name, number.parse().ok()?))).collect();
     assert_eq!(came.remove("Hello"), Some(1), "{output}");
-    // Garbage as arguments of a member that has none is no reason not to answer.
+    // A member without arguments may still answer a call with garbage as arguments.
     assert_eq!(came.remove("Status"), Some(calls + 9), "{output}");
     assert!(came.keys().all(|name| name.starts_with("org.freedesktop.DBus.Error.")), "{output}");
-    // Reload, Abort, Set, RequestName, BecomeMonitor, and a member that nobody knows.
+    // Reload, Abort, Set, RequestName, BecomeMonitor, and a member that does not exist.
     assert_eq!(came.get("org.freedesktop.DBus.Error.AccessDenied"), Some(&6), "{output}");
 }

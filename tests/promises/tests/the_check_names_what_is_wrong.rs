@@ -1,4 +1,5 @@
-//! What an administrator got wrong, and what nobody sees from outside, `app-cluster check` names: file, line, what to write.
+//! `app-cluster check` finds mistakes of an administrator, also those that are not visible from outside. It
+//! names the file, the line and the repair.
 
 use promises::{Cluster, DEADLINE, Machine, Output, Package, Suite, monotonic_usec, pass, wait_for};
 
@@ -12,7 +13,7 @@ promises::in_every_suite!(
     an_orchestrator_that_cannot_start_at_the_installation,
 );
 
-/// A line that `systemctl edit` put into a unit, and what is said of it.
+/// A line that `systemctl edit` adds to a unit, and the message about it.
 const MISTAKES: [(&str, &str, &str, &[&str]); 9] = [
     ("worker@.service", "Service", "Enviroment=A=b", &["systemd says", "write Environment=A=b"]),
     ("worker@2.service", "Service", "MemoryMx=1G", &["systemd says", "write MemoryMax=1G"]),
@@ -33,7 +34,7 @@ fn a_mistake_in_a_unit(suite: Suite) {
         let (key, _) = line.split_once('=').expect("a line of a unit is KEY=VALUE");
         let place = format!("/etc/systemd/system/{unit}.d/50-promise.conf:2: [{section}] {key}: ");
         let told = told(&cluster, &place);
-        assert!(says.iter().all(|words| told.contains(words)), "{says:?} is not in {told}");
+        assert!(says.iter().all(|words| told.contains(words)), "{says:?} is missing in {told}");
         cluster.revert(unit);
     }
     is_sound(&cluster);
@@ -59,7 +60,7 @@ fn a_file_that_the_services_user_cannot_use(suite: Suite) {
     cluster.revert("worker@.service");
     is_sound(&cluster);
 
-    // Who may not look does not say that all is well.
+    // A user without rights gets no message that all is well.
     let limited = cluster.run_as("nobody", &["app-cluster", "check"]);
     limited
         .assert_success()
@@ -69,8 +70,8 @@ fn a_file_that_the_services_user_cannot_use(suite: Suite) {
 
 fn units_that_systemd_has_not_read(suite: Suite) {
     let cluster = Cluster::installed(suite);
-    // On systemd 252 the first drop-in of a unit changes no property.
-    // Of a socket unit it is not known without looking whether to read it takes the listener away.
+    // On systemd 252 the first drop-in of a unit changes no property. For a socket unit, only a check of the
+    // file shows whether reading it closes the listener.
     for (unit, cure) in [
         ("worker@.service", "systemctl daemon-reload"),
         ("worker@3.service", "systemctl daemon-reload"),
@@ -93,7 +94,7 @@ fn a_listener_that_systemd_has_dropped(suite: Suite) {
     assert_eq!(
         cluster.show("app-cluster.socket", "ActiveState"),
         "active",
-        "nothing is to be seen from outside"
+        "the fault is visible from outside"
     );
     cures(&cluster, "systemd does not listen on 127.0.0.1:8080 (workers that run serve 127.0.0.1:8080, ");
 }
@@ -107,10 +108,10 @@ fn an_address_on_which_nothing_listens(suite: Suite) {
          127.0.0.1:8080, ",
     );
     let listening = cluster.shell("grep -c ' 0100007F:2382 00000000:0000 0A ' /proc/net/tcp");
-    assert_eq!(listening.stdout(), "1", "nothing listens on port 9090");
+    assert_eq!(listening.stdout(), "1", "no socket listens on port 9090");
 }
 
-/// What the check says, and tells to do, makes all well.
+/// Asserts that the commands in the check's message repair the cluster.
 #[track_caller]
 fn cures(cluster: &Cluster, problem: &str) {
     const CURE: &str = "app-cluster rebind";
@@ -121,7 +122,7 @@ fn cures(cluster: &Cluster, problem: &str) {
     is_sound(cluster);
 }
 
-/// Drop-ins with which no orchestrator starts: the step that systemd names, and what has to be named to the administrator.
+/// Drop-ins with which no orchestrator starts: the step that systemd names, and what the message must name.
 const OBSTACLES: [(&str, &str, &str); 2] = [
     ("BindPaths=/etc/passwd:/srv", "NAMESPACE failed (226)", "has to be allowed to nest"),
     ("StateDirectory=obstacle", "STATE_DIRECTORY failed (238)", "/var/lib/app-cluster has to be a directory"),
@@ -144,7 +145,7 @@ fn an_orchestrator_that_cannot_start(suite: Suite) {
     it_is_tried_seldom(&cluster);
 }
 
-/// A second lies between two tries: five in a second for ever fill the journal.
+/// There is a second between two attempts. Five per second would fill the journal.
 fn it_is_tried_seldom(cluster: &Cluster) {
     cluster.edit("app-cluster.service", "Service", OBSTACLES[0].0);
     cluster.systemctl(["restart", "app-cluster.service"]).assert_failure();
@@ -152,7 +153,7 @@ fn it_is_tried_seldom(cluster: &Cluster) {
     pass(std::time::Duration::from_secs(5));
     let seconds = (monotonic_usec() - begin).div_ceil(1_000_000);
     let tries: u64 = cluster.show("app-cluster.service", "NRestarts").parse().expect("NRestarts is a number");
-    assert!((1..=seconds + 1).contains(&tries), "{tries} tries in {seconds} s");
+    assert!((1..=seconds + 1).contains(&tries), "{tries} attempts in {seconds} s");
 }
 
 fn an_orchestrator_that_cannot_start_at_the_installation(suite: Suite) {
@@ -163,7 +164,7 @@ fn an_orchestrator_that_cannot_start_at_the_installation(suite: Suite) {
         &format!("[Service]\n{line}\n"),
     );
     let said = machine.install(&Package::New.path());
-    // dpkg does not fail for it: a package that is half installed is harder to set right.
+    // dpkg does not fail for this reason: a half-installed package is harder to repair.
     said.assert_success()
         .assert_says("app-cluster: app-cluster.service does not come up: ")
         .assert_says(step);
@@ -174,12 +175,12 @@ fn is_sound(cluster: &Cluster) {
     cluster.app_cluster(["check"]).assert_success().assert_says("\nno problems");
 }
 
-/// The one line of the check that says this; it is the only problem.
+/// The line of the check with these words. It must be the only problem.
 #[track_caller]
 fn told(cluster: &Cluster, words: &str) -> String {
     let output = cluster.app_cluster(["check"]);
     output.assert_exit_code(78);
-    line_with(&output, words).unwrap_or_else(|| panic!("{words:?} is not all that is said: {output}"))
+    line_with(&output, words).unwrap_or_else(|| panic!("{words:?} is not the only problem: {output}"))
 }
 
 fn line_with(output: &Output, words: &str) -> Option<String> {
@@ -188,7 +189,8 @@ fn line_with(output: &Output, words: &str) -> Option<String> {
     line.contains(words).then(|| (*line).to_owned())
 }
 
-/// The same of what systemd tries again and again: between two tries it has no state to look at.
+/// The same for a service that systemd tries to start again and again. Between two attempts it has no state
+/// to show.
 #[track_caller]
 fn until_told(cluster: &Cluster, words: &str) -> String {
     wait_for("the check to name it", DEADLINE, || {

@@ -1,5 +1,5 @@
-//! Until one worker has come through, every other one is of the old release, also one that crashes meanwhile. For a while after that
-//! the release is watched.
+//! Until one worker has succeeded, every other worker stays on the old release, even one that crashes
+//! meanwhile. For a while after the rollout, the orchestrator watches the release.
 
 use promises::{Cluster, DEADLINE, Package, Suite, wait_for};
 
@@ -48,7 +48,7 @@ fn a_trial_does_not_leak(suite: Suite) {
     cluster.until_whole();
 }
 
-/// The release dies 3 s after READY=1, when its rollout has ended.
+/// The release crashes 3 s after READY=1, when its rollout has ended.
 fn the_watch_outlives_the_orchestrator(suite: Suite) {
     let cluster = with_good_program(suite);
     cluster.configure(
@@ -88,7 +88,7 @@ fn with_good_program(suite: Suite) -> Cluster {
     cluster
 }
 
-/// The workers that run another release than this.
+/// The workers that run another release.
 fn others_than(cluster: &Cluster, release: &str) -> Vec<u32> {
     let workers = cluster.status().workers;
     let others = workers.iter().filter(|worker| worker.pid != 0 && worker.release != release);

@@ -1,4 +1,4 @@
-//! What the package installs is in order, on a machine where nobody has configured anything.
+//! The installed files are correct, on a machine without any configuration.
 
 use std::time::Instant;
 
@@ -16,11 +16,11 @@ fn systemd_and_the_check_find_no_fault(suite: Suite) {
         .map(|(_, name)| name.replace("@.", "@1."))
         .collect();
     assert!(units.len() >= 4, "{files}");
-    // A machine this small has no man(1) to look for the manual pages; that they are there, see below.
+    // This small machine has no man(1) to check the manual pages. A check below makes sure that they exist.
     let verify = ["systemd-analyze", "verify", "--man=no"].into_iter();
     let verify = cluster.run(verify.chain(units.iter().map(String::as_str)));
     verify.assert_success();
-    assert_eq!(verify.text().trim(), "", "systemd-analyze verify has something to say");
+    assert_eq!(verify.text().trim(), "", "systemd-analyze verify printed something");
 
     cluster.app_cluster(["check"]).assert_success().assert_says("no problems");
     cluster.systemctl(["is-system-running"]).assert_success().assert_says("running");
@@ -28,7 +28,10 @@ fn systemd_and_the_check_find_no_fault(suite: Suite) {
         cluster.systemctl(["is-enabled", unit]).assert_success().assert_says("enabled");
     }
     let after = cluster.show("worker@1", "After");
-    assert!(after.contains("network.target"), "at power-off the network goes before the drain ends: {after}");
+    assert!(
+        after.contains("network.target"),
+        "at power-off the network stops before the drain ends: {after}"
+    );
     let verify = cluster.run(["dpkg", "--verify", "app-cluster"]);
     assert_eq!(verify.stdout(), "", "installed files were changed");
 }

@@ -1,4 +1,4 @@
-//! What operators do, and what fails: each is a line of sh that runs in the machine.
+//! What operators do, and what fails. Each action is a shell command that runs in the machine.
 
 use std::{
     fmt,
@@ -9,19 +9,19 @@ use promises::{Cluster, Disk, GOOD, Output};
 
 use super::chance::Chance;
 
-/// The words that the lines use.
+/// The shell functions that the commands use.
 const WORDS: &str = include_str!("action.sh");
-/// The exit statuses of timeout(1) for a command that it had to end.
+/// The exit statuses of timeout(1) for a command that it had to kill.
 const ENDED_BY_TIMEOUT: [i32; 2] = [124, 137];
-/// No order takes so long, whatever it waits for.
+/// No command takes this long, whatever it waits for.
 const SECONDS: &str = "120";
-/// So much of what an action printed is told.
+/// How many lines of an action's output to show.
 const LAST_LINES: usize = 8;
 
 /// Something that happens to the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Action {
-    /// A line that costs no client anything. It leaves nothing that a round would have to remember.
+    /// A command that costs no client anything. The round need not remember it.
     Line(String),
     /// An operator stops the whole cluster.
     StopCluster,
@@ -29,7 +29,7 @@ pub(super) enum Action {
     StopWorker(u32),
     /// This worker is killed with SIGKILL.
     KillWorker(u32),
-    /// This worker stands still for so many seconds.
+    /// This worker is stopped with SIGSTOP for this many seconds.
     FreezeWorker(u32, u32),
     /// The file system of the releases becomes read-only.
     MakeReadOnly,
@@ -52,7 +52,7 @@ enum End {
 }
 
 impl Action {
-    /// What an operator may want of the cluster. `id` names what is deployed.
+    /// An operator's order. `id` names the release if it is a deploy.
     pub(super) fn order(chance: &mut Chance, id: &str) -> Self {
         let number = chance.between(2, 6);
         let then = chance.pick(&["", "; app-cluster resume", "; app-cluster abort"]);
@@ -72,7 +72,7 @@ impl Action {
         Self::Line(line)
     }
 
-    /// What comes between: an operator who changes his mind, or a fault.
+    /// A disturbance: an operator who changes the plan, or a fault.
     pub(super) fn disturbance(chance: &mut Chance) -> Self {
         let worker = chance.between(1, 5);
         let seconds = chance.between(1, 4);
@@ -105,7 +105,7 @@ impl Action {
         }
     }
 
-    /// Does it in the machine, and waits for the end of it.
+    /// Runs the action in the machine, and waits for its end.
     pub(super) fn carry_out(&self, cluster: &Cluster, round_began: Instant) -> Outcome {
         let (began, line) = (round_began.elapsed(), self.to_string());
         let end = match self {
@@ -118,19 +118,19 @@ impl Action {
     }
 }
 
-/// Runs lines of sh in the machine, and ends them when they take too long.
+/// Runs shell commands in the machine, and kills them if they take too long.
 pub(super) fn in_time(cluster: &Cluster, script: &str) -> Output {
     cluster.run(["timeout", "--kill-after=10", SECONDS, "sh", "-c", script])
 }
 
 impl Outcome {
-    /// What an action printed that tells a process, else nothing.
+    /// The pid in an action's output, if it printed one.
     pub(super) fn process(&self) -> Option<u32> {
         let End::Told(output) = &self.end else { return None };
         output.any_stdout().lines().next()?.parse().ok()
     }
 
-    /// It ended by itself.
+    /// Whether it ended by itself.
     pub(super) fn has_ended(&self) -> Result<(), String> {
         let End::Told(output) = &self.end else { return Ok(()) };
         let is_late = output.status().code().is_none_or(|status| ENDED_BY_TIMEOUT.contains(&status));

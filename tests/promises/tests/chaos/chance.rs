@@ -1,11 +1,11 @@
-//! Chance, the same on every machine for the same seed.
+//! Random numbers, the same on every machine for the same seed.
 
 /// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
 #[derive(Debug)]
 pub(super) struct Chance(u64);
 
 impl Chance {
-    /// What these numbers together decide. Each of them makes it another sequence.
+    /// The sequence for these numbers together. Each number changes it.
     pub(super) fn of(seeds: &[u64]) -> Self {
         let fold = |mixed: u64, seed: &u64| Self(mixed ^ seed).next();
         Self(seeds.iter().fold(0, fold))
@@ -30,7 +30,7 @@ impl Chance {
         from[self.between(0, last) as usize]
     }
 
-    /// Heads or tails.
+    /// True or false with equal probability.
     pub(super) fn coin(&mut self) -> bool {
         self.pick(&[true, false])
     }

@@ -1,4 +1,4 @@
-//! What holds at the end of each round: the cluster is whole, what is said of it is true, and it can be reloaded.
+//! What holds at the end of each round: all wanted workers are ready, the status is true, and a reload works.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,17 +9,18 @@ use super::{
     mending::{Mending, Stopped},
 };
 
-/// So soon after the last order has ended all is well again.
+/// How soon after the last order everything has recovered.
 const SOON: Duration = Duration::from_secs(60);
 
-/// When it is looked whether the cluster is whole.
+/// When the check happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum When {
     BeforeReload,
     AfterReload,
 }
 
-/// All of it, in a minute; then a reload, and all of it again. `stopped` loses those that are not wanted any more.
+/// Checks everything within a minute, then reloads, and checks everything again. Workers that are no longer
+/// wanted are removed from `stopped`.
 pub(super) fn hold(cluster: &Cluster, mending: &Mending, stopped: &mut Stopped) -> Result<(), String> {
     let before = whole(cluster, mending, stopped, When::BeforeReload)?;
     let reload = in_time(cluster, "systemctl reload app-cluster");
@@ -34,12 +35,12 @@ pub(super) fn hold(cluster: &Cluster, mending: &Mending, stopped: &mut Stopped) 
     stopped.retain(|number| !after.contains_key(number));
     let (wanted, configured) = (cluster.status().desired.to_string(), configured(cluster));
     if wanted != configured {
-        return Err(format!("{configured} workers are configured, and {wanted} are wanted after a reload"));
+        return Err(format!("{configured} workers are configured, but {wanted} are wanted after a reload"));
     }
     installed(cluster)
 }
 
-/// Waits until the cluster is whole. Returns the processes of its workers.
+/// Waits until the cluster has recovered. Returns the pids of its workers.
 fn whole(
     cluster: &Cluster,
     mending: &Mending,
@@ -83,13 +84,13 @@ fn is_whole(cluster: &Cluster, stopped: &Stopped, when: When) -> Result<BTreeMap
     Ok(ready)
 }
 
-/// A wanted worker runs or does not. Any other does not.
+/// A wanted worker runs or does not run. Any other worker does not run.
 fn is_expected(worker: &Worker, wanted: u32) -> bool {
     let is_down = ["inactive", "failed"].contains(&worker.active.as_str());
     is_down || worker.instance <= wanted && worker.is_ready()
 }
 
-/// The orchestrator has no job, and the socket has always been there.
+/// The orchestrator has no job, and the socket was never restarted.
 fn is_at_rest(cluster: &Cluster) -> Result<(), String> {
     let service = ["ActiveState", "Job"].map(|name| cluster.show("app-cluster.service", name));
     let socket = ["ActiveState", "Result", "NRefused"].map(|name| cluster.show("app-cluster.socket", name));
@@ -99,7 +100,7 @@ fn is_at_rest(cluster: &Cluster) -> Result<(), String> {
     Err(format!("app-cluster.service is {service:?}, app-cluster.socket is {socket:?}"))
 }
 
-/// What the status says of each worker is what systemd says.
+/// The status and systemd agree on each worker.
 fn is_true(status: &api::Status, ready: &BTreeMap<u32, u32>) -> Result<(), String> {
     let said = status.workers.iter().filter(|worker| worker.state == api::WorkerState::Ready);
     let said: BTreeMap<_, _> = said.map(|worker| (worker.instance, worker.pid)).collect();
@@ -111,7 +112,7 @@ fn is_true(status: &api::Status, ready: &BTreeMap<u32, u32>) -> Result<(), Strin
     Err(format!("ready are {ready:?}, and the status says {}: {:#?}", status.summary, status.workers))
 }
 
-/// Every process executes the release that the status says is current. The kernel knows which.
+/// Every process executes the release that the status calls current. The kernel knows the program.
 fn is_of_one_release(cluster: &Cluster, release: &str, ready: &BTreeMap<u32, u32>) -> Result<(), String> {
     let links: Vec<_> = ready.values().map(|pid| format!("/proc/{pid}/exe")).collect();
     let programs = cluster.run(["readlink"].into_iter().chain(links.iter().map(String::as_str)));
@@ -122,18 +123,18 @@ fn is_of_one_release(cluster: &Cluster, release: &str, ready: &BTreeMap<u32, u32
     if is_one { Ok(()) } else { Err(format!("the current release is {release}, and these run:\n{programs}")) }
 }
 
-/// After a rollout that could not go back the workers stay as they are, until the next one.
+/// After a rollout that could not go back, the workers stay as they are until the next rollout.
 fn is_left_halfway(cluster: &Cluster) -> bool {
     cluster.history().first().is_some_and(|last| last.state == api::EntryState::Failed)
 }
 
-/// How many workers the configuration names: the last file wins.
+/// The number of workers in the configuration: the last file wins.
 fn configured(cluster: &Cluster) -> String {
     let numbers = cluster.shell("sed -n 's/^workers = //p' /etc/app-cluster/conf.d/*.toml");
     numbers.stdout().lines().next_back().unwrap_or_default().to_owned()
 }
 
-/// dpkg has left nothing half done.
+/// dpkg has completed everything.
 fn installed(cluster: &Cluster) -> Result<(), String> {
     let state = cluster.run(["dpkg-query", "--show", "--showformat=${db:Status-Status}", "app-cluster"]);
     if state.stdout() == "installed" { Ok(()) } else { Err(format!("dpkg was left in the middle: {state}")) }

@@ -1,4 +1,4 @@
-//! Which requests may be lost: those of which an action of the round explains the loss.
+//! Which requests may be lost: only those whose loss an action of the round explains.
 
 use promises::{Failure, Report};
 
@@ -7,11 +7,11 @@ use super::action::{Action, Outcome};
 /// What the actions of a round explain.
 #[derive(Debug)]
 pub(super) struct Losses {
-    /// The processes that were killed, or stood still so long that systemd may have killed them.
+    /// The processes that were killed, or were stopped for so long that systemd may have killed them.
     killed: Vec<u32>,
-    /// On so many connections at once a killed process may have been answering.
+    /// How many connections a killed process may have been answering.
     clients: u64,
-    /// A client may have waited longer than it is willing to: workers were stopped, killed or stood still.
+    /// A client may have waited longer than its timeout: workers were stopped, killed or paused.
     may_be_late: bool,
 }
 
@@ -34,7 +34,7 @@ impl Losses {
         losses
     }
 
-    /// Nothing else was lost.
+    /// Asserts that nothing else was lost.
     pub(super) fn explain(&self, report: &Report) -> Result<(), String> {
         let is_explained = |failure: Failure| match failure {
             Failure::Timeout | Failure::ConnectTimeout => self.may_be_late,

@@ -1,4 +1,5 @@
-//! What operators do at the end of a round: they undo the faults, go on with what waits, and start what they have stopped.
+//! What operators do at the end of a round: they undo the faults, resume or abort a paused rollout, and start
+//! what they have stopped.
 
 use std::{collections::BTreeSet, fmt, mem};
 
@@ -9,20 +10,22 @@ use super::{action::in_time, chance::Chance};
 /// The workers that an operator has stopped, and has not started since.
 pub(super) type Stopped = BTreeSet<u32>;
 
-/// Makes room, wakes what stands still, and starts what is down. kill(2): -1 is every process of the machine but the first.
+/// Frees disk space, continues stopped processes, and starts units that are down. In kill(2), -1 means every
+/// process of the machine except the first.
 ///
-/// One that is up is not started: a start that comes while a reload runs has systemd run it once more (`job_type_merge_and_collapse` in
-/// systemd's job.c), so a start at every look would have a reload never end.
+/// A running unit is not started. If a start arrives while a reload runs, systemd runs the reload once more
+/// (`job_type_merge_and_collapse` in systemd's job.c). So with a start at every look, a reload would never
+/// end.
 const UNDO: &str = "\
     rm -f /var/lib/app-cluster/filler /run/app-cluster/filler; kill -s CONT -1; \
     systemctl is-active --quiet app-cluster.service || systemctl start --no-block app-cluster.service";
 
-/// What an operator chooses where there is a choice.
+/// What an operator chooses at random.
 #[derive(Debug)]
 pub(super) struct Mending {
-    /// A rollout that waits goes on. Else it is aborted.
+    /// A paused rollout is resumed. Otherwise it is aborted.
     resumes: bool,
-    /// Workers that were stopped are started again. Else they stay stopped in the next round.
+    /// Stopped workers are started again. Otherwise they stay stopped in the next round.
     starts: bool,
 }
 
@@ -31,7 +34,7 @@ impl Mending {
         Self { resumes: chance.coin(), starts: chance.coin() }
     }
 
-    /// A rollout that waits for somebody waits no longer. Says whether there was one.
+    /// Ends a rollout that waits for an operator. Returns whether there was one.
     pub(super) fn end_pause(&self, cluster: &Cluster) -> bool {
         let status = cluster.try_status().unwrap_or_default();
         let waits = status.rollout.iter().any(|rollout| rollout.state == api::RolloutState::Paused);
@@ -42,7 +45,7 @@ impl Mending {
         waits
     }
 
-    /// Starts the workers that were stopped, if that is what the operator chooses.
+    /// Starts the stopped workers, if the operator chooses so.
     pub(super) fn start_stopped(&self, cluster: &Cluster, stopped: &mut Stopped) {
         if !self.starts {
             return;
@@ -54,10 +57,10 @@ impl Mending {
     }
 }
 
-/// The disks have room and can be written to, no process stands still, and the cluster is started.
+/// Afterwards the disks have space and are writable, no process is stopped, and the cluster is started.
 pub(super) fn undo_faults(cluster: &Cluster) {
     Disk::VAR.make_writable(cluster);
-    // systemd may just be executing itself anew: it is told again at the next look.
+    // systemd may be re-executing itself. The next look repeats the command.
     let _ = in_time(cluster, UNDO);
 }
 

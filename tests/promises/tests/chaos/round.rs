@@ -16,15 +16,17 @@ use super::{
     mending::{self, Mending, Stopped},
 };
 
-/// How many clients there are, of whatever kind.
+/// The number of clients, of any kind.
 const CLIENTS: u64 = 8;
-/// What the clients do: some come anew for each request and some stay, some wait for ever and some do not.
+/// What the clients do: some always open new connections and some keep them, some wait for ever and some do
+/// not.
 const MODES: [Mode; 4] = [Mode::WithLongGaps, Mode::Newcomers, Mode::Patient, Mode::SlowUploads];
-/// How long after the one before an action begins, in milliseconds.
+/// How long after the previous action an action begins, in milliseconds.
 const PAUSES: [u64; 6] = [0, 0, 100, 300, 1000, 2500];
-/// So often the faults are undone while an action has not ended: it may have brought one in the meantime.
+/// How often the faults are undone while an action has not ended. The action may have caused one in the
+/// meantime.
 const LOOK: Duration = Duration::from_millis(500);
-/// All orders have ended by themselves or have been ended.
+/// After this time every order has ended or was killed.
 const ORDERS: Duration = Duration::from_secs(150);
 
 /// What happens in one round.
@@ -32,20 +34,20 @@ const ORDERS: Duration = Duration::from_secs(150);
 pub(super) struct Round {
     number: u64,
     mode: Mode,
-    /// Each begins so long after the one before, whether that has ended or not.
+    /// The delay of each action after the previous one, whether that one has ended or not.
     actions: Vec<(Duration, Action)>,
-    /// So long after the last one has begun the faults are undone.
+    /// How long after the start of the last action the faults are undone.
     hold: Duration,
     mending: Mending,
 }
 
 impl Round {
-    /// What chance decides.
+    /// Draws a round at random.
     pub(super) fn draw(chance: &mut Chance, number: u64) -> Self {
         let count = chance.pick(&[1, 2, 2, 3]);
         let mut actions: Vec<_> = (1..=count)
             .map(|nth| match nth {
-                // Most of what disturbs does so only while something is under way.
+                // Most disturbances matter only while something is in progress.
                 1 if count > 1 || chance.coin() => Action::order(chance, &format!("r{number}-{nth}")),
                 _ if chance.between(1, 4) == 1 => Action::order(chance, &format!("r{number}-{nth}")),
                 _ => Action::disturbance(chance),
@@ -58,7 +60,8 @@ impl Round {
         Self { number, mode: chance.pick(&MODES), actions, hold, mending: Mending::draw(chance) }
     }
 
-    /// Does all of it, and undoes it. Returns how each action ended, and which law does not hold then.
+    /// Runs all actions, and undoes the faults. Returns how each action ended, and which law does not hold
+    /// afterwards.
     pub(super) fn run(&self, cluster: &Cluster, stopped: &mut Stopped) -> (Vec<Outcome>, Result<(), String>) {
         let load = cluster.load_of(self.mode, CLIENTS);
         let outcomes = self.act(cluster);
@@ -79,7 +82,7 @@ impl Round {
         (outcomes, explained)
     }
 
-    /// Begins one action after the other, and undoes the faults until all have ended.
+    /// Starts one action after the other, and undoes the faults until all have ended.
     fn act(&self, cluster: &Cluster) -> Vec<Outcome> {
         let begun = Instant::now();
         thread::scope(|scope| {

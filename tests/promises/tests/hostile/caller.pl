@@ -1,7 +1,8 @@
 #!/usr/bin/perl
-# Sends calls and signals over the system bus as fast as it takes them, with as many calls unanswered as it suffers,
-# and prints how many of which answers came: `Status 2000`, `org.freedesktop.DBus.Error.AccessDenied 7`.
-# Usage: caller.pl COUNT. The wire format is that of the D-Bus Specification, "Message Format".
+# Sends calls and signals over the system bus as fast as the bus takes them, with as many unanswered calls as
+# the bus allows. Prints how many replies of each kind arrived: `Status 2000`,
+# `org.freedesktop.DBus.Error.AccessDenied 7`. Usage: caller.pl COUNT. The wire format is that of the D-Bus
+# Specification, "Message Format".
 use strict;
 use warnings;
 use Socket;
@@ -42,7 +43,7 @@ receive() while $pending;
 print "$_ $came{$_}\n" for sort keys %came;
 
 sub call {
-    # The bus itself refuses more than 128 (max_replies_per_connection).
+    # The bus refuses more than 128 (max_replies_per_connection).
     receive() while $pending >= 120;
     message(1, @_);
     $member{$serial} = $_[3];
@@ -53,7 +54,7 @@ sub receive {
     my $head = take(16);
     my ($type, $body, $fields) = unpack('x C x2 V x4 V', $head);
     my $rest = take(($fields + 7 & ~7) + $body);
-    # A method's return, or an error; everything else answers nothing.
+    # A method return or an error. Other messages are no reply.
     return unless $type == 2 || $type == 3;
     $pending--;
     my ($error) = $rest =~ /\x04\x01s\0....([\w.]+)/s;
