@@ -13,18 +13,18 @@ use tokio::task::JoinSet;
 use crate::ground::Ground;
 use crate::{Report, flood, garbage, head};
 
-/// A way to do harm.
+/// A kind of attack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Attack {
-    /// Heads of which a byte comes now and then, and never the last one.
+    /// Heads that arrive one byte at a time and never end.
     SlowLoris,
-    /// Heads of one mebibyte, each after a moment sent as fast as it is taken.
+    /// Heads of one mebibyte. Each is sent after a pause, as fast as the server reads.
     HugeHeads,
-    /// Noise, requests with errors in them, and whatever else is no HTTP/1.1 and no HTTP/2.
+    /// Noise, malformed requests, and anything else that is neither HTTP/1.1 nor HTTP/2.
     Garbage,
-    /// Clients that connect and keep silent, and clients that are gone after a moment without a goodbye.
+    /// Clients that connect and stay silent, and clients that vanish after a moment.
     HalfOpen,
-    /// Ten thousand connects a second; each client is gone after a moment.
+    /// Ten thousand connects per second. Each client vanishes after a moment.
     Flood,
 }
 
@@ -40,19 +40,19 @@ impl fmt::Display for Attack {
 pub struct Attackers {
     /// The server.
     pub address: SocketAddr,
-    /// What they do.
+    /// The kind of attack.
     pub attack: Attack,
-    /// How many of them there are: so many connections are open at once, at most.
+    /// The number of clients: at most this many connections are open at once.
     pub clients: usize,
-    /// Chooses what is random.
+    /// The seed for random choices.
     pub seed: u64,
 }
 
 impl Attackers {
-    /// Attacks for that long.
+    /// Attacks for this long.
     pub async fn run_for(self, time: Duration) -> Report {
         let ground = Arc::new(Ground::new(self.address));
-        // Whoever is still at it then is interrupted. Why it would end before, no client can know.
+        // Clients that still run then are interrupted. An attack does not end earlier by itself.
         let _ = tokio::time::timeout(time, self.attack(&ground)).await;
         ground.report()
     }
@@ -70,7 +70,7 @@ impl Attackers {
     }
 }
 
-/// One client, again and again: that the server closes, resets or does not listen is all the same to it.
+/// One client, repeated. It does not matter whether the server closes, resets or does not listen.
 async fn client(ground: Arc<Ground>, attack: Attack, mut rng: Rng) {
     loop {
         let Some(connection) = ground.connect().await else { continue };

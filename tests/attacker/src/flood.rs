@@ -1,4 +1,4 @@
-//! Connections that are gone after a moment.
+//! Connections that vanish after a moment.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use tokio::time::{Instant, interval};
 use crate::ground::{Connection, Ground};
 
 const CONNECTS_PER_SECOND: f64 = 10_000.0;
-/// How long a client stays.
+/// How long a client stays at most.
 const MOMENT_MS: u64 = 100;
 
-/// Ten thousand connects a second, and never more than `most` connections at once. What was missed because so many were
-/// open, or because the processor was busy, is made up for.
+/// Ten thousand connects per second, and never more than `most` connections at once. The flood catches up on
+/// connects that it missed because too many were open or the CPU was busy.
 pub(crate) async fn run(ground: &Arc<Ground>, most: usize, mut rng: Rng) {
     let mut clients = JoinSet::new();
     let began = Instant::now();
@@ -36,11 +36,11 @@ pub(crate) async fn run(ground: &Arc<Ground>, most: usize, mut rng: Rng) {
     }
 }
 
-/// Is gone after a moment, in the middle of a head or before one.
+/// Vanishes after a moment, in the middle of a head or before one.
 pub(crate) async fn vanish(mut connection: Connection, rng: &mut Rng) {
     if rng.bool() && connection.send(b"GET / HTTP/1.1\r\nHost:").await.is_err() {
         return;
     }
-    // It leaves in any case.
+    // The client leaves in any case.
     let _ = connection.pause(Duration::from_millis(rng.u64(0..=MOMENT_MS))).await;
 }

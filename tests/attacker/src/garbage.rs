@@ -1,4 +1,4 @@
-//! What is no request, or only half of one.
+//! Bytes that are no request, or only half of one.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use fastrand::Rng;
 
 use crate::ground::Connection;
 
-/// How a client of HTTP/2 begins, with settings that are empty (RFC 9113 §3.4, §6.5).
+/// The first bytes of an HTTP/2 client, with empty settings (RFC 9113 §3.4, §6.5).
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-/// What errors are written into.
+/// The requests into which errors are inserted.
 const REQUESTS: [&[u8]; 4] = [
     b"GET / HTTP/1.1\r\nHost: app-cluster\r\nConnection: keep-alive\r\n\r\n",
     b"POST /echo HTTP/1.1\r\nHost: app-cluster\r\nContent-Length: 5\r\n\r\nhello",
@@ -25,7 +25,7 @@ const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// Sends something, and gives the server a moment to say what it thinks of it.
+/// Sends garbage, and gives the server a moment to answer.
 pub(crate) async fn send(mut connection: Connection, rng: &mut Rng) {
     let garbage = write(rng);
     if connection.send(&garbage).await.is_ok() {
@@ -76,7 +76,7 @@ fn frame(length: usize, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// A frame of any kind, known or not, whose length may be a lie.
+/// A frame of any type, known or unknown. Its length may be wrong.
 fn any_frame(rng: &mut Rng) -> Vec<u8> {
     let payload = noise(rng, 256);
     let length = if rng.u8(..) < 32 { rng.usize(0..1 << 24) } else { payload.len() };
@@ -94,7 +94,7 @@ fn endless_head(rng: &mut Rng) -> Vec<u8> {
     [HTTP2, &beginning, &more].concat()
 }
 
-/// Requests that are taken back at once (CVE-2023-44487).
+/// Requests that are reset at once (CVE-2023-44487).
 fn rapid_resets(rng: &mut Rng) -> Vec<u8> {
     const CANCEL: &[u8] = &[0, 0, 0, 8];
     let mut frames = HTTP2.to_vec();

@@ -1,4 +1,4 @@
-//! Connections, and the count of what becomes of them.
+//! The attackers' connections, and the count of their results.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::Report;
 
-/// The server that is attacked, and what has been done to it so far.
+/// The attacked server, and the counts so far.
 #[derive(Debug)]
 pub(crate) struct Ground {
     address: SocketAddr,
@@ -47,7 +47,7 @@ impl Ground {
         }
     }
 
-    /// Connects; `None` after a moment when that is not possible.
+    /// Connects. Returns `None` after a moment if that is not possible.
     pub(crate) async fn connect(self: &Arc<Self>) -> Option<Connection> {
         let connected = TcpStream::connect(self.address).await.and_then(|stream| {
             // Closed with a reset: neither side has to remember the connection, and ports do not run out.
@@ -82,7 +82,7 @@ impl Ground {
 }
 
 impl Connection {
-    /// Sends all of these bytes, and reads what comes meanwhile.
+    /// Sends all of these bytes, and reads meanwhile.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<(), Closed> {
         let mut sent = 0;
         while sent < bytes.len() {
@@ -102,12 +102,12 @@ impl Connection {
         Ok(())
     }
 
-    /// Keeps silent for that long.
+    /// Is silent for this long.
     pub(crate) async fn pause(&mut self, time: Duration) -> Result<(), Closed> {
         tokio::time::timeout(time, self.listen()).await.map_or(Ok(()), Err)
     }
 
-    /// Keeps silent until the server closes.
+    /// Is silent until the server closes.
     pub(crate) async fn until_closed(mut self) {
         let Closed = self.listen().await;
     }
@@ -122,7 +122,7 @@ impl Connection {
         }
     }
 
-    /// So many bytes have come.
+    /// `length` bytes have arrived.
     fn note(&mut self, length: usize) -> Result<(), Closed> {
         if length == 0 {
             return Err(self.closed());

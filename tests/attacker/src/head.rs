@@ -1,4 +1,4 @@
-//! Heads of HTTP/1.1 that come slowly, or do not end.
+//! HTTP/1.1 heads that arrive slowly or do not end.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::ground::{Closed, Connection};
 const BEGINNING: &[u8] = b"GET / HTTP/1.1\r\nHost: app-cluster\r\nX-Attack: ";
 const MEBIBYTE: usize = 1024 * 1024;
 
-/// A byte now and then, until the server has enough of it.
+/// Sends a byte now and then, until the server closes.
 pub(crate) async fn slow(mut connection: Connection, rng: &mut Rng) {
     if connection.send(BEGINNING).await.is_err() {
         return;
@@ -23,12 +23,12 @@ pub(crate) async fn slow(mut connection: Connection, rng: &mut Rng) {
     }
 }
 
-/// A mebibyte of head, in one field or in many; then waits for the server to close. Not at once: on one machine with the
-/// server the attackers would take its processors from it by nothing but copying.
+/// Sends a mebibyte of head, in one field or in many, then waits for the server to close. It pauses first: on
+/// the same machine, the attackers would otherwise take the CPUs from the server only by copying.
 pub(crate) async fn huge(mut connection: Connection, rng: &mut Rng) {
     let line = if rng.bool() { vec![b'a'; 16 * 1024] } else { [&[b'a'; 100], &b"\r\nX-More: "[..]].concat() };
     let pause = Duration::from_millis(rng.u64(0..=200));
-    // It may be refused long before its end.
+    // The server may refuse it long before its end.
     if connection.pause(pause).await.is_ok() && send_huge(&mut connection, &line).await.is_ok() {
         connection.until_closed().await;
     }

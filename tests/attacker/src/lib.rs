@@ -1,7 +1,8 @@
-//! Clients that mean harm: what a server has to live with that strangers speak to.
+//! Attacking clients, as any public server meets them.
 //!
-//! An [`Attack`] is a number of clients that misbehave in the same way. It ends after the time it is given, holds no more
-//! connections at once than it is told to, and resets all of them at its end, so that nothing of it stays in the kernel.
+//! An [`Attack`] is a number of clients that misbehave in the same way. It ends after the given time, and
+//! keeps to the given number of connections. At its end it resets all connections, so that the kernel keeps
+//! nothing of it.
 //!
 //! ```no_run
 //! # async fn run() {

@@ -1,28 +1,28 @@
-//! What an attack has done.
+//! The figures of an attack.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What an attack has done: that it took place at all is known from this.
+/// The figures of an attack. They show that it took place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// How long it took, in milliseconds.
     pub took_ms: u64,
     /// How many connections were established.
     pub connected: u64,
-    /// How many were not.
+    /// How many connections failed.
     pub not_connected: u64,
     /// How many bytes were sent.
     pub sent: u64,
-    /// On how many connections the server said something.
+    /// On how many connections the server sent something.
     pub answered: u64,
     /// How many connections the server closed or reset.
     pub closed: u64,
 }
 
 impl Report {
-    /// Connections established in a second, on average.
+    /// Connections established per second, on average.
     #[must_use]
     pub fn connected_per_second(&self) -> u64 {
         self.connected.saturating_mul(1000) / self.took_ms.max(1)

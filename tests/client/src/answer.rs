@@ -1,40 +1,41 @@
-//! Reads an answer out of the bytes received so far (RFC 9112).
+//! Parses a response in the bytes received so far (RFC 9112).
 
 use std::ops::Range;
 
 use crate::Failure;
 
-/// An answer, complete to its last byte.
+/// A complete response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// What it says of the connection.
+    /// What it says about the connection.
     pub connection: Persistence,
     /// The body, without the chunked coding.
     pub body: Vec<u8>,
 }
 
 impl Answer {
-    /// Whether a client of HTTP/1.1 has to open another connection for the next request.
+    /// Whether an HTTP/1.1 client has to open another connection for the next request.
     #[must_use]
     pub fn closes(&self) -> bool {
         self.connection == Persistence::Closes
     }
 }
 
-/// Whether an answer says that its connection takes another request (RFC 9112 §9.3).
+/// Whether a response says that its connection takes another request (RFC 9112 §9.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Persistence {
-    /// It says `close`, or is of HTTP/1.0 and says nothing.
+    /// It says `close`, or it is HTTP/1.0 and says nothing.
     Closes,
     /// It says `keep-alive`.
     Keeps,
-    /// It is of HTTP/1.1 and says nothing: for a client of HTTP/1.1 the connection is kept, for one of HTTP/1.0 closed.
+    /// It is HTTP/1.1 and says nothing. An HTTP/1.1 client keeps the connection, an HTTP/1.0 client closes
+    /// it.
     Silent,
 }
 
-/// The head of an answer, and what it says of the rest.
+/// The head of a response, and what it says about the rest.
 struct Head {
     length: usize,
     status: u16,
@@ -48,8 +49,8 @@ enum Framing {
 }
 
 impl Answer {
-    /// Reads one answer from the beginning of `received`: the answer and how many bytes it took,
-    /// `None` when it is not complete.
+    /// Parses one response at the beginning of `received`. Returns the response and its length, or `None` if
+    /// it is not complete.
     ///
     /// # Errors
     /// [`Failure::Malformed`].
@@ -82,7 +83,7 @@ fn parse_head(received: &[u8]) -> Result<Option<Head>, Failure> {
     let body = match (header("content-length"), header("transfer-encoding")) {
         (Some(length), None) => Framing::Length(parse_length(length)?),
         (None, Some(coding)) if coding.eq_ignore_ascii_case(b"chunked") => Framing::Chunked,
-        // A body that ends with the connection: nobody could tell a cut from its end.
+        // A body that ends with the connection: a client could not tell a cut from the end.
         _ => return Err(Failure::Malformed),
     };
     let is_old = answer.version == Some(0);
@@ -98,7 +99,7 @@ fn parse_connection(headers: &[httparse::Header<'_>], is_old: bool) -> Result<Pe
         options.any(|option| option.trim_ascii().eq_ignore_ascii_case(name))
     };
     match (says(b"close"), says(b"keep-alive")) {
-        // One client goes by the first of them, and another one by the second.
+        // Some clients obey the first of them, others the second.
         (true, true) => Err(Failure::Malformed),
         (true, false) => Ok(Persistence::Closes),
         (false, true) => Ok(Persistence::Keeps),
@@ -111,7 +112,7 @@ fn parse_length(text: &[u8]) -> Result<usize, Failure> {
     text.parse().map_err(|_| Failure::Malformed)
 }
 
-/// Reads a chunked body without trailers: its content and how many bytes it took.
+/// Parses a chunked body without trailers. Returns its content and its length.
 fn parse_chunks(received: &[u8]) -> Result<Option<(Vec<u8>, usize)>, Failure> {
     let mut body = Vec::new();
     let mut at = 0;
@@ -127,7 +128,7 @@ fn parse_chunks(received: &[u8]) -> Result<Option<(Vec<u8>, usize)>, Failure> {
     }
 }
 
-/// The content of the chunk at `at` and where the next one begins.
+/// Returns the content of the chunk at `at`, and the beginning of the next one.
 fn parse_chunk(received: &[u8], at: usize) -> Result<Option<(Range<usize>, usize)>, Failure> {
     let size = httparse::parse_chunk_size(&received[at..]).map_err(|_| Failure::Malformed)?;
     let httparse::Status::Complete((line, size)) = size else {
@@ -152,7 +153,7 @@ mod tests {
         Answer { status, connection, body: body.into() }
     }
 
-    /// Parses every prefix: only the whole text is an answer.
+    /// Parses every prefix: only the whole text is a response.
     fn parse(text: &str) -> Answer {
         for length in 0..text.len() {
             assert_eq!(Answer::parse(&text.as_bytes()[..length]), Ok(None), "{:?}", &text[..length]);

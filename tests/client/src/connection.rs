@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::{Answer, Failure};
 
-/// A connection to the server. Nothing in it waits longer than it is told: put a timeout around.
+/// A connection to the server. It has no timeouts of its own, so put one around each call.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
@@ -24,7 +24,7 @@ impl Connection {
     /// One of those for which [`Failure::is_connect`] holds.
     pub async fn open(address: SocketAddr) -> Result<Self, Failure> {
         let stream = TcpStream::connect(address).await.map_err(|error| Failure::of_connect(&error))?;
-        // Requests are written whole.
+        // Requests are written in one piece.
         stream.set_nodelay(true).map_err(|_| Failure::ConnectOther)?;
         Ok(Self { stream, received: Vec::with_capacity(4096), answers: 0 })
     }
@@ -32,14 +32,14 @@ impl Connection {
     /// Sends a request, several of them, or the beginning of one.
     ///
     /// # Errors
-    /// The connection was closed, or something was on it that is no answer to anything.
+    /// The connection was closed, or it had bytes that belong to no request.
     pub async fn send(&mut self, request: &[u8]) -> Result<(), Failure> {
         self.check_idle()?;
         let sent = self.stream.write(request).await.map_err(|_| self.closed())?;
         self.send_rest(&request[sent..]).await
     }
 
-    /// Sends the rest of a request, whether or not it is answered already.
+    /// Sends the rest of a request, whether or not it is already answered.
     ///
     /// # Errors
     /// [`Failure::ResetInRequest`].
@@ -47,15 +47,15 @@ impl Connection {
         self.stream.write_all(rest).await.map_err(|_| Failure::ResetInRequest)
     }
 
-    /// Tells the server that no more requests come: its side of the connection is at its end (shutdown(2)).
+    /// Ends the client's half, so the server knows that no more requests follow (shutdown(2)).
     pub async fn half_close(&mut self) {
         let _ = self.stream.shutdown().await;
     }
 
-    /// Receives one answer.
+    /// Receives one response.
     ///
     /// # Errors
-    /// The way in which the answer did not come. Its status is not looked at.
+    /// How the response was lost. The status is not checked.
     pub async fn receive(&mut self) -> Result<Answer, Failure> {
         loop {
             if let Some((answer, length)) = Answer::parse(&self.received)? {
@@ -74,11 +74,11 @@ impl Connection {
         }
     }
 
-    /// Waits until the server closes, after an answer that said it would. A reset will do: there is
-    /// nothing left that it could destroy.
+    /// Waits until the server closes, after a response that announced it. A reset is also fine, because it
+    /// can destroy nothing any more.
     ///
     /// # Errors
-    /// [`Failure::Malformed`] when anything but the end comes.
+    /// [`Failure::Malformed`] if anything but the end arrives.
     pub async fn finish(mut self) -> Result<(), Failure> {
         if !self.received.is_empty() {
             return Err(Failure::Malformed);
@@ -89,7 +89,7 @@ impl Connection {
         }
     }
 
-    /// Asks the kernel, not tokio, which knows only what it knew when it last waited for events.
+    /// Asks the kernel. tokio only knows the state of its last epoll call.
     fn check_idle(&self) -> Result<(), Failure> {
         if !self.received.is_empty() {
             return Err(Failure::Malformed);

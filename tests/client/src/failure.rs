@@ -10,34 +10,35 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Failure {
-    /// Nobody listens.
+    /// No socket listens.
     ConnectRefused,
-    /// The connection was reset or closed before it was established, or before its first request left.
+    /// The connection was reset or closed before it was established, or before its first request was sent.
     ConnectReset,
     /// The connection was not established in time.
     ConnectTimeout,
-    /// The system could not connect for another reason; this client's own limits are the likeliest.
+    /// The system could not connect for another reason, most likely because of this client's own limits.
     ConnectOther,
-    /// The connection was closed before the next request left, and the answer before it had not said so.
+    /// The connection was closed before the next request was sent, and the response before it had not
+    /// announced that.
     ClosedUnannounced,
-    /// A reset came before all of the request had left. Few clients look for an answer then.
+    /// A reset arrived before the whole request was sent. Few clients look for a response then.
     ResetInRequest,
-    /// The request left, and a reset came before any byte of the answer.
+    /// The request was sent, and a reset arrived before any byte of the response.
     ResetBeforeAnswer,
-    /// A reset came in the middle of the answer.
+    /// A reset arrived in the middle of the response.
     ResetInAnswer,
-    /// The request left, and the connection was closed without an answer.
+    /// The request was sent, and the connection was closed without a response.
     EofBeforeAnswer,
-    /// The connection was closed in the middle of the answer.
+    /// The connection was closed in the middle of the response.
     Truncated,
-    /// The answer came late or never.
+    /// The response was late or never arrived.
     Timeout,
-    /// The answer has another status than was expected: 200, or 404 of what goes astray.
+    /// The response has an unexpected status. Expected is 200, or 404 for a path that does not exist.
     Status(u16),
-    /// What came is no HTTP/1.1 answer, or its end cannot be told from a cut, or more came than one answer, or it says
-    /// both that the connection is closed and that it is kept.
+    /// The bytes are no HTTP/1.1 response, or its end looks the same as a cut, or more than one response
+    /// arrived, or the response says both `close` and `keep-alive`.
     Malformed,
-    /// The echo is not what was sent.
+    /// The echo differs from the request.
     WrongBody,
 }
 
@@ -59,17 +60,18 @@ const NAMES: [(Failure, &str); 13] = [
 ];
 
 impl Failure {
-    /// Whether there was no connection to be had.
+    /// Whether the connection could not be established.
     pub fn is_connect(self) -> bool {
         matches!(self, Self::ConnectRefused | Self::ConnectReset | Self::ConnectTimeout | Self::ConnectOther)
     }
 
-    /// Whether any byte of the request left.
+    /// Whether any byte of the request was sent.
     pub fn has_left(self) -> bool {
         !self.is_connect() && self != Self::ClosedUnannounced
     }
 
-    /// Whether it is how an open connection ends when its server's process dies: at most one request of it is lost.
+    /// Whether an open connection ends like this when its server's process dies. At most one request per
+    /// connection is lost then.
     pub fn is_cut(self) -> bool {
         matches!(
             self,

@@ -15,7 +15,7 @@ pub(crate) struct Lane {
     shared: Arc<Shared>,
     stopped: watch::Receiver<bool>,
     connection: Option<Connection>,
-    /// On the present connection.
+    /// On the current connection.
     answered: u64,
     last_pid: Option<u32>,
     buffer: Vec<u8>,
@@ -51,7 +51,7 @@ impl Lane {
                 self.shared.tally().failed(failure, self.last_pid, self.answered);
                 self.connection = None;
                 if failure.is_connect() {
-                    // Nobody listens: that is known now, and need not be found out 100,000 times a second.
+                    // No socket listens. Without a pause the client would try 100,000 times per second.
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             }
@@ -191,8 +191,8 @@ impl Lane {
         }
     }
 
-    /// Lets the server close first, so that it is the server's side that remembers the connection
-    /// (TIME_WAIT) and this side does not run out of ports.
+    /// Lets the server close first. Then the server's side remembers the connection (TIME_WAIT), and the
+    /// client does not run out of ports.
     async fn finish(&mut self) -> Result<(), Failure> {
         let Some(connection) = self.connection.take() else {
             return Ok(());

@@ -1,9 +1,10 @@
-//! A strict HTTP/1.1 client: it never tries again, and every way to lose a request has a name.
+//! A strict HTTP/1.1 client. It never retries, and each way to lose a request has a name.
 //!
-//! What counts as a loss ([`Failure`]): no answer, a cut answer, a wrong answer and a reset once any byte
-//! of a request has left; and a kept connection that is closed when the next request is due, unless the
-//! answer before it said `Connection: close`. RFC 9112 §9.3.1 leaves it to a client to open another one
-//! then, but only a client that can tell is safe to: the same close a moment later costs a request.
+//! These count as a loss ([`Failure`]): no response, a cut response, a wrong response, and a reset after the
+//! first byte of a request was sent. A kept connection that is closed when the next request is due also
+//! counts, unless the last response had `Connection: close`. RFC 9112 §9.3.1 lets a client open another
+//! connection in that case. But that is safe only if the client notices the close: a moment later the same
+//! close costs a request.
 //!
 //! ```no_run
 //! # async fn run() {

@@ -14,7 +14,7 @@ use crate::pace::Pace;
 use crate::protocol::{self, Protocol};
 use crate::tally::Tally;
 
-/// What load to make. By default: one keep-alive connection, `GET /`, without a pause and without end.
+/// A load to make. By default: one keep-alive connection, `GET /`, without pause and without end.
 #[derive(Debug, Clone)]
 #[must_use = "a load does nothing until it is started"]
 pub struct Load {
@@ -31,25 +31,25 @@ pub struct Load {
     pub(crate) slowly: bool,
 }
 
-/// What is requested.
+/// The kind of request.
 #[derive(Debug, Clone)]
 pub(crate) enum Request {
     Get(String),
     Echo,
-    /// A body to where there is nothing.
+    /// A body to a path that does not exist.
     Astray,
 }
 
 /// For how many requests a connection is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reuse {
-    /// For as many as the server answers.
+    /// As many as the server answers.
     Kept,
-    /// For one, which says `Connection: close`.
+    /// One, with `Connection: close`.
     OneRequest,
-    /// For one, after which the client shuts down its side (`nc -N`).
+    /// One, after which the client ends its half (`nc -N`).
     HalfClosed,
-    /// For one, and it stays open until the last one is answered or lost.
+    /// One. The connection stays open until the last request is answered or lost.
     Held,
 }
 
@@ -71,50 +71,51 @@ impl Load {
         }
     }
 
-    /// How many connections at once.
+    /// The number of simultaneous connections.
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
         self
     }
 
-    /// A random pause of that length before a connection is used again.
+    /// A random pause in this range before a connection is used again.
     pub fn gap(mut self, gap: RangeInclusive<Duration>) -> Self {
         self.gap = gap;
         self
     }
 
-    /// A new connection for every request, which says `Connection: close`.
+    /// A new connection for every request, with `Connection: close`.
     pub fn one_request(mut self) -> Self {
         self.reuse = Reuse::OneRequest;
         self
     }
 
-    /// A new connection for every request. Once it is sent, the client shuts down its side of the connection, as `nc -N`
-    /// and some health checks do.
+    /// A new connection for every request. Once the request is sent, the client ends its half, like `nc -N`
+    /// and some health checks.
     pub fn half_closed(mut self) -> Self {
         self.reuse = Reuse::HalfClosed;
         self
     }
 
-    /// HTTP/1.0, and `Connection: keep-alive`, as `ab -k` has it.
+    /// HTTP/1.0 with `Connection: keep-alive`, like `ab -k`.
     pub fn http_10(mut self) -> Self {
         self.is_old = true;
         self
     }
 
-    /// A single request on each connection, and none is closed before the last one is answered or lost.
+    /// A single request on each connection. No connection is closed before the last request is answered or
+    /// lost.
     pub fn hold(mut self) -> Self {
         self.reuse = Reuse::Held;
         self
     }
 
-    /// `GET` this path. Only answers of `/` tell who answered.
+    /// `GET` this path. Only the responses of `/` name the worker.
     pub fn get(mut self, path: impl Into<String>) -> Self {
         self.request = Request::Get(path.into());
         self
     }
 
-    /// `POST /echo` with a body that no other request has, and compare.
+    /// `POST /echo` with a body that no other request has, and compare the response.
     pub fn echo(mut self) -> Self {
         self.request = Request::Echo;
         self
@@ -126,59 +127,59 @@ impl Load {
         self.echo()
     }
 
-    /// `POST` up to 64 KB in four pieces, with pauses of up to 50 ms, to `/nowhere`, and expect 404. That answer may come
-    /// before the body has; the client sends all of it nevertheless, as most do.
+    /// `POST` up to 64 KB to `/nowhere`, in four pieces with pauses of up to 50 ms, and expect 404. The
+    /// response may arrive before the body is sent. The client still sends all of it, as most clients do.
     pub fn astray(mut self) -> Self {
         self.slowly = true;
         self.request = Request::Astray;
         self
     }
 
-    /// So many requests on each connection before the first answer is read.
+    /// Sends this many requests on each connection before it reads the first response.
     pub fn pipeline(mut self, length: usize) -> Self {
         self.protocol = Protocol::Pipeline(length);
         self
     }
 
-    /// HTTP/2 by prior knowledge, with so many requests at once on each connection.
+    /// HTTP/2 with prior knowledge, with this many simultaneous requests on each connection.
     pub fn http2(mut self, streams: usize) -> Self {
         self.protocol = Protocol::Http2(streams);
         self
     }
 
-    /// Server-sent events from `/events`; each one counts as an answer.
+    /// Server-sent events from `/events`. Each event counts as a response.
     pub fn events(mut self) -> Self {
         self.protocol = Protocol::Events;
         self
     }
 
-    /// WebSockets at `/ws`; each message that comes back counts as an answer.
+    /// WebSockets at `/ws`. Each message that comes back counts as a response.
     pub fn websockets(mut self) -> Self {
         self.protocol = Protocol::WebSocket;
         self
     }
 
-    /// Ends after so many requests over all connections.
+    /// Ends after this many requests over all connections.
     pub fn requests(mut self, requests: u64) -> Self {
         self.limit = requests;
         self
     }
 
-    /// So many requests a second over all connections, evenly spread; fewer if the server is slow. However late one
-    /// is sent because another one before it took long, its latency counts from when it was due.
+    /// Sends this many requests per second over all connections, evenly spread, or fewer if the server is
+    /// slow. If an earlier request delays one, its latency still counts from when it was due.
     pub fn rate(mut self, per_second: f64) -> Self {
         self.rate = Some(per_second);
         self
     }
 
-    /// How long a connect may take, and from a request's first byte to the end of its answer.
-    /// Default: 10 s, long enough that it is missed only by what hangs.
+    /// The limit for a connect, and for a request from its first byte to the end of its response. Default: 10
+    /// s, long enough that only a hang exceeds it.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Begins, on the current tokio runtime.
+    /// Starts the load on the current tokio runtime.
     pub fn start(self) -> Running {
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::new(Shared {
@@ -196,7 +197,7 @@ impl Load {
         Running { shared, lanes, stop }
     }
 
-    /// Runs for that long, or until the requests are used up.
+    /// Runs for this long, or until all requests are sent.
     pub async fn run_for(self, duration: Duration) -> Report {
         let mut running = self.start();
         tokio::select! {
@@ -207,7 +208,7 @@ impl Load {
     }
 }
 
-/// A load that has begun. Dropped, it ends at once and leaves requests unanswered: stop it.
+/// A running load. If dropped, it ends at once and abandons its requests, so call `stop`.
 #[derive(Debug)]
 #[must_use = "dropped, it ends at once"]
 pub struct Running {
@@ -217,17 +218,17 @@ pub struct Running {
 }
 
 impl Running {
-    /// What it found out so far.
+    /// The report so far.
     pub fn report(&self) -> Report {
         self.shared.tally().report()
     }
 
-    /// Waits until the requests are used up ([`Load::requests`]).
+    /// Waits until all requests are sent ([`Load::requests`]).
     pub async fn done(&mut self) {
         while self.lanes.join_next().await.is_some() {}
     }
 
-    /// Sends no more requests, waits for the answers of those under way, and tells everything.
+    /// Sends no more requests, waits for the responses to those in progress, and returns the report.
     pub async fn stop(mut self) -> Report {
         self.stop.send_replace(true);
         self.done().await;
@@ -244,7 +245,7 @@ pub(crate) struct Shared {
     pub(crate) stopped: watch::Receiver<bool>,
     /// When requests are due, at a fixed rate.
     pub(crate) pace: Option<Arc<Pace>>,
-    /// Where lanes wait for each other before they close what they [hold](Load::hold).
+    /// Lanes wait here for each other before they close [held](Load::hold) connections.
     pub(crate) all_answered: Barrier,
 }
 

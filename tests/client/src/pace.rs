@@ -1,7 +1,7 @@
-//! A fixed rate: which request is due when, to some microseconds.
+//! A fixed rate: it tells when each request is due, to a few microseconds.
 //!
-//! tokio's own timers count milliseconds. Whoever is due in between would be woken late, and that would be taken for
-//! the server's doing; so a thread does nothing but sleep until the next one is due.
+//! tokio's own timers have millisecond resolution. A request that is due in between would be sent late, and
+//! the server would get the blame. So a separate thread sleeps until the next turn.
 
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -19,7 +19,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Begins now, with turn 0.
+    /// Starts now, with turn 0.
     pub(crate) fn start(per_second: f64, lanes: usize) -> Arc<Self> {
         let lanes = std::iter::repeat_with(Notify::new).take(lanes).collect();
         let pace = Arc::new(Self { began: Instant::now(), per_second, lanes });
@@ -35,7 +35,7 @@ impl Pace {
 
     /// Waits until this turn is due.
     pub(crate) async fn turn(&self, turn: usize) {
-        // A lane that was busy when a former turn came is told of that one now.
+        // A lane that was busy at an earlier turn gets that wake-up now.
         while Instant::now() < self.due(turn) {
             self.lane(turn).notified().await;
         }
@@ -46,7 +46,7 @@ impl Pace {
     }
 }
 
-/// Wakes every lane at its turn, for as long as there is anybody to wake.
+/// Wakes every lane at its turn, as long as a lane exists.
 fn beat(beaten: &Weak<Pace>) {
     for turn in 0.. {
         let Some(due) = beaten.upgrade().map(|pace| pace.due(turn)) else { return };
@@ -65,7 +65,7 @@ fn sleep(duration: Duration) {
 mod tests {
     use super::*;
 
-    /// How late each of 300 turns is told.
+    /// How late each of 300 turns is.
     async fn late(pace: &Pace, lane: usize, lanes: usize) -> Vec<Duration> {
         let mut late = Vec::new();
         for turn in (lane..300).step_by(lanes) {
@@ -82,7 +82,7 @@ mod tests {
         let (mut one, two) = tokio::join!(late(&pace, 0, 2), late(&pace, 1, 2));
         one.extend(two);
         assert_eq!(one.len(), 300);
-        // A busy machine is late often, but a clock of milliseconds nearly always.
+        // A busy machine is late often, but a millisecond timer nearly always.
         let close = one.iter().filter(|late| **late < Duration::from_micros(300)).count();
         assert!(close > 100, "{one:?}");
     }

@@ -1,6 +1,6 @@
-//! Lanes that speak something else than one HTTP/1.1 request after the other.
+//! Lanes that speak anything but one HTTP/1.1 request after the other.
 //!
-//! What counts as a loss is up to the protocol. Its own goodbye is none; an end without one is.
+//! The protocol defines what counts as a loss: an end without the protocol's own close does.
 
 mod events;
 mod http2;
@@ -15,22 +15,22 @@ use tokio::net::TcpStream;
 use crate::Failure;
 use crate::load::Shared;
 
-/// What a lane speaks.
+/// The protocol of a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Protocol {
     #[default]
     Http1,
-    /// So many requests are sent before the first answer is read.
+    /// This many requests are sent before the first response is read.
     Pipeline(usize),
-    /// So many requests at once on each connection.
+    /// This many simultaneous requests on each connection.
     Http2(usize),
-    /// Server-sent events of `/events`, each counted as an answer.
+    /// Server-sent events from `/events`. Each counts as a response.
     Events,
-    /// Messages to `/ws`, each counted as an answer when it comes back.
+    /// Messages to `/ws`. Each counts as a response when it comes back.
     WebSocket,
 }
 
-/// Makes the load of one lane that speaks this, until it is stopped.
+/// Makes the load of one lane with this protocol, until it is stopped.
 pub(crate) async fn run(protocol: Protocol, shared: Arc<Shared>, number: usize) {
     match protocol {
         Protocol::Http1 => crate::lane::Lane::new(shared, number).run().await,
@@ -54,7 +54,7 @@ async fn in_time<T>(shared: &Shared, late: Failure, future: impl Future<Output =
     tokio::time::timeout(shared.load.timeout, future).await.map_err(|_| late)
 }
 
-/// Notes a loss. Where nobody listens, that need not be found out 100,000 times a second.
+/// Counts a loss. If no socket listens, it pauses, or the client would try 100,000 times per second.
 async fn note(shared: &Shared, failure: Failure, answered: u64) {
     shared.tally().failed(failure, None, answered);
     if failure.is_connect() {

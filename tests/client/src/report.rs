@@ -1,4 +1,4 @@
-//! What a load found out.
+//! The result of a load.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,31 +7,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::Failure;
 
-/// What a load found out. As JSON it is what the program `client --json` prints.
+/// The result of a load. The program `client --json` prints it as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// When it began, in microseconds of the monotonic clock, which all processes share (clock_gettime(2)).
+    /// When the load began, in microseconds of the monotonic clock. All processes share that clock
+    /// (clock_gettime(2)).
     pub began_us: u64,
-    /// For how long, in milliseconds.
+    /// How long it ran, in milliseconds.
     pub took_ms: u64,
     /// How many connections were established.
     pub connections: u64,
-    /// How many requests left this client, in whole or in part.
+    /// How many requests were sent, in whole or in part.
     pub sent: u64,
-    /// How many of them were answered as they should be.
+    /// How many of them were answered correctly.
     pub ok: u64,
-    /// How many requests were lost, by the way in which they were.
+    /// How many requests were lost, by kind of failure.
     pub failures: BTreeMap<Failure, u64>,
     /// How long the answered requests took.
     pub latency: Latency,
-    /// Who answered how often (only for `GET /`).
+    /// Which workers answered, and how often (only for `GET /`).
     pub answers: Vec<Answers>,
     /// The first failures.
     pub examples: Vec<Example>,
 }
 
-/// How long answered requests took, in microseconds, with the connect where one was needed. At a
-/// fixed rate it counts from when the request was due.
+/// How long answered requests took, in microseconds, including a connect if there was one. At a fixed rate
+/// the time counts from when the request was due.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latency {
     /// Half of the requests took no longer.
@@ -44,18 +45,18 @@ pub struct Latency {
     pub max_us: u64,
 }
 
-/// Who answered, and how often.
+/// A worker that answered, and how often.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answers {
     /// The worker's instance number.
     pub instance: Option<u32>,
-    /// The worker's process.
+    /// The worker's pid.
     pub pid: u32,
     /// The release it runs.
     pub release: String,
     /// How often it answered.
     pub count: u64,
-    /// When it answered first, in microseconds since the load began.
+    /// When it first answered, in microseconds since the load began.
     pub first_us: u64,
 }
 
@@ -66,14 +67,14 @@ pub struct Example {
     pub at_ms: u64,
     /// How it was lost.
     pub failure: Failure,
-    /// Who answered the request before it on the same connection, if that is known.
+    /// The pid of the worker that answered the request before it on the same connection, if known.
     pub last_pid: Option<u32>,
     /// How many requests had been answered on the same connection.
     pub answered: u64,
 }
 
 impl Report {
-    /// How many requests were lost, in whatever way.
+    /// How many requests were lost in total.
     pub fn failed(&self) -> u64 {
         self.failures.values().sum()
     }

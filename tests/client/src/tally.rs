@@ -1,4 +1,4 @@
-//! Counts what happens while it happens.
+//! Counts results while a load runs.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -9,12 +9,12 @@ use serde::Deserialize;
 
 use crate::{Answers, Example, Failure, Latency, Report};
 
-/// More examples would not say more.
+/// More examples would not help.
 const EXAMPLES: usize = 100;
-/// What takes longer is counted as a minute.
+/// A longer latency counts as a minute.
 const MINUTE_US: u64 = 60_000_000;
 
-/// What has been counted so far.
+/// The counts so far.
 #[derive(Debug)]
 pub(crate) struct Tally {
     began: Instant,
@@ -28,7 +28,7 @@ pub(crate) struct Tally {
     examples: Vec<Example>,
 }
 
-/// What `GET /` tells of who answers.
+/// The worker's identity in a response to `GET /`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Identity<'a> {
     instance: Option<u32>,
@@ -61,9 +61,9 @@ impl Tally {
         self.latency.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// Newcomers come to the end of the list.
+    /// A new worker is added at the end of the list.
     pub(crate) fn answered_by(&mut self, who: &Identity<'_>) {
-        // The newest are the busiest.
+        // The newest workers are the busiest.
         let known = self.answers.iter_mut().rev().find(|answers| {
             answers.pid == who.pid && answers.instance == who.instance && answers.release == who.release
         });

@@ -1,4 +1,5 @@
-//! The client as one of HTTP/1.0, as one that half-closes, and as one whose body is answered before its end.
+//! Tests the client with HTTP/1.0, with a half-closed connection, and with a response before the end of the
+//! body.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
@@ -12,7 +13,8 @@ use server::server;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Reads up to the end of a head; what it has of the body, too. `None` when the client has closed.
+/// Reads up to the end of a head, including received bytes of the body. Returns `None` if the client has
+/// closed.
 async fn head(stream: &mut TcpStream) -> Option<String> {
     let mut received = Vec::new();
     loop {
@@ -25,7 +27,7 @@ async fn head(stream: &mut TcpStream) -> Option<String> {
     }
 }
 
-/// A server that asserts what a request says, answers this and goes on while `keeps`.
+/// A server that asserts what a request says, answers this, and continues while `keeps`.
 async fn answers(says: &'static str, answer: &'static [u8], keeps: bool) -> SocketAddr {
     server(move |mut stream| async move {
         while let Some(head) = head(&mut stream).await {

@@ -45,7 +45,7 @@ fn sigterm_ends_it_with_a_report() {
     drop(connection);
 }
 
-/// Answers one request after another as a process with another pid.
+/// Answers one request after another, each as a process with another pid.
 fn answer_as(listener: &TcpListener, pids: impl IntoIterator<Item = u32>) {
     let mut stream = listener.accept().unwrap().0;
     for pid in pids {

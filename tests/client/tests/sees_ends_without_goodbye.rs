@@ -1,4 +1,4 @@
-//! The client against servers that end other protocols than HTTP/1.1 without their goodbye.
+//! Tests the client with servers that end other protocols than HTTP/1.1 without the protocol's close.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
@@ -68,7 +68,7 @@ async fn events_may_end() {
     assert!(report.is_clean() && report.ok > 1, "{report}");
 }
 
-/// A server of WebSockets that sends this instead of the second echo.
+/// A WebSocket server that sends this instead of the second echo.
 async fn websockets(instead: Option<Message>) -> SocketAddr {
     server(move |stream| {
         let instead = instead.clone();
@@ -109,10 +109,10 @@ async fn a_websocket_may_go_away() {
 
 /// An empty SETTINGS frame.
 const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
-/// GOAWAY without an error: no request has been looked at.
+/// GOAWAY without an error: the server has processed no request.
 const GOAWAY: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/// A server of HTTP/2 that says this when a request has come, and closes.
+/// An HTTP/2 server that sends this when a request has arrived, and closes.
 async fn http2(last: &'static [u8]) -> SocketAddr {
     server(move |mut stream| async move {
         stream.write_all(SETTINGS).await.unwrap();
@@ -141,7 +141,7 @@ async fn an_http2_connection_that_is_closed_between_two_requests_has_to_say_so()
         let mut connection = h2::server::handshake(stream).await.unwrap();
         let (_, mut respond) = connection.accept().await.unwrap().unwrap();
         respond.send_response(http::Response::new(()), true).unwrap();
-        // What has been said leaves while the next request is waited for.
+        // The sent bytes leave while the next request is awaited.
         let next = tokio::time::timeout(Duration::from_millis(50), connection.accept()).await;
         assert!(next.is_err(), "the client pauses");
     })

@@ -1,4 +1,4 @@
-//! The client against servers that lose requests in every way there is.
+//! Tests the client with servers that lose requests in every possible way.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 const HELLO: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
-/// Reads one request without a body. `None` when the client has closed.
+/// Reads one request without a body. Returns `None` if the client has closed.
 async fn request(stream: &mut TcpStream) -> Option<()> {
     let mut received = Vec::new();
     while !received.ends_with(b"\r\n\r\n") {
@@ -36,7 +36,7 @@ async fn run(load: Load) -> Report {
     limited
 }
 
-/// Every request of five is lost in this one way.
+/// Asserts that each of five requests is lost in this way.
 async fn expect(address: SocketAddr, failure: Failure) {
     for load in [Load::new(address), Load::new(address).one_request()] {
         let report = run(load.timeout(Duration::from_millis(300))).await;
@@ -47,7 +47,7 @@ async fn expect(address: SocketAddr, failure: Failure) {
     }
 }
 
-/// A server that answers this to every request and closes.
+/// A server that sends this for every request and closes.
 async fn answers(answer: &'static [u8]) -> SocketAddr {
     server(move |mut stream| async move {
         request(&mut stream).await;
@@ -70,7 +70,7 @@ async fn the_queue_is_full() {
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(0).unwrap();
     let address = listener.local_addr().unwrap();
-    // Connections that nobody accepts fill the queue; the kernel then ignores those that follow.
+    // Connections that are not accepted fill the queue. The kernel then ignores the next ones.
     let mut waiting = Vec::new();
     while let Ok(connected) =
         tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await
@@ -94,7 +94,7 @@ async fn a_reset_in_the_answer() {
     let address = server(|mut stream| async move {
         request(&mut stream).await;
         stream.write_all(&HELLO[..30]).await.unwrap();
-        // A reset destroys what the client has not read, so it is given the time to.
+        // A reset destroys what the client has not read, so the client gets time to read.
         tokio::time::sleep(Duration::from_millis(50)).await;
         reset(stream);
     });
@@ -123,7 +123,7 @@ async fn another_status() {
 #[tokio::test]
 async fn nonsense() {
     expect(answers(b"SSH-2.0-OpenSSH\r\n").await, Failure::Malformed).await;
-    // Nobody could tell whether this is all of it.
+    // The client cannot know whether this is the whole body.
     expect(answers(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello").await, Failure::Malformed).await;
 }
 
@@ -177,7 +177,7 @@ async fn a_close_that_was_not_announced() {
 async fn a_new_connection_is_not_idle() {
     let address = server(|stream| async move { drop(stream) });
     let report = run(Load::new(address.await)).await;
-    // It depends on who is faster whether the request leaves before the close is seen.
+    // Whether the request leaves before the client sees the close depends on which is faster.
     assert_eq!(report.failed(), 5, "{report}");
     assert_eq!(report.count(Failure::ClosedUnannounced), 0, "{report}");
 }
@@ -244,7 +244,7 @@ async fn at_a_fixed_rate_latency_counts_from_when_a_request_was_due() {
     });
     let report = run(Load::new(address.await).rate(50.0)).await;
     assert!(report.is_clean(), "{report}");
-    // Due after 0, 20, 40, 60 and 80 ms, and none of them answered before 400 ms.
+    // Due after 0, 20, 40, 60 and 80 ms, and none was answered before 400 ms.
     assert!(report.latency.p50_us >= 350_000, "{report}");
 }
 
@@ -257,7 +257,7 @@ async fn held_connections_are_all_open_at_once() {
             request(&mut stream).await;
             stream.write_all(HELLO).await.unwrap();
             opened.send_modify(|open| *open += 1);
-            // A client that closes before the others have been answered would be seen here.
+            // If the client closed before the others were answered, this would show it.
             if request(&mut stream).await.is_none() {
                 opened.send_modify(|open| *open -= 1);
             }

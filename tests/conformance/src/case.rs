@@ -1,4 +1,4 @@
-//! A case, and what it is held against.
+//! A case, and its expected outcome.
 
 use std::{fmt, future::Future, net::SocketAddr, time::Duration};
 
@@ -6,16 +6,16 @@ use futures_util::future::join_all;
 
 use crate::Server;
 
-/// Nothing takes so long: who waits for it has found a bug.
+/// A limit for bugs: nothing takes this long.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// What a client says to a server, and what comes of it.
+/// What a client sends to a server, and the outcome.
 pub trait Conversation {
-    /// Holds it with the server there. What is returned is compared.
+    /// Runs the conversation with the server. The returned outcome is compared.
     fn with(&self, server: SocketAddr) -> impl Future<Output = String>;
 }
 
-/// One thing that a server is asked, and what it has to do.
+/// One request to a server, and what the server has to do.
 #[derive(Debug)]
 pub struct Case<C> {
     rfc: u16,
@@ -30,13 +30,13 @@ pub struct Case<C> {
 /// What plain axum does instead.
 #[derive(Debug)]
 struct Difference {
-    /// `None`: now this, now that.
+    /// `None` if the outcome varies.
     outcome: Option<&'static str>,
     why: &'static str,
 }
 
 impl<C> Case<C> {
-    /// `section` is one of this RFC; `want` is what has to come of the conversation.
+    /// `section` is a section of this RFC. `want` is the expected outcome.
     pub fn new(
         rfc: u16,
         section: &'static str,
@@ -47,19 +47,19 @@ impl<C> Case<C> {
         Self { rfc, section, what, conversation, want, axum: None, lenient: None }
     }
 
-    /// Of plain axum this comes instead. `why` is the first column of a row in docs/worker.md.
+    /// Plain axum has this outcome instead. `why` is the first column of a row in docs/worker.md.
     #[must_use]
     pub fn axum(self, outcome: &'static str, why: &'static str) -> Self {
         Self { axum: Some(Difference { outcome: Some(outcome), why }), ..self }
     }
 
-    /// What comes of plain axum depends on who is faster, and is not looked at. `why` is as above.
+    /// The outcome of plain axum depends on a race, so it is not checked. `why` is as above.
     #[must_use]
     pub fn axum_varies(self, why: &'static str) -> Self {
         Self { axum: Some(Difference { outcome: None, why }), ..self }
     }
 
-    /// The RFC wants something stricter of both. `why` is the first column of a row in docs/worker.md, too.
+    /// The RFC is stricter than both servers. `why` is the first column of a row in docs/worker.md, too.
     #[must_use]
     pub fn lenient(self, why: &'static str) -> Self {
         Self { lenient: Some(why), ..self }
@@ -79,10 +79,10 @@ impl<C> fmt::Display for Case<C> {
     }
 }
 
-/// Every case holds, on either server. All conversations are held at once.
+/// Asserts that every case holds, on both servers. All conversations run at once.
 ///
 /// # Panics
-/// When one does not hold, with all that do not; or when docs/worker.md does not tell of a difference.
+/// If a case does not hold, with all that do not; or if docs/worker.md does not mention a difference.
 pub async fn hold<C: Conversation>(cases: &[Case<C>]) {
     let mut faults = undocumented(cases);
     for server in [Server::Worker, Server::Axum] {

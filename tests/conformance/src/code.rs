@@ -1,4 +1,4 @@
-//! Numbers of HTTP/2 as people read them.
+//! Names for numbers of HTTP/2.
 
 /// The name of an error code (RFC 9113 §7).
 pub(crate) fn name(code: u32) -> String {
@@ -21,7 +21,8 @@ pub(crate) fn name(code: u32) -> String {
     NAMES.get(code as usize).map_or_else(|| code.to_string(), |name| (*name).to_owned())
 }
 
-/// The status with which the fields of an answer begin, in the ways in which a server writes it first (RFC 7541 §6).
+/// The status at the beginning of a response's fields, in the encodings that a server uses first (RFC 7541
+/// §6).
 pub(crate) fn status(block: &[u8]) -> Option<u16> {
     match *block {
         [indexed @ 0x88..=0x8e, ..] => Some([200, 204, 206, 304, 400, 404, 500][usize::from(indexed - 0x88)]),
@@ -33,7 +34,7 @@ pub(crate) fn status(block: &[u8]) -> Option<u16> {
     }
 }
 
-/// A number in Huffman's code of RFC 7541, appendix B: the digits 0 to 2 have five bits, the others six.
+/// A number in the Huffman code of RFC 7541, appendix B: the digits 0 to 2 have five bits, the others six.
 fn huffman(number: u16) -> Vec<u8> {
     let mut bits = String::new();
     for digit in number.to_string().bytes().map(|digit| digit - b'0') {

@@ -1,4 +1,4 @@
-//! HTTP/1.1: bytes that are sent, answers that come, and whether another request can follow.
+//! HTTP/1.1: bytes to send, responses, and whether another request can follow.
 
 use std::{fmt::Write as _, net::SocketAddr};
 
@@ -9,14 +9,14 @@ use tokio::{
 
 use crate::Conversation;
 
-/// Follows in the same breath. It is answered only if the server has found the end of what came before it.
+/// Sent in the same write. The server answers it only if it has found the end of what came before.
 const PROBE: &[u8] = b"GET /probe HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 /// The status that only the probe gets.
 const PROBED: u16 = 204;
 
 /// What a client sends.
 ///
-/// What comes of it is a line like `200 hello, 405; goes on`: the answers, with the body of a 200; then
+/// The outcome is a line like `200 hello, 405; goes on`: the responses, with the body of a 200; then
 /// - `goes on`: the next request on the connection is answered,
 /// - `says close`: the connection ends, which the last answer has announced,
 /// - `ends`: it ends without an announcement.
@@ -26,22 +26,22 @@ pub struct Talk {
     last: Last,
 }
 
-/// What a client does when it has sent everything.
+/// What a client does after it has sent everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Last {
-    /// It has sent the probe as well.
+    /// It sends the probe as well.
     Probe,
     /// It ends its half.
     End,
 }
 
-/// Sends this, and a further request.
+/// Sends these bytes, and a further request.
 pub fn send(bytes: impl Into<Vec<u8>>) -> Talk {
     Talk { pieces: vec![bytes.into()], last: Last::Probe }
 }
 
 impl Talk {
-    /// Sends this when the server has answered what was sent before.
+    /// Sends these bytes after the server has answered the previous ones.
     #[must_use]
     pub fn then(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.pieces.push(bytes.into());
@@ -62,7 +62,7 @@ impl Conversation for Talk {
         for (number, piece) in self.pieces.iter().enumerate() {
             let is_last = number + 1 == self.pieces.len();
             let probe = if is_last && self.last == Last::Probe { PROBE } else { b"" };
-            // The server may have ended the connection already; what it has said is read all the same.
+            // The server may have closed the connection already. Its responses are read all the same.
             let _ = stream.write_all(&[piece, probe].concat()).await;
             while !is_last && answers(&received).len() <= number && receive(&mut stream, &mut received).await
             {
@@ -76,7 +76,7 @@ impl Conversation for Talk {
     }
 }
 
-/// Whether more can come.
+/// Whether more bytes can arrive.
 async fn receive(stream: &mut TcpStream, received: &mut Vec<u8>) -> bool {
     matches!(stream.read_buf(received).await, Ok(1..))
 }
@@ -105,7 +105,7 @@ fn outcome(answers: &[Answer]) -> String {
     if told.is_empty() { end.to_owned() } else { format!("{told}; {end}") }
 }
 
-/// The answers so far, with whatever there is of the last one's body.
+/// The responses so far. The body of the last one may be incomplete.
 fn answers(mut rest: &[u8]) -> Vec<Answer> {
     let mut answers = Vec::new();
     while let Some((head, body)) = split(rest, b"\r\n\r\n") {
@@ -115,7 +115,7 @@ fn answers(mut rest: &[u8]) -> Vec<Answer> {
             fields.find(|(field, _)| *field == name).map(|(_, value)| value.to_owned())
         };
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-        // An answer to HEAD has a length, and no body.
+        // A response to HEAD has a length and no body.
         let length = if body.starts_with(b"HTTP/1.") {
             0
         } else {

@@ -1,4 +1,4 @@
-//! HTTP/2 by hand: frames that are sent, frames that come, and whether another request can follow.
+//! HTTP/2 by hand: frames to send, received frames, and whether another request can follow.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::{Conversation, code};
 
-/// What a client says first (RFC 9113 §3.4).
+/// The first bytes of a client (RFC 9113 §3.4).
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Types of frames (RFC 9113 §6).
@@ -44,7 +44,7 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: impl AsRef<[u8]>) -> Vec
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// Header fields, written out letter by letter (RFC 7541 §6.2.2). Names and values are shorter than 127 bytes.
+/// Header fields as plain literals (RFC 7541 §6.2.2). Names and values are shorter than 127 bytes.
 pub fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
     let string = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
     fields.iter().flat_map(|(name, value)| [vec![0], string(name), string(value)].concat()).collect()
@@ -53,16 +53,16 @@ pub fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
 /// The pseudo-header fields of `GET /`.
 pub const GET: [(&str, &str); 4] =
     [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "a")];
-/// Those of `POST /echo`.
+/// The pseudo-header fields of `POST /echo`.
 pub const POST: [(&str, &str); 4] =
     [(":method", "POST"), (":scheme", "http"), (":path", "/echo"), (":authority", "a")];
 
-/// A whole request without a body, with these fields.
+/// A complete request without a body, with these fields.
 pub fn request(stream: u32, named: &[(&str, &str)]) -> Vec<u8> {
     frame(kind::HEADERS, flag::END_STREAM | flag::END_HEADERS, stream, fields(named))
 }
 
-/// The head of a request whose body is to follow, with these fields.
+/// The head of a request with these fields. A body has to follow.
 pub fn head(stream: u32, named: &[(&str, &str)]) -> Vec<u8> {
     frame(kind::HEADERS, flag::END_HEADERS, stream, fields(named))
 }
@@ -74,26 +74,27 @@ pub fn data(flags: u8, stream: u32, bytes: impl AsRef<[u8]>) -> Vec<u8> {
 
 /// What a client sends.
 ///
-/// What comes of it is a line like `1..3: 200 hello; 5: reset STREAM_CLOSED; goes on`: the streams, each with its answer, then
-/// what the server says of the connection: `settings` and `ping` that are acknowledged, `goaway` with its code, and how it ends.
+/// The outcome is a line like `1..3: 200 hello; 5: reset STREAM_CLOSED; goes on`. It has the streams, each
+/// with its response. Then it has what the server says about the connection: acknowledged `settings` and
+/// `ping`, `goaway` with its code, and how the connection ends.
 #[derive(Debug)]
 pub struct Talk {
     has_greeted: bool,
     pieces: Vec<Vec<u8>>,
 }
 
-/// Sends these frames when both sides have said their settings, and then a further request.
+/// Sends these frames after both sides have sent their settings, and then a further request.
 pub fn send(frames: impl Into<Vec<u8>>) -> Talk {
     Talk { has_greeted: true, pieces: vec![frames.into()] }
 }
 
-/// Sends these bytes first of all.
+/// Sends these bytes first.
 pub fn begin_with(bytes: impl Into<Vec<u8>>) -> Talk {
     Talk { has_greeted: false, pieces: vec![bytes.into()] }
 }
 
 impl Talk {
-    /// Sends these frames when the server has begun to answer what was sent before.
+    /// Sends these frames after the server has begun to answer the previous ones.
     #[must_use]
     pub fn then(mut self, frames: impl Into<Vec<u8>>) -> Self {
         self.pieces.push(frames.into());
@@ -101,9 +102,9 @@ impl Talk {
     }
 }
 
-/// The stream of the request that is sent at the end.
+/// The stream of the request at the end.
 const PROBE: u32 = 0x0fff_ffff;
-/// What the PING at the end carries.
+/// The payload of the PING at the end.
 const LAST: &[u8] = b"the last";
 
 impl Conversation for Talk {
@@ -136,27 +137,27 @@ struct Client {
     heard: Heard,
 }
 
-/// What has come on a stream: the status, the body, and the code it was reset with.
+/// The result of a stream: the status, the body, and the code of a reset.
 type Answer = [String; 3];
 
-/// What a server has said.
+/// What a server has sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Heard {
     streams: BTreeMap<u32, Answer>,
     connection: Vec<String>,
-    /// How many of the client's settings are acknowledged.
+    /// How many of the client's SETTINGS frames are acknowledged.
     settings: usize,
     /// The last PING is answered.
     is_over: bool,
 }
 
 impl Client {
-    /// The server may have ended the connection already; what it has said is heard all the same.
+    /// The server may have closed the connection already. Its frames are read all the same.
     async fn say(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).await;
     }
 
-    /// Hears one frame. Returns whether there was one.
+    /// Reads one frame. Returns whether there was one.
     async fn hear(&mut self) -> bool {
         let mut head = [0; 9];
         if self.stream.read_exact(&mut head).await.is_err() {
@@ -211,7 +212,7 @@ impl Heard {
         told.join("; ")
     }
 
-    /// Streams that follow each other and have come to the same, from the first to the last.
+    /// Consecutive streams with the same result, from the first to the last.
     fn alike(&self) -> Vec<((u32, u32), String)> {
         let mut alike: Vec<((u32, u32), String)> = Vec::new();
         for (stream, answer) in &self.streams {

@@ -1,8 +1,8 @@
-//! What HTTP wants of a server. A worker and plain `axum::serve` are asked the same, side by side.
+//! What HTTP requires of a server. The tests compare a worker with plain `axum::serve`.
 //!
-//! A [`Case`] is a few bytes and what comes of them. The tables in `tests/` hold the cases, one table per idea.
-//! Where plain axum does something else, the case says so and names the reason, which is a row of the table
-//! "Differences to plain axum" in docs/worker.md.
+//! A [`Case`] is a few bytes and their outcome. The tables in `tests/` contain the cases, one table per
+//! topic. If plain axum behaves differently, the case says so and names the reason. The reason is a row of
+//! the table "Differences to plain axum" in docs/worker.md.
 
 mod case;
 mod code;

@@ -12,7 +12,7 @@ use axum::{
 use scoreboard::{Instance, Slot};
 use tokio::net::TcpListener;
 
-/// Who is asked.
+/// The tested server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Server {
     /// `app-cluster-worker`, with its default settings.
@@ -22,10 +22,10 @@ pub enum Server {
 }
 
 impl Server {
-    /// Starts it within the runtime of the caller, and returns where it listens.
+    /// Starts it in the caller's runtime, and returns its address.
     ///
     /// # Panics
-    /// When there is no port.
+    /// If there is no free port.
     pub async fn start(self) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a port");
         let address = listener.local_addr().expect("it has an address");
@@ -45,7 +45,8 @@ async fn work(listener: TcpListener) {
     }
 }
 
-/// `/probe` tells that a connection goes on. `/never` does not answer, `/deaf` does without reading.
+/// `/probe` shows that a connection continues. `/never` does not answer. `/deaf` answers without reading the
+/// body.
 fn router() -> Router {
     Router::new()
         .route("/", get(async || "hello"))

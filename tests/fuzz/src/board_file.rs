@@ -1,4 +1,4 @@
-//! A file where the scoreboard should be: read by anybody, and claimed by a worker.
+//! A file at the scoreboard's path: any user reads it, and a worker claims a slot in it.
 
 use std::fs;
 use std::path::Path;
@@ -10,12 +10,12 @@ const FRONT: usize = 36_864;
 const SLOT: usize = 4096;
 
 thread_local! {
-    /// In memory, as the board is.
+    /// In memory, like the board.
     static DIRECTORY: TempDir = tempfile::tempdir_in("/dev/shm").expect("/dev/shm is there");
 }
 
-/// The first four bytes say how long the file is; then come pieces that are written over a sound board: where it
-/// goes, by words, in two bytes, its length in one, and the piece.
+/// The first four bytes are the length of the file. After them come patches for a valid board: the position
+/// in words in two bytes, the length in one, and the bytes.
 pub(crate) fn run(bytes: &[u8]) {
     let file = file(bytes);
     DIRECTORY.with(|directory| {
@@ -40,7 +40,7 @@ fn file(bytes: &[u8]) -> Vec<u8> {
     file
 }
 
-/// A board with two slots that were claimed, by processes that are dead.
+/// A board with two slots, which processes claimed that are dead.
 fn sound() -> Vec<u8> {
     let mut file = vec![0; FRONT + 2 * SLOT];
     let mut write = |at: usize, words: &[u64]| {
@@ -57,7 +57,7 @@ fn sound() -> Vec<u8> {
     file
 }
 
-/// Nobody has claimed a slot of this file, so nobody is alive, whatever it says.
+/// No process has claimed a slot of this file, so none is alive, whatever the file says.
 fn read(path: &Path, file: &[u8]) {
     match Reader::open(path) {
         Ok(reader) => {
@@ -82,20 +82,20 @@ fn read(path: &Path, file: &[u8]) {
     }
 }
 
-/// A worker takes its place on what can be a board, and leaves anything else as it is.
+/// A worker claims its slot if the file can be a board, and changes nothing otherwise.
 fn claim(path: &Path, file: &[u8]) {
     match Board::open(path).and_then(|board| board.claim(Instance::FIRST, "2")) {
         Ok(slot) => {
             slot.ready();
             assert!(slot.siblings().all(|sibling| sibling.seat.is_accepting && !sibling.is_held()));
             let snapshot = Reader::open(path).and_then(|reader| reader.read(Instance::FIRST));
-            let snapshot = snapshot.expect("it is a board now").expect("the slot is claimed");
+            let snapshot = snapshot.expect("the file is a board now").expect("the slot is claimed");
             assert!(snapshot.is_alive && snapshot.seat.is_accepting);
             assert_eq!(snapshot.record.identity.release, "2");
             assert_eq!((snapshot.record.counters.accepts, snapshot.record.counters.latency.count()), (0, 0));
         }
         Err(Error::Foreign { .. } | Error::TooShort { .. }) => {
-            assert!(fs::read(path).is_ok_and(|now| now == file), "it was changed");
+            assert!(fs::read(path).is_ok_and(|now| now == file), "the file was changed");
         }
         Err(error) => panic!("{error}"),
     }

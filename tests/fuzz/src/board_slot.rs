@@ -1,10 +1,10 @@
-//! A slot of the scoreboard, into which whoever is the workers' user writes what he likes.
+//! A slot of the scoreboard. The workers' user may write anything into it.
 
 use scoreboard::{Counters, Error, Histogram, parse};
 
 const SLOT: usize = 4096;
 
-/// The first byte says how much is cut off, the others are the slot, of which the rest is zero.
+/// The first byte is the number of missing bytes, the others are the slot. The rest of the slot is zero.
 pub(crate) fn run(bytes: &[u8]) {
     let Some((cut, bytes)) = bytes.split_first() else { return };
     let mut slot = bytes.to_vec();

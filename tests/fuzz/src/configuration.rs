@@ -1,10 +1,10 @@
-//! The configuration: whatever the files say, it is settings that hold together, or problems that can be found.
+//! The configuration: any files give either consistent settings or problems with a position.
 
 use std::path::{Path, PathBuf};
 
 use config::{Deadline, Problem, Settings, Workers};
 
-/// The files one after another, each but the first after a NUL.
+/// The files one after another, separated by NUL.
 pub(crate) fn run(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let files: Vec<(PathBuf, &str)> = text
@@ -40,16 +40,16 @@ fn valid(settings: &Settings) {
     assert_eq!(self::written(&again), written);
 }
 
-/// All keys as a file of its own.
+/// All keys as one file.
 fn written(settings: &Settings) -> String {
     settings.effective().map(|key| format!("{} = {}\n", key.key, key.value)).concat()
 }
 
-/// It is one line, and what it is about is there.
+/// The problem is one line, and its position exists.
 fn findable(problem: &Problem, files: &[(PathBuf, &str)]) {
     let line = problem.to_string();
     assert!(!line.contains(char::is_control), "{line:?}");
-    let position = problem.position.expect("every problem of a text is somewhere");
+    let position = problem.position.expect("every problem of a text has a position");
     let file = files.iter().find(|(file, _)| *file == problem.file);
     let (_, text) = file.expect("one of the files");
     let line = text.split('\n').nth(position.line - 1).expect("the line is there");

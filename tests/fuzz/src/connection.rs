@@ -1,4 +1,4 @@
-//! A whole connection: whatever a client says, it ends, and nothing is left of it on the board.
+//! A whole connection: whatever a client sends, the connection ends, and nothing of it stays on the board.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as Pair;
@@ -15,15 +15,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream, unix};
 use tokio::runtime::Builder;
 
-/// More than all limits together, by a clock that stands still while there is something to do.
+/// More than all limits together. The clock stands still while there is work.
 const AN_HOUR: Duration = Duration::from_secs(3600);
 
 thread_local! {
     static DIRECTORY: TempDir = tempfile::tempdir_in("/dev/shm").expect("/dev/shm is there");
 }
 
-/// The first byte says how long the pieces are in which the client sends the rest, the second one before which piece
-/// the worker begins to drain. After the last one the client ends its half.
+/// The first byte is the length of the pieces in which the client sends the rest. The second byte is the
+/// piece before which the drain begins. After the last piece the client ends its half.
 pub(crate) fn run(bytes: &[u8]) {
     let Some((&[length, drain_at], sent)) = bytes.split_first_chunk() else { return };
     let path = DIRECTORY.with(|directory| directory.path().join("board"));
@@ -52,14 +52,14 @@ async fn converse(client: Client, sent: &[u8], slot: Slot) -> usize {
     for end in [&near, &far] {
         end.set_nonblocking(true).expect("a socket can be");
     }
-    // To the worker a stream is a stream, and a pair of sockets takes no port.
+    // A socket pair uses no port, and to the worker it is a stream like any other.
     let far = TcpStream::from_std(OwnedFd::from(far).into()).expect("there is a runtime");
     let near = UnixStream::from_std(near).expect("there is a runtime");
     let (mut receiving, sending) = near.into_split();
     let serving = fuzzing::serve(router(), drain.clone(), slot, far);
     let receive = async {
         let mut received = Vec::new();
-        // What has come until the stream is reset counts as well.
+        // Bytes received before a reset count as well.
         let _ = receiving.read_to_end(&mut received).await;
         received.len()
     };

@@ -1,7 +1,8 @@
-//! What parses the words of others, told all kinds of things: each target is a function that panics when something
+//! The parsers of untrusted input, fed with random input. Each target is a function that panics if a property
 //! does not hold.
 //!
-//! libFuzzer invents the input (`cargo xtask fuzz`), `tests/corpus.rs` replays what is worth to be kept.
+//! libFuzzer generates the input (`cargo xtask fuzz`). `tests/corpus.rs` replays the input that is worth
+//! keeping.
 
 mod board_file;
 mod board_slot;
@@ -13,10 +14,10 @@ mod time_span;
 mod websocket;
 mod worker_settings;
 
-/// Panics when what holds for every input does not hold for this one.
+/// Panics if a property that holds for every input does not hold for this one.
 pub type Target = fn(&[u8]);
 
-/// The targets by name: each has a corpus, and a program in `src/bin`, of that name.
+/// The targets by name. Each has a corpus and a program in `src/bin` of the same name.
 pub const TARGETS: [(&str, Target); 9] = [
     ("board_file", board_file::run),
     ("board_slot", board_slot::run),
@@ -32,7 +33,7 @@ pub const TARGETS: [(&str, Target); 9] = [
 /// Runs a target.
 ///
 /// # Panics
-/// When what holds for every input does not, or there is no such target.
+/// If a property does not hold, or there is no such target.
 pub fn run(target: &str, bytes: &[u8]) {
     let found = TARGETS.iter().find(|(name, _)| *name == target);
     let (_, run) = found.expect("the target is listed");

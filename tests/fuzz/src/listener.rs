@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 
 use app_cluster_worker::fuzzing::{development_address, indices};
 
-/// The names, the name that is looked for, and arguments, each after a NUL.
+/// The names, the wanted name, and the arguments, separated by NUL.
 pub(crate) fn run(bytes: &[u8]) {
     let mut parts = bytes.split(|byte| *byte == 0);
     let mut text = || String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();

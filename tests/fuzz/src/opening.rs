@@ -2,7 +2,7 @@
 
 use app_cluster_worker::fuzzing::is_http2;
 
-/// Once it is known what a connection speaks, nothing that follows changes it.
+/// Once the protocol of a connection is known, the bytes that follow do not change it.
 pub(crate) fn run(bytes: &[u8]) {
     const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     let differs = bytes.iter().zip(PREFACE).position(|(found, expected)| found != expected);

@@ -1,8 +1,9 @@
-//! What the application of a WebSocket sends, and the goodbye in between.
+//! What the application of a WebSocket sends, and the Close in between.
 
 use app_cluster_worker::fuzzing::{Frames, Goodbye};
 
-/// The first eight bytes say how long the pieces are in which the rest is sent, the next one when the drain begins.
+/// The first eight bytes are the lengths of the pieces in which the rest is sent. The next one says when the
+/// drain begins.
 pub(crate) fn run(bytes: &[u8]) {
     let Some((lengths, rest)) = bytes.split_first_chunk::<8>() else { return };
     let Some((drain_at, stream)) = rest.split_first() else { return };
@@ -27,7 +28,7 @@ pub(crate) fn run(bytes: &[u8]) {
     }
 }
 
-/// Where frames end, worked out from the whole.
+/// Where frames end, computed from the whole input.
 struct Truth {
     ends: Vec<usize>,
     /// Where the head of the first Close ends.
@@ -46,7 +47,7 @@ impl Truth {
         truth
     }
 
-    /// Where the frame ends that begins here, if its head is whole and it does.
+    /// Where the frame that begins here ends, if it is complete.
     fn frame(&mut self, begin: usize, rest: &[u8]) -> Option<usize> {
         let (first, second) = (*rest.first()?, *rest.get(1)?);
         let (head, payload) = match second & 127 {
@@ -66,7 +67,7 @@ impl Truth {
     }
 }
 
-/// A goodbye, from some moment on.
+/// A goodbye that begins at some moment.
 #[derive(Default)]
 struct Farewell {
     goodbye: Goodbye,
@@ -75,7 +76,8 @@ struct Farewell {
 }
 
 impl Farewell {
-    /// As a stream does it: what the application sends goes out as long as it may, and after it Close, if it may come.
+    /// Behaves like a stream: the application's bytes go out as long as they may. After them comes Close, if
+    /// it may be sent.
     fn sent(&mut self, piece: &[u8], may_close: bool, most: usize) {
         const CLOSE: [u8; 4] = [0x88, 2, 3, 0xe9];
         let is_out = !self.said.is_empty();

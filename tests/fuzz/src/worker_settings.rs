@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 
 use reference_worker::settings::Settings;
 
-/// Variables, each after a NUL but the first: `APP_CLUSTER_LINGER=2s`.
+/// Environment variables, separated by NUL: `APP_CLUSTER_LINGER=2s`.
 pub(crate) fn run(bytes: &[u8]) {
     let variables: Vec<_> = bytes
         .split(|byte| *byte == 0)
@@ -24,7 +24,7 @@ pub(crate) fn run(bytes: &[u8]) {
     match Settings::read(read) {
         Ok(settings) => assert!(settings.linger <= settings.drain, "{settings:?}"),
         Err(invalid) => {
-            // It becomes one line of the journal.
+            // The message becomes one line of the journal.
             let line = invalid.to_string();
             assert!(line.starts_with("APP_CLUSTER_") && !line.contains(char::is_control), "{line:?}");
         }

@@ -1,4 +1,4 @@
-//! Every file of the corpus is told to its target. No fuzzer is needed for it.
+//! Runs each target with every file of its corpus. This needs no fuzzer.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ fn here(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// What is in a directory, by name.
+/// The contents of a directory, sorted by name.
 fn list(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
     let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();

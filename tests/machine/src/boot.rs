@@ -1,4 +1,4 @@
-//! How a machine comes up.
+//! How a machine boots.
 
 use std::{
     fs,
@@ -13,19 +13,19 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::{Machine, Suite, Tree, machine::enter, supervisor::Supervisor, wait};
 
-/// How long a machine may take to come up. It takes a second; this is for a host that is very busy.
+/// The limit for a boot. It takes a second; the rest is for a very busy host.
 pub(crate) const BOOT_DEADLINE: Duration = Duration::from_secs(120);
 
-/// The network a machine lives in.
+/// The network of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Network {
-    /// One of its own, with nothing but a loopback interface.
+    /// A private network with only a loopback interface.
     Private,
-    /// The host's: what listens on the machine's localhost listens on the host's.
+    /// The host's network: a service on the machine's localhost listens on the host's.
     Host,
 }
 
-/// How a machine is to be booted.
+/// How to boot a machine.
 #[derive(Debug, Clone)]
 pub struct Boot {
     suite: Suite,
@@ -54,42 +54,43 @@ impl Boot {
         Self { network, ..self }
     }
 
-    /// What is written lasts over a [reboot](Machine::reboot); the end of the machine is the end of it too.
+    /// Written files survive a [reboot](Machine::reboot). They end with the machine.
     #[must_use]
     pub fn lasting(self) -> Self {
         Self { lasting: true, ..self }
     }
 
-    /// Has these Debian packages too. Its tree is another one, made when it is first asked for.
+    /// Installs these Debian packages too. This uses a separate tree, made on first use.
     #[must_use]
     pub fn packages(self, packages: &[&'static str]) -> Self {
         Self { packages: packages.to_vec(), ..self }
     }
 
-    /// Shows a directory of the host at this path inside, to be read only.
+    /// Makes a directory of the host visible at this path inside, read-only.
     #[must_use]
     pub fn directory(mut self, host: &Path, inside: &'static str) -> Self {
         self.directories.push((host.to_owned(), inside));
         self
     }
 
-    /// Boots the machine and waits until its systemd has nothing left to do.
+    /// Boots the machine and waits until its systemd has finished the boot.
     ///
     /// # Errors
-    /// When the tree cannot be made or the machine does not come up, with its console.
+    /// If the tree cannot be made or the machine does not boot; the error includes its console.
     pub fn start(self) -> Result<Machine> {
         let tree = self.suite.tree_with(&self.packages)?;
         self.boot(Root::Of(tree))
     }
 
-    /// Boots a machine to which all that `prepare` does was done before: once, in a machine whose disk is what this one and
-    /// all others with this name and key start from. It is as after a reboot. What `prepare` depends on belongs into `key`.
+    /// Boots a machine that `prepare` has already changed. `prepare` runs once, in a machine whose disk then
+    /// becomes the base of all machines with this name and key. The state is that after a reboot. `key` must
+    /// contain everything that `prepare` depends on.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
+    /// Like [`start`](Self::start).
     ///
     /// # Panics
-    /// When `prepare` does.
+    /// If `prepare` panics.
     pub fn start_prepared(
         self,
         name: &str,
@@ -97,7 +98,7 @@ impl Boot {
         prepare: impl FnOnce(Machine) -> Machine,
     ) -> Result<Machine> {
         let mut hasher = DefaultHasher::new();
-        // How it is prepared is in these files, and in what the caller names.
+        // These files and the caller's key determine the preparation.
         let how = (include_str!("boot.rs"), include_str!("machine.rs"));
         (self.suite.recipe(), &self.packages, key, how).hash(&mut hasher);
         let name = format!("{}.{name}", self.suite);
@@ -149,14 +150,14 @@ impl Boot {
     }
 }
 
-/// The file that systemd writes a new identity into when it is empty (machine-id(5)).
+/// systemd writes a new identity into this file if it is empty (machine-id(5)).
 const IDENTITY: &str = "etc/machine-id";
 
-/// What a machine sees as its file system.
+/// The file system of a machine.
 enum Root<'a> {
-    /// A tree, and a layer over it that takes what is written.
+    /// A tree, and a layer over it for writes.
     Of(Tree),
-    /// This directory, which keeps what is written.
+    /// This directory, which keeps the writes.
     Writable(&'a Path),
 }
 

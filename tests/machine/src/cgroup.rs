@@ -1,13 +1,13 @@
-//! Where a machine's processes are accounted.
+//! The cgroups of a machine.
 //!
-//! `systemd-nspawn --keep-unit` puts the payload into a child of the cgroup it was started in. Two
-//! machines started from the same cgroup would share that child, and one machine's systemd would see
-//! and kill the other's processes. So each machine gets a cgroup of its own to start from.
+//! `systemd-nspawn --keep-unit` puts the payload into a child of the cgroup in which it was started. Two
+//! machines started from the same cgroup would share that child, and each machine's systemd would see and
+//! kill the other's processes. So each machine starts from its own cgroup.
 
 use std::{fs, path::PathBuf};
 
-/// The directories to be made for the machine `name`, in every hierarchy that systemd uses: cgroup2,
-/// and on hosts with the old layout also `name=systemd`.
+/// The directories to make for the machine `name`, in every hierarchy that systemd uses: cgroup2, and on
+/// hosts with the old layout also `name=systemd`.
 pub(crate) fn directories(name: &str) -> Vec<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let memberships = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();

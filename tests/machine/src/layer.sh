@@ -1,4 +1,4 @@
-# Runs before supervisor.sh, in a mount namespace of its own: a layer in memory over TREE, mounted at LAYER/root.
+# Runs before supervisor.sh, in its own mount namespace: mounts a layer in memory over TREE at LAYER/root.
 set -e
 mount -t tmpfs tmpfs "$LAYER"
 mkdir "$LAYER/upper" "$LAYER/work" "$LAYER/root"

@@ -1,6 +1,6 @@
-//! Booted Debian machines: a real systemd as PID 1, a network of their own, nothing left behind.
+//! Booted Debian machines: a real systemd as PID 1, a private network, and nothing left afterwards.
 //!
-//! A test reads like the sentence it proves and, when it fails, prints like a report:
+//! A test reads like its claim, and its failure prints a full report:
 //!
 //! ```no_run
 //! # use std::path::Path;
@@ -15,14 +15,15 @@
 //! load.wait().assert_success();
 //! ```
 //!
-//! A machine is a `systemd-nspawn` container without `systemd-machined`, so it also boots where the
-//! host's own PID 1 is something else. Its tree is made once, by `mmdebstrap` or from that by a
-//! [preparation](Boot::start_prepared), and never written to: every machine runs on an overlay in memory, so it boots within a second and forgets everything.
-//! Any number of machines may run at the same time. All of it needs root.
+//! A machine is a `systemd-nspawn` container without `systemd-machined`, so it also boots on a host whose PID
+//! 1 is not systemd. Its tree is made once, by `mmdebstrap` or from that by a
+//! [preparation](Boot::start_prepared), and never written to. Every machine runs on an overlay in memory, so
+//! it boots within a second and loses all changes at its end. Any number of machines may run at the same
+//! time. Machines need root.
 //!
-//! Methods panic when the machine itself cannot do its part, naming the caller's line; what a command
-//! *inside* says is an [`Output`], to be asserted on. A dropped machine is gone, and when its test
-//! panicked, its journal has been printed first.
+//! A method panics if the machine itself fails, and names the caller's line. The result of a command *inside*
+//! is an [`Output`] for assertions. Dropping a machine ends it. If the test has panicked, the machine's
+//! journal is printed first.
 
 mod boot;
 mod cgroup;
@@ -44,8 +45,8 @@ pub use crate::{
     wait::{poll, wait_for},
 };
 
-/// Declares promises that hold in every [`Suite`] and depend on what differs between them, such as systemd: one `#[test]`
-/// for each suite and each function named, which is called with the suite.
+/// Declares promises that hold in every [`Suite`] and depend on what differs between them, such as systemd.
+/// For each suite and each named function there is one `#[test]`, which calls the function with the suite.
 ///
 /// ```text
 /// machine::in_every_suite!(a_reload_loses_nothing);
@@ -67,8 +68,8 @@ macro_rules! in_every_suite {
     };
 }
 
-/// Declares promises that hold in every [`Suite`] and do not depend on what differs between them. The tests in the other
-/// suite than the one named are in a module `only_in_full`, by which a short run leaves them out.
+/// Declares promises that hold in every [`Suite`] and do not depend on what differs between them. The tests
+/// for the other suite are in a module `only_in_full`, so that a short run can leave them out.
 ///
 /// ```text
 /// machine::in_one_suite!(trixie: a_drain_keeps_its_word);

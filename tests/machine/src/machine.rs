@@ -1,4 +1,4 @@
-//! One booted machine and what can be asked of it.
+//! One booted machine and its operations.
 
 use std::{
     ffi::OsStr,
@@ -26,7 +26,7 @@ pub struct Machine {
     suite: Suite,
     leader: u32,
     supervisor: Supervisor,
-    /// What it was started from, unless that is its own.
+    /// The tree that it was started from, unless it has its own root.
     _tree: Option<Tree>,
 }
 
@@ -35,10 +35,10 @@ impl Machine {
         Self { suite, leader, supervisor, _tree: tree }
     }
 
-    /// Boots a machine with a network of its own.
+    /// Boots a machine with a private network.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If it does not boot.
     #[track_caller]
     #[must_use]
     pub fn boot(suite: Suite) -> Self {
@@ -48,14 +48,15 @@ impl Machine {
         }
     }
 
-    /// Reboots it and waits until it is up again. Unless it was booted as a [lasting](Boot::lasting) one, it forgets
-    /// everything.
+    /// Reboots it and waits for the end of the boot. Unless it is [lasting](Boot::lasting), it loses all
+    /// changes.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If it does not boot.
     #[track_caller]
     pub fn reboot(&mut self) {
-        // With --keep-unit systemd-nspawn leaves a reboot to whoever started it. The machine may be gone before it can answer.
+        // With --keep-unit, systemd-nspawn leaves the reboot to its caller. The machine may be gone before it
+        // can answer.
         let _ = self.systemctl(["poweroff", "--no-block"]);
         match self.supervisor.start_again().and_then(|()| booted(&self.supervisor)) {
             Ok(leader) => self.leader = leader,
@@ -63,10 +64,10 @@ impl Machine {
         }
     }
 
-    /// Shuts it down in good order, so that its disk holds all that was written.
+    /// Shuts it down cleanly, so that its disk has everything that was written.
     ///
     /// # Errors
-    /// When it does not go down.
+    /// If it does not shut down.
     pub(crate) fn power_off(self) -> Result<()> {
         // It may be gone before it can answer.
         let _ = self.systemctl(["poweroff", "--no-block"]);
@@ -76,24 +77,24 @@ impl Machine {
         })
     }
 
-    /// The release of Debian it runs.
+    /// Its Debian release.
     #[must_use]
     pub fn suite(&self) -> Suite {
         self.suite
     }
 
-    /// Its PID 1, as the host numbers it.
+    /// The pid of its PID 1 on the host.
     #[must_use]
     pub fn leader(&self) -> u32 {
         self.leader
     }
 
-    /// A command to be run inside as root, with a clean environment.
+    /// A command to run inside as root, with a clean environment.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         enter(self.leader, program)
     }
 
-    /// Runs a command inside, as root, to its end. The first word is the program.
+    /// Runs a command inside as root, and waits for its end. The first item is the program.
     ///
     /// # Panics
     /// When it cannot be started at all.
@@ -102,7 +103,7 @@ impl Machine {
         self.run_with_input(argv, Stdio::null())
     }
 
-    /// Runs lines of sh inside, as root.
+    /// Runs a shell script inside, as root.
     ///
     /// # Panics
     /// When sh cannot be started at all.
@@ -120,7 +121,7 @@ impl Machine {
         self.run(["systemctl"].into_iter().chain(arguments))
     }
 
-    /// What the journal says when asked with these arguments of journalctl(1).
+    /// The output of journalctl(1) with these arguments.
     ///
     /// # Panics
     /// When journalctl fails.
@@ -140,7 +141,7 @@ impl Machine {
         self.systemctl(["show", "--value", "--property", property, unit]).stdout().to_owned()
     }
 
-    /// The main process of a unit, as the machine numbers it; 0 when there is none.
+    /// The pid of a unit's main process in the machine, or 0 if there is none.
     ///
     /// # Panics
     /// When systemctl fails.
@@ -150,7 +151,7 @@ impl Machine {
         self.show(unit, "MainPID").parse().unwrap_or(0)
     }
 
-    /// Installs a package file, or upgrades to it, the way a person does: with apt.
+    /// Installs a package file, or upgrades to it, with apt, as an administrator does.
     ///
     /// # Panics
     /// When the file cannot be copied into the machine.
@@ -161,7 +162,7 @@ impl Machine {
         self.apt(["install", "--allow-downgrades", &inside])
     }
 
-    /// Runs `apt-get --yes` inside with these arguments; nobody is there to answer questions.
+    /// Runs `apt-get --yes` inside with these arguments, without questions.
     ///
     /// # Panics
     /// When it cannot be started at all.
@@ -204,8 +205,8 @@ impl Machine {
         self.run(["chmod", &format!("{:o}", mode & 0o7777), path]).assert_success();
     }
 
-    /// A program of the host as a command that runs in the machine's network and nowhere else in it:
-    /// its files and its environment are the host's.
+    /// A program of the host as a command that runs in the machine's network only. It has the host's files
+    /// and environment.
     pub fn in_network(&self, program: &Path) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net=/proc/{}/ns/net", self.leader)).arg("--").arg(program);
@@ -260,7 +261,7 @@ impl Machine {
         }
     }
 
-    /// Everything that tells why a promise broke.
+    /// Everything that helps to explain a failed promise.
     fn report(&self) -> Result<String> {
         let units = ["-u", "app-cluster.service", "-u", "app-cluster.socket", "-u", "worker@*"];
         let mut report = String::new();
@@ -281,7 +282,7 @@ impl Drop for Machine {
         if thread::panicking() {
             match self.report() {
                 Ok(report) => eprintln!("=== the machine ({})\n{report}===", self.suite),
-                Err(error) => eprintln!("=== the machine ({}) is beyond asking: {error:#}", self.suite),
+                Err(error) => eprintln!("=== the machine ({}) cannot be inspected: {error:#}", self.suite),
             }
         }
     }

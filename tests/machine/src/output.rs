@@ -1,4 +1,4 @@
-//! What a command said and how it ended.
+//! The output of a command and how it ended.
 
 use std::{
     fmt::{self, Display},
@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, bail};
 
-/// The end of a command: its status and all it wrote. An assertion that fails prints everything.
+/// A finished command: its status and all its output. A failed assertion prints everything.
 #[derive(Debug, Clone)]
 #[must_use = "a command that failed says so only here"]
 pub struct Output {
@@ -29,10 +29,10 @@ impl Output {
         self.status
     }
 
-    /// Standard output without its last line end, of a command that succeeded.
+    /// Standard output without its last newline. The command must have succeeded.
     ///
     /// # Panics
-    /// When the command did not succeed.
+    /// If the command failed.
     #[track_caller]
     #[must_use]
     pub fn stdout(&self) -> &str {
@@ -40,58 +40,58 @@ impl Output {
         &self.stdout
     }
 
-    /// Standard output without its last line end, however the command ended.
+    /// Standard output without its last newline, however the command ended.
     #[must_use]
     pub fn any_stdout(&self) -> &str {
         &self.stdout
     }
 
-    /// Standard error without its last line end, however the command ended.
+    /// Standard error without its last newline, however the command ended.
     #[must_use]
     pub fn stderr(&self) -> &str {
         &self.stderr
     }
 
-    /// Everything the command wrote, however it ended: standard output, then standard error.
+    /// All output, however the command ended: standard output, then standard error.
     #[must_use]
     pub fn text(&self) -> String {
         format!("{}\n{}", self.stdout, self.stderr)
     }
 
-    /// The command ended with status 0.
+    /// Asserts that the command exited with status 0.
     ///
     /// # Panics
-    /// When it did not.
+    /// If it did not.
     #[track_caller]
     pub fn assert_success(&self) -> &Self {
         assert!(self.status.success(), "expected success\n{self}");
         self
     }
 
-    /// The command exited with this status, and not by a signal.
+    /// Asserts that the command exited with this status, and not by a signal.
     ///
     /// # Panics
-    /// When it did not.
+    /// If it did not.
     #[track_caller]
     pub fn assert_exit_code(&self, code: i32) -> &Self {
         assert_eq!(self.status.code(), Some(code), "expected exit status {code}\n{self}");
         self
     }
 
-    /// The command exited with a status other than 0, and not by a signal.
+    /// Asserts that the command exited with a status other than 0, and not by a signal.
     ///
     /// # Panics
-    /// When it did not.
+    /// If it did not.
     #[track_caller]
     pub fn assert_failure(&self) -> &Self {
         assert!(matches!(self.status.code(), Some(1..)), "expected a failure\n{self}");
         self
     }
 
-    /// The command wrote `needle` to standard output or standard error.
+    /// Asserts that the command wrote `needle` to standard output or standard error.
     ///
     /// # Panics
-    /// When it did not.
+    /// If it did not.
     #[track_caller]
     pub fn assert_says(&self, needle: &str) -> &Self {
         assert!(
@@ -101,10 +101,10 @@ impl Output {
         self
     }
 
-    /// The output of a command that succeeded, for callers that report instead of panicking.
+    /// The output of a successful command, for callers that return errors instead of panicking.
     ///
     /// # Errors
-    /// When it did not succeed, with everything it wrote.
+    /// If the command failed, with all of its output.
     pub fn into_success(self) -> Result<String> {
         if !self.status.success() {
             bail!("{self}");
@@ -126,13 +126,13 @@ impl Display for Output {
     }
 }
 
-/// The words of a command, as one would type them.
+/// A command line as one would type it.
 pub(crate) fn words<S: AsRef<std::ffi::OsStr>>(argv: &[S]) -> String {
     let words: Vec<_> = argv.iter().map(|word| word.as_ref().to_string_lossy()).collect();
     words.join(" ")
 }
 
-/// Runs `command` to its end. `line` is how a failure names it.
+/// Runs `command` and waits for its end. Errors name it `line`.
 pub(crate) fn capture(command: &mut Command, line: String) -> std::io::Result<Output> {
     let output = command.output()?;
     Ok(Output::new(line, output.status, &output.stdout, &output.stderr))

@@ -1,4 +1,4 @@
-//! A command that runs while the test goes on.
+//! A command that runs while the test continues.
 
 use std::{
     ffi::OsStr,
@@ -13,9 +13,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::output::{Output, words};
 
-/// A running command: load in the background. Dropped before its end, it is killed.
+/// A running command, such as a load. If it is dropped before its end, it is killed.
 ///
-/// What it writes goes to unnamed files, so that a full pipe never holds it up.
+/// Its output goes to unnamed files, so that a full pipe never blocks it.
 #[derive(Debug)]
 pub struct Running {
     line: String,
@@ -47,10 +47,10 @@ impl Running {
         self.child.id()
     }
 
-    /// What it has written so far: standard output, then standard error.
+    /// The output so far: standard output, then standard error.
     ///
     /// # Panics
-    /// When the files that hold it cannot be read.
+    /// If the files with the output cannot be read.
     #[must_use]
     pub fn text_so_far(&self) -> String {
         let bytes =
@@ -61,16 +61,16 @@ impl Running {
     /// Whether it has ended, without waiting.
     ///
     /// # Panics
-    /// When the kernel does not say.
+    /// If the kernel does not tell.
     #[must_use]
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("a child can be waited for").is_some()
     }
 
-    /// Asks it to end, by SIGTERM, and waits until it has.
+    /// Sends SIGTERM, and waits for the end.
     ///
     /// # Panics
-    /// When the signal cannot be sent.
+    /// If the signal cannot be sent.
     #[track_caller]
     pub fn stop(self) -> Output {
         let pid = Pid::from_child(&self.child);
@@ -83,7 +83,7 @@ impl Running {
     /// Waits until it ends by itself.
     ///
     /// # Panics
-    /// When the kernel does not say how it ended.
+    /// If the kernel does not tell how it ended.
     #[track_caller]
     pub fn wait(mut self) -> Output {
         let status = self.child.wait().expect("a child can be waited for");
@@ -95,13 +95,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Fails when it has ended, which is what is wanted.
+        // Fails if it has already ended, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// All of a file that somebody else appends to; the offset it shares with the writer is left alone.
+/// The contents of a file to which another process appends. The shared file offset does not change.
 pub(crate) fn content(file: &File) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?];
     file.read_exact_at(&mut bytes, 0)?;

@@ -1,4 +1,4 @@
-//! The releases of Debian that machines are made of, and their trees.
+//! The Debian releases of the machines, and their trees.
 
 use std::{
     fmt,
@@ -20,22 +20,22 @@ pub enum Suite {
     Trixie,
 }
 
-/// All that `app-cluster` depends on, so that apt installs it without a network, and what tests look
-/// around with.
+/// Everything that `app-cluster` depends on, so that apt installs it without a network, and the tools that
+/// tests use.
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,default-dbus-system-bus,polkitd,init-system-helpers,\
     libnss-systemd,passwd,procps,iproute2,curl,libfaketime";
 
-/// What would only wake up while a test measures, or hold up the boot.
+/// Units that would wake up during a measurement, or delay the boot.
 const MASKED: &str = "apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
     e2scrub_reap.service fstrim.timer man-db.timer systemd-tmpfiles-clean.timer console-getty.service \
     ldconfig.service systemd-journal-catalog-update.service systemd-update-utmp.service \
     systemd-update-utmp-runlevel.service systemd-update-done.service";
 
 impl Suite {
-    /// Every suite that app-cluster is promised to work on.
+    /// Every suite that app-cluster promises to support.
     pub const ALL: [Self; 2] = [Self::Bookworm, Self::Trixie];
 
-    /// Debian's name for it.
+    /// Debian's name of the release.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -47,18 +47,18 @@ impl Suite {
     /// The root tree of this suite, made first if there is none.
     ///
     /// # Errors
-    /// Without root, `mmdebstrap`, or a Debian mirror, when it has to be made.
+    /// Without root, `mmdebstrap`, or a Debian mirror, if it has to be made.
     pub fn tree(self) -> Result<Tree> {
         self.tree_with(&[])
     }
 
-    /// The root tree with these packages too, apart from the one without.
+    /// The root tree with these packages too. It is separate from the one without.
     pub(crate) fn tree_with(self, packages: &[&str]) -> Result<Tree> {
         let name = [&[self.name()], packages].concat().join("+");
         Tree::of(&name, self.recipe(), |path| self.bootstrap(path, packages))
     }
 
-    /// Changes with everything that goes into the tree.
+    /// A hash of everything that goes into the tree.
     pub(crate) fn recipe(self) -> u64 {
         let mut hasher = DefaultHasher::new();
         (PACKAGES, MASKED, include_str!("tree.sh")).hash(&mut hasher);

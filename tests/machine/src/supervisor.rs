@@ -1,4 +1,4 @@
-//! The process that runs one machine and ends it when nobody wants it any more.
+//! The process that runs one machine and ends it when its owner is gone.
 
 use std::{
     fs::{self, File},
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::{cgroup, running::content};
 
-/// A running `systemd-nspawn` and its supervisor. Dropped, both are gone, and so is the machine.
+/// A running `systemd-nspawn` and its supervisor. Dropping this ends both, and with them the machine.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
     process: Child,
@@ -21,7 +21,7 @@ pub(crate) struct Supervisor {
     pids: BufReader<ChildStdout>,
     nspawn: u32,
     console: File,
-    /// Where the supervisor, and nobody else, sees the machine's root.
+    /// The mount point of the machine's root, visible only to the supervisor.
     _root: Option<TempDir>,
 }
 
@@ -33,7 +33,7 @@ impl Supervisor {
         Self::run(command, name, arguments, None)
     }
 
-    /// The same, on a layer over `tree` that lasts as long as the supervisor.
+    /// Like [`start`](Self::start), on a layer over `tree` that lasts as long as the supervisor.
     pub(crate) fn start_lasting(name: &str, tree: &Path, arguments: &[String]) -> Result<Self> {
         let root = tempfile::tempdir().context("failed to make a directory for the root")?;
         let layer = root.path().display();
@@ -50,7 +50,7 @@ impl Supervisor {
 
     fn run(mut command: Command, name: &str, arguments: &[String], root: Option<TempDir>) -> Result<Self> {
         let console = tempfile::tempfile().context("failed to make a file for the console")?;
-        // Under a systemd host the payload gets a scope of its own from it; elsewhere nobody does that.
+        // A systemd host gives the payload a scope of its own. On other hosts nothing does.
         let booted = Path::new("/run/systemd/system").is_dir();
         let cgroups = if booted { Vec::new() } else { cgroup::directories(name) };
         if !booted {
@@ -62,7 +62,7 @@ impl Supervisor {
             .args(arguments)
             .env("CGROUPS", cgroups.join(" "))
             .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
-            // Ctrl-C on the terminal is for whoever wanted the machine, not for the machine.
+            // Ctrl-C on the terminal is for the test, not for the machine.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -75,7 +75,7 @@ impl Supervisor {
         Ok(supervisor)
     }
 
-    /// Starts a machine that is powering off again, once it has ended.
+    /// Starts a machine again that is powering off, once it has ended.
     pub(crate) fn start_again(&mut self) -> Result<()> {
         let orders = self.process.stdin.as_mut().context("the supervisor has no input")?;
         orders.write_all(b"\n").context("the supervisor has ended")?;
@@ -92,25 +92,25 @@ impl Supervisor {
         Ok(())
     }
 
-    /// The machine's PID 1 as the host numbers it.
+    /// The pid of the machine's PID 1 on the host.
     ///
     /// # Errors
-    /// When there is none (yet), with the reason.
+    /// If there is none (yet), with the reason.
     pub(crate) fn leader(&self) -> Result<u32> {
         let nspawn = self.nspawn;
         let children = fs::read_to_string(format!("/proc/{nspawn}/task/{nspawn}/children"))
             .with_context(|| format!("systemd-nspawn has ended: {}", self.console()))?;
         let pid_namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
         let own = pid_namespace("self");
-        // On its way up systemd-nspawn has another child, which still lives in the host's namespaces.
+        // While it starts, systemd-nspawn has another child, which is still in the host's namespaces.
         let leader = children.split_whitespace().find(|pid| {
             let namespace = pid_namespace(pid);
             namespace.is_some() && namespace != own
         });
-        leader.context("systemd-nspawn is on its way")?.parse().context("a pid is a number")
+        leader.context("systemd-nspawn is starting")?.parse().context("a pid is a number")
     }
 
-    /// What the machine has printed on its console.
+    /// The output on the machine's console.
     pub(crate) fn console(&self) -> String {
         match content(&self.console) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),

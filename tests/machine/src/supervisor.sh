@@ -1,8 +1,8 @@
-# Runs one machine for as long as standard input stays open. That is a pipe whose other end nobody
-# holds but the process that wanted the machine, so the machine ends with it, however it ends.
+# Runs one machine for as long as standard input is open. That is a pipe whose other end only the test's
+# process holds. So the machine ends with that process, however it ends.
 #
-# The arguments are those of systemd-nspawn. CGROUPS names the directories to start from.
-# Standard output: the pid of systemd-nspawn, at every boot. Standard error: the machine's console.
+# The arguments are those of systemd-nspawn. CGROUPS names the directories to start from. Standard output: the
+# pid of systemd-nspawn, at every boot. Standard error: the machine's console.
 set -u
 
 for cgroup in $CGROUPS; do
@@ -16,14 +16,14 @@ start() {
 }
 start "$@"
 
-# A line asks for the next boot of a machine that is powering off.
+# Each line requests the next boot of a machine that is powering off.
 while read -r _; do
     wait "$nspawn"
     start "$@"
 done
 
-# The machine's PID 1 is a child of systemd-nspawn; without it the kernel ends all of the machine.
-# Again and again, because it may be caught between two forks on its way up.
+# The machine's PID 1 is a child of systemd-nspawn. If it is killed, the kernel ends the whole machine. The
+# loop repeats this, because systemd-nspawn may be between two forks while it starts.
 while grep -qs '^State:[[:space:]]*[^Z]' "/proc/$nspawn/status"; do
     for child in $(cat "/proc/$nspawn/task/$nspawn/children"); do
         kill -KILL "$child"

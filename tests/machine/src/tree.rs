@@ -1,5 +1,6 @@
-//! Root trees on disk that machines start from. Each is made once. A machine holds the tree that it was started from, so
-//! that no other process removes it meanwhile. The files of the locks stay: two processes must not lock different ones.
+//! Root trees on disk that machines start from. Each is made once. A machine holds a lock on its tree, so
+//! that no other process removes it. The lock files are never removed: two processes must not lock different
+//! ones.
 
 use std::{
     env,
@@ -9,21 +10,21 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-/// A tree that is complete, and stays while this is held. It is not written to.
+/// A complete tree, which exists as long as this value. It is never written to.
 #[derive(Debug)]
 pub struct Tree {
     path: PathBuf,
     _held: File,
 }
 
-/// While a tree is made.
+/// The suffix of a tree that is being made.
 const PARTIAL: &str = ".partial";
-/// Taken to make or remove a tree, shared to start from it.
+/// The suffix of the lock file. The lock is exclusive to make or remove a tree, and shared to start from it.
 const LOCK: &str = ".lock";
 
 impl Tree {
-    /// The tree of this name and recipe, which `make` fills first if there is none. Those of the same name and another
-    /// recipe are removed then, unless another process holds them.
+    /// The tree with this name and recipe. If there is none, `make` fills it first. Then trees with the same
+    /// name and another recipe are removed, unless another process holds them.
     pub(crate) fn of(name: &str, recipe: u64, make: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
         let directory = target_directory()?.join("machines");
         fs::create_dir_all(&directory).with_context(|| format!("failed to make {}", directory.display()))?;
@@ -35,10 +36,11 @@ impl Tree {
             if path.exists() {
                 return Ok(Self { path, _held: lock });
             }
-            // flock(2): what is shared does not become exclusive without being given up.
+            // flock(2) cannot turn a shared lock into an exclusive one without releasing it.
             lock.unlock().context("failed to give up the lock of a tree")?;
             lock.lock().context("failed to take the lock of a tree")?;
-            // Between the two locks another process may have made it, or removed the one of an older recipe: look again.
+            // Between the two locks another process may have made the tree, or removed one with an older
+            // recipe. So look again.
             if !path.exists() {
                 let make = make.take().with_context(|| format!("{} was removed at once", path.display()))?;
                 remove_leftovers(&directory, name)?;
@@ -52,14 +54,14 @@ impl Tree {
         }
     }
 
-    /// Where it is.
+    /// The path of the tree.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// `<tree>.lock`, and `<tree>.partial`
+/// `<tree>.lock` or `<tree>.partial`.
 fn beside(tree: &Path, what: &str) -> PathBuf {
     let mut name = tree.as_os_str().to_owned();
     name.push(what);
@@ -71,7 +73,7 @@ fn lock_of(tree: &Path) -> Result<File> {
     File::create(&path).with_context(|| format!("failed to make {}", path.display()))
 }
 
-/// Removes the trees of this name that no process holds, and those that were given up half way.
+/// Removes the trees with this name that no process holds, and half-made ones.
 fn remove_leftovers(directory: &Path, name: &str) -> Result<()> {
     let prefix = format!("{name}-");
     for entry in fs::read_dir(directory)? {
@@ -83,7 +85,7 @@ fn remove_leftovers(directory: &Path, name: &str) -> Result<()> {
         let tree = directory.join(name.strip_suffix(PARTIAL).unwrap_or(&name));
         match lock_of(&tree)?.try_lock() {
             Ok(()) => remove(&path)?,
-            // Ours too: what is left over of it is removed before it is made.
+            // This includes our own, which is removed before it is made.
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(error).context("failed to try the lock of a tree"),
         }
@@ -95,11 +97,11 @@ fn remove(tree: &Path) -> Result<()> {
     fs::remove_dir_all(tree).with_context(|| format!("failed to remove {}", tree.display()))
 }
 
-/// Cargo's target directory that this program was built in: the one that holds `CACHEDIR.TAG`, or `.rustc_info.json` if it was
-/// there before cargo.
+/// The cargo target directory in which this program was built. It contains `CACHEDIR.TAG`, or
+/// `.rustc_info.json` if it is older than cargo's first build.
 ///
 /// # Errors
-/// When this program does not lie in a target directory.
+/// If this program is not in a target directory.
 pub fn target_directory() -> Result<PathBuf> {
     let program = env::current_exe().context("failed to find this program's own path")?;
     let is_it = |directory: &&Path| {

@@ -8,15 +8,15 @@ use std::{
 
 use anyhow::{Result, anyhow};
 
-/// How long the processor is left to others between two looks at a condition, at first and at most.
+/// How long to pause between two looks at a condition, at first and at most.
 const PAUSES: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(100)];
 
-/// Waits until `condition` is `Ok` and returns its value. `Err` is what the state was instead.
+/// Waits until `condition` is `Ok` and returns its value. `Err` describes the current state.
 ///
-/// The deadline is a safety net: choose it so long that passing it means a bug.
+/// The deadline is a limit for bugs: choose it so long that only a bug exceeds it.
 ///
 /// # Errors
-/// When `deadline` has passed, with `what` was waited for and the last state seen.
+/// If `deadline` has passed; the error names `what` and the last state.
 pub fn poll<T, E: Display>(
     what: &str,
     deadline: Duration,
@@ -36,8 +36,7 @@ pub fn poll<T, E: Display>(
 
 /// Waits until `condition` is `Ok` and returns its value; see [`poll`].
 ///
-/// # Panics
-/// When `deadline` has passed, with the last state seen.
+/// If `deadline` has passed, with the last state.
 #[track_caller]
 pub fn wait_for<T, E: Display>(what: &str, deadline: Duration, condition: impl FnMut() -> Result<T, E>) -> T {
     match poll(what, deadline, condition) {
@@ -46,7 +45,8 @@ pub fn wait_for<T, E: Display>(what: &str, deadline: Duration, condition: impl F
     }
 }
 
-/// A look costs the machine a process and a call or two. What has taken long already may be seen a little later.
+/// Each look costs the machine a process and a call or two. So the pauses grow: if a wait is long, a small
+/// delay does not matter.
 #[expect(clippy::disallowed_methods, reason = "the one place that polls; it has a condition and a deadline")]
 fn pause(waited: Duration) {
     let [first, longest] = PAUSES;

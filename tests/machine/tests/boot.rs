@@ -1,4 +1,4 @@
-//! Machines boot, answer, keep to themselves, and leave nothing behind.
+//! Machines boot, answer, are isolated, and leave nothing behind.
 #![expect(clippy::unwrap_used, reason = "a test says what broke by panicking")]
 
 use std::{fs, path::PathBuf, process::Command, time::Duration};
@@ -17,7 +17,7 @@ fn boots_and_answers(suite: Suite) {
     machine.write_file("/run/deep/below/greeting", "hello\n");
     assert_eq!(machine.run(["cat", "/run/deep/below/greeting"]).stdout(), "hello");
 
-    // Its loopback is up, and it is not the host's.
+    // Its loopback interface is up, and is not the host's.
     let addresses = machine.in_network("ip".as_ref()).args(["-brief", "address"]).output().unwrap();
     let addresses = String::from_utf8(addresses.stdout).unwrap();
     assert!(addresses.starts_with("lo "), "{addresses}");
@@ -34,7 +34,7 @@ fn leaves_nothing_behind(suite: Suite) {
 
     assert!(!PathBuf::from(format!("/proc/{leader}")).exists(), "its PID 1 is still there");
     for cgroup in cgroups {
-        // Where the host's systemd made it, the host's systemd removes it when it notices.
+        // If the host's systemd made the cgroup, it removes it once it notices.
         wait_for("the end of the cgroup", Duration::from_secs(30), || {
             if cgroup.exists() { Err(cgroup.display().to_string()) } else { Ok(()) }
         });
@@ -66,7 +66,7 @@ fn shows_directories_of_the_host_to_be_read_only() {
     machine.run(["touch", "/opt/shown/left-behind"]).assert_failure().assert_says("Read-only");
 }
 
-/// A test that is killed cannot tidy up: the machine has to notice by itself.
+/// A killed test cannot clean up, so the machine has to notice by itself.
 #[test]
 fn ends_with_the_process_that_wanted_it() {
     if let Ok(report) = std::env::var("MACHINE_REPORT") {
@@ -94,7 +94,7 @@ fn ends_with_the_process_that_wanted_it() {
     });
 }
 
-/// The cgroup directories that were made for a machine, in whichever hierarchies the host has.
+/// The cgroup directories of a machine, in all hierarchies of the host.
 fn cgroups_of(leader: u32) -> Vec<PathBuf> {
     let memberships = fs::read_to_string(format!("/proc/{leader}/cgroup")).unwrap();
     let path = memberships.lines().find_map(|line| line.strip_prefix("0::/")).unwrap();

@@ -1,4 +1,4 @@
-//! Answers who it is, like the reference worker, and leaves its end to `axum::serve` alone.
+//! Answers with its identity, like the reference worker, and leaves its end to `axum::serve`.
 
 use anyhow::{Context, Result};
 use axum::{
@@ -24,7 +24,7 @@ fn main() -> Result<()> {
 
 async fn serve() -> Result<()> {
     let listener = ListenFd::from_env().take_tcp_listener(0)?.context("systemd has passed no socket")?;
-    let listener = TcpListener::from_std(listener).context("the socket is of no use")?;
+    let listener = TcpListener::from_std(listener).context("failed to use the socket")?;
     let mut terminate = signal(SignalKind::terminate()).context("failed to handle SIGTERM")?;
     let router = router()?;
     sd_notify::notify(&[NotifyState::Ready]).context("failed to tell systemd")?;

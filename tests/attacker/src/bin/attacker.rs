@@ -1,4 +1,4 @@
-//! The attackers as a program: attacks for a time, then tells as JSON what it has done.
+//! The attackers as a program: it attacks for a time, then prints the figures as JSON.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use anyhow::Context;
 use attacker::{Attack, Attackers};
 use clap::Parser;
 
-/// Attacks a server of one's own, for a time.
+/// Attacks a server of your own, for a time.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// What to do
+    /// The kind of attack
     #[arg(value_enum)]
     attack: Attack,
     /// Address and port of the server
@@ -22,7 +22,7 @@ struct Arguments {
     /// For how many seconds
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
-    /// Chooses what is random
+    /// The seed for random choices
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
@@ -39,7 +39,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Nobody else's server.
+/// Only your own server may be attacked.
 fn parse_loopback(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr = text.parse().map_err(|_| "expected an address and port".to_owned())?;
     if address.ip().is_loopback() { Ok(address) } else { Err("only this machine's own loopback".to_owned()) }

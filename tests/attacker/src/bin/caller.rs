@@ -1,4 +1,5 @@
-//! Calls what any user may call of an orchestrator, as fast as the bus takes it, and waits for no answer.
+//! Calls the orchestrator's methods for unprivileged users, as fast as the bus takes the calls, without
+//! waiting for replies.
 
 use std::fs::File;
 use std::os::fd::AsFd as _;
@@ -8,13 +9,13 @@ use anyhow::Context as _;
 use clap::Parser;
 use zbus::message::{Flags, Message};
 
-/// Floods an orchestrator of one's own with calls, for a time.
+/// Floods an orchestrator of your own with calls, for a time.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// For how many seconds
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
-    /// How many descriptors go along with each call
+    /// The number of descriptors in each call
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=16))]
     descriptors: u32,
 }
@@ -31,7 +32,7 @@ async fn main() -> anyhow::Result<()> {
     let mut calls = 0_u64;
     while Instant::now() < end {
         let bus = zbus::Connection::system().await.context("failed to connect to the bus")?;
-        // The bus ends a connection that it has too much of.
+        // The bus closes a connection that sends too much.
         while Instant::now() < end && bus.send(&call(calls, &null, descriptors)?).await.is_ok() {
             calls += 1;
         }
@@ -41,11 +42,11 @@ async fn main() -> anyhow::Result<()> {
 }
 
 fn call(number: u64, null: &File, descriptors: u32) -> anyhow::Result<Message> {
-    // Lossless: there are four.
+    // Lossless: there are four members.
     let member = MEMBERS[(number % MEMBERS.len() as u64) as usize];
     let call = Message::method_call(PATH, member);
     let call = call.destination(NAME).interface(NAME).with_flags(Flags::NO_REPLY_EXPECTED);
-    // No member takes an argument, so it is refused; but the descriptors have come by then.
+    // No member takes an argument, so the call is refused. But the descriptors have arrived by then.
     let carried: Vec<_> = (0..descriptors).map(|_| zbus::Fd::from(null.as_fd())).collect();
     Ok(if carried.is_empty() { call.build(&())? } else { call.build(&carried)? })
 }

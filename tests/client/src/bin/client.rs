@@ -1,4 +1,4 @@
-//! The strict client as a program: makes load until it is told to stop, then tells what was lost.
+//! The strict client as a program: makes load until it is stopped, then prints what was lost.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -11,10 +11,10 @@ use clap::Parser;
 use client::{Load, Report};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Makes HTTP/1.1 load, never tries again, and counts every lost request.
+/// Makes HTTP/1.1 load, never retries, and counts every lost request.
 ///
-/// Ends after --seconds or --requests, or at SIGTERM or SIGINT, when the requests under way have
-/// been answered. Exit status: 0 nothing was lost, 1 something was, or there were no requests.
+/// Ends after --seconds or --requests, or at SIGTERM or SIGINT, once the requests in progress have been
+/// answered. Exit status: 0 if no request was lost, 1 if one was or there were none.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Address and port of the server
@@ -29,10 +29,10 @@ struct Arguments {
     /// Open a new connection for every request
     #[arg(long)]
     one_request: bool,
-    /// A single request on each connection; none is closed before the last one is answered
+    /// A single request on each connection; none is closed before the last request is answered
     #[arg(long, conflicts_with = "one_request")]
     hold: bool,
-    /// A new connection for every request, of which this side is shut down once it is sent
+    /// A new connection for every request; the client ends its half once it is sent
     #[arg(long, conflicts_with_all = ["one_request", "hold"])]
     half_closed: bool,
     /// HTTP/1.0 with Connection: keep-alive
@@ -62,10 +62,10 @@ struct Arguments {
     /// Requests per second, evenly spread; latency counts from when one is due
     #[arg(long, value_parser = parse_rate)]
     rate: Option<f64>,
-    /// Seconds until an answer counts as lost
+    /// Seconds until a request without a response counts as lost
     #[arg(long, default_value_t = 10.0)]
     timeout: f64,
-    /// Tell on stderr every so many milliseconds how far it is, and which processes answer since then
+    /// Print the progress on stderr at this interval in milliseconds, with the processes that are new
     #[arg(long)]
     progress: Option<u64>,
     /// Print the report as JSON
@@ -75,9 +75,9 @@ struct Arguments {
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Speak {
-    /// Eight HTTP/1.1 requests before the first answer is read
+    /// Eight HTTP/1.1 requests before the first response is read
     Pipeline,
-    /// HTTP/2, 32 requests at once on each connection
+    /// HTTP/2, 32 simultaneous requests on each connection
     Http2,
     /// Server-sent events
     Events,

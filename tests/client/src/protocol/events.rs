@@ -1,4 +1,4 @@
-//! Server-sent events, which may end only where the protocol has an end.
+//! Server-sent events. A stream may end only where the protocol has an end.
 
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
@@ -19,7 +19,7 @@ pub(super) async fn run(shared: &Shared) {
     }
 }
 
-/// One stream, until it ends in an orderly way.
+/// Reads one stream until it ends as the protocol allows.
 async fn listen(shared: &Shared, answered: &mut u64) -> Result<(), Failure> {
     let stream = connect(shared).await?;
     let (mut sender, connection) =
@@ -49,7 +49,7 @@ async fn listen(shared: &Shared, answered: &mut u64) -> Result<(), Failure> {
                 shared.tally().answered(begun.elapsed());
                 *answered += 1;
             }
-            // The last chunk has come.
+            // The last chunk has arrived.
             None => return Ok(()),
             Some(Err(_)) => return Err(Failure::Truncated),
         }

@@ -1,4 +1,4 @@
-//! HTTP/2 by prior knowledge, with many streams on each connection.
+//! HTTP/2 with prior knowledge, with many streams on each connection.
 
 mod goaway;
 
@@ -40,7 +40,7 @@ pub(super) async fn run(shared: &Shared, streams: usize) {
                 if is_over {
                     return;
                 }
-                // What was lost on it is counted already; else it is the next request that finds it closed.
+                // Lost requests on it are counted already. Otherwise the next request would find it closed.
                 if !goaway.was_said() && !is_lost && shared.take_turn() {
                     note(shared, Failure::ClosedUnannounced, 0).await;
                 }
@@ -54,16 +54,16 @@ async fn open(shared: &Shared) -> Result<(Sender, Goaway), Failure> {
     let shaking = handshake(TokioExecutor::new(), TokioIo::new(stream));
     let shaken = in_time(shared, Failure::ConnectTimeout, shaking).await?;
     let (sender, connection) = shaken.map_err(|_| Failure::ConnectReset)?;
-    // How it ends is seen by the requests.
+    // The requests see how the connection ends.
     tokio::spawn(connection);
     Ok((sender, goaway))
 }
 
-/// One request after another, until the server takes no more on this connection (`false`) or there is none left to be
+/// Sends one request after another, until the server takes no more on this connection (`false`) or all are
 /// sent (`true`).
 async fn talk(shared: &Shared, mut sender: Sender) -> Result<bool, Failure> {
     loop {
-        // The connection takes no more: nothing has been sent.
+        // The connection takes no more. Nothing has been sent.
         if in_time(shared, Failure::Timeout, sender.ready()).await?.is_err() {
             return Ok(false);
         }
@@ -74,7 +74,7 @@ async fn talk(shared: &Shared, mut sender: Sender) -> Result<bool, Failure> {
         let request = hyper::Request::get("http://app-cluster/").body(Empty::new()).unwrap_or_default();
         let answer = match in_time(shared, Failure::Timeout, sender.send_request(request)).await? {
             Ok(answer) => answer,
-            // The word came between the two.
+            // GOAWAY arrived between the two calls.
             Err(error) if error.is_canceled() || is_refused(&error) => return Ok(false),
             Err(error) => return Err(lost(&error, Failure::EofBeforeAnswer, Failure::ResetBeforeAnswer)),
         };
@@ -88,8 +88,8 @@ async fn talk(shared: &Shared, mut sender: Sender) -> Result<bool, Failure> {
     }
 }
 
-/// Whether the server has said of this very request that it has not looked at it, for its GOAWAY names an earlier
-/// one as the last (RFC 9113 §6.8). That happens when a request is on its way while the first GOAWAY is.
+/// Whether the server has said that it did not process this request: its GOAWAY names an earlier one as the
+/// last (RFC 9113 §6.8). That happens if the request and the first GOAWAY cross.
 fn is_refused(error: &hyper::Error) -> bool {
     let of_server = |error: &&h2::Error| error.is_go_away() && error.is_remote();
     of_http2(error).filter(of_server).is_some_and(|error| error.reason() == Some(h2::Reason::NO_ERROR))

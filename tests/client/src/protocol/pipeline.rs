@@ -1,4 +1,4 @@
-//! Several requests before the first answer.
+//! Several requests before the first response.
 
 use tokio::time::Instant;
 
@@ -8,9 +8,9 @@ use crate::{Connection, Failure};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: app-cluster\r\n\r\n";
 
-/// What a connection came to.
+/// How a connection ended.
 enum Ended {
-    /// The server said so.
+    /// The server announced it.
     Told,
     /// No more requests are to be sent.
     Stopped,
@@ -30,8 +30,8 @@ pub(super) async fn run(shared: &Shared, length: usize) {
     }
 }
 
-/// One connection. What stands behind an answer that says `Connection: close` has not been looked at by the server
-/// (RFC 9112 §9.6), so it is not lost.
+/// One connection. The server ignores requests after a response with `Connection: close` (RFC 9112 §9.6), so
+/// they are not lost.
 async fn talk(shared: &Shared, length: usize, answered: &mut u64) -> Result<Ended, Failure> {
     let open = Connection::open(shared.load.address);
     let mut connection = in_time(shared, Failure::ConnectTimeout, open).await??;

@@ -1,4 +1,4 @@
-//! WebSockets, which may end only with Close.
+//! WebSockets. A connection may end only with Close.
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::time::Instant;
@@ -18,7 +18,7 @@ pub(super) async fn run(shared: &Shared) {
     }
 }
 
-/// One connection, until the server says that it goes away. A message that crosses that word may stay unanswered.
+/// One connection, until the server sends Close. A message that crosses Close may stay unanswered.
 async fn talk(shared: &Shared, answered: &mut u64) -> Result<(), Failure> {
     let stream = connect(shared).await?;
     let shaken = tokio_tungstenite::client_async("ws://app-cluster/ws", stream);
@@ -31,7 +31,7 @@ async fn talk(shared: &Shared, answered: &mut u64) -> Result<(), Failure> {
         }
         let begun = Instant::now();
         let message = Message::text(format!("{:016x}", fastrand::u64(..)));
-        // If it cannot be sent, what is read says why.
+        // If the message cannot be sent, reading tells why.
         let _ = socket.send(message.clone()).await;
         match in_time(shared, Failure::Timeout, socket.next()).await? {
             Some(Ok(echo)) if echo == message => {
@@ -39,7 +39,7 @@ async fn talk(shared: &Shared, answered: &mut u64) -> Result<(), Failure> {
                 *answered += 1;
             }
             Some(Ok(Message::Close(Some(close)))) if close.code == CloseCode::Away => {
-                // What remains is our own Close, and the end of the connection.
+                // Only our own Close and the end of the connection remain.
                 let end = async { while socket.next().await.is_some_and(|next| next.is_ok()) {} };
                 return in_time(shared, Failure::Timeout, end).await;
             }

@@ -1,10 +1,10 @@
-//! Servers that do what a test tells them to.
+//! Servers that do what a test wants.
 
 use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpStream};
 
-/// A server that treats every connection like this.
+/// A server that handles each connection with `serve`.
 pub(crate) async fn server<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
 where
     F: Future<Output = ()> + Send + 'static,

@@ -1,4 +1,4 @@
-//! How long a body is (RFC 9112 §6): what two servers in a row must not see differently.
+//! How long a body is (RFC 9112 §6). Two servers in a row must agree on it.
 
 use conformance::{
     Case,

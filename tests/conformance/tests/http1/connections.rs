@@ -1,4 +1,4 @@
-//! Whether a connection goes on (RFC 9112 §9), and what else is settled between two ends of it (RFC 9110 §7, §10).
+//! Whether a connection continues (RFC 9112 §9), and other settings between its two ends (RFC 9110 §7, §10).
 
 use conformance::{
     Case,

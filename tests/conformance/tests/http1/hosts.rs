@@ -1,4 +1,4 @@
-//! Which host a request is for (RFC 9112 §3.2, RFC 9110 §7.2).
+//! The host that a request is for (RFC 9112 §3.2, RFC 9110 §7.2).
 
 use conformance::{
     Case,

@@ -1,7 +1,9 @@
-//! HTTP/1.1 (RFC 9110, RFC 9112): what a server does with a request, and whether the connection goes on after it.
+//! HTTP/1.1 (RFC 9110, RFC 9112): what a server does with a request, and whether the connection continues
+//! after it.
 //!
-//! One module per idea. A case sends bytes and, in the same breath, a further request: it is answered only if the server
-//! and the client agree where the first one ends. That is what request smuggling is about (RFC 9112 §11.2).
+//! One module per topic. A case sends bytes and, in the same write, a further request. The server answers
+//! that one only if server and client agree where the first one ends. Request smuggling exploits a
+//! disagreement about this (RFC 9112 §11.2).
 
 mod bodies;
 mod chunks;
@@ -29,7 +31,7 @@ async fn every_case_holds() {
     hold(&all()).await;
 }
 
-/// As docs/worker.md says. With those of HTTP/2 they are nearly 400, as docs/promises.md says.
+/// docs/worker.md gives this number. With the HTTP/2 cases they are nearly 400, as docs/promises.md says.
 #[test]
 fn there_are_more_than_180_cases() {
     assert!(all().len() > 180, "{} cases", all().len());

@@ -92,7 +92,7 @@ fn long(length: usize) -> String {
     format!("GET /{} HTTP/1.1", "a".repeat(length - 1))
 }
 
-/// This line, and the one field that is needed.
+/// This line, and the one required field.
 fn case(section: &'static str, what: &'static str, first: &str, want: &'static str) -> Case<Talk> {
     line(section, what, &format!("{first}\r\nHost: a\r\n\r\n"), want)
 }

@@ -1,4 +1,5 @@
-//! How header fields are written (RFC 7541), and what becomes of a connection when they cannot be read (RFC 9113 §4.3).
+//! How header fields are encoded (RFC 7541), and what happens to a connection if they cannot be decoded (RFC
+//! 9113 §4.3).
 
 use conformance::{
     Case,
@@ -45,7 +46,7 @@ fn literals() -> Vec<Case<Talk>> {
 
 fn tables() -> Vec<Case<Talk>> {
     let first = [GET, b"\x40\x01x\x01y"].concat();
-    // The field that was kept last has the number 62.
+    // The field that was added last has the index 62.
     let again = [GET, b"\xbe"].concat();
     vec![
         blocks("2.3.2", "a field that was kept", &[&first, &again], "1..3: 200 hello; goes on"),
@@ -102,7 +103,7 @@ fn faults() -> Vec<Case<Talk>> {
     faults.into_iter().map(|case| case.lenient(CODE)).collect()
 }
 
-/// A request with more behind its pseudo-header fields.
+/// A request with more bytes after its pseudo-header fields.
 fn case(section: &'static str, what: &'static str, more: &[u8], want: &'static str) -> Case<Talk> {
     blocks(section, what, &[&[GET, more].concat()], want)
 }

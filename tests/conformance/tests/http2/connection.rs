@@ -1,4 +1,5 @@
-//! The beginning of a connection, and what belongs to all of it: PING, GOAWAY, error codes (RFC 9113 §3.4, §6.7, §6.8, §7).
+//! The beginning of a connection, and frames that concern all of it: PING, GOAWAY, error codes (RFC 9113
+//! §3.4, §6.7, §6.8, §7).
 
 use conformance::{
     Case,

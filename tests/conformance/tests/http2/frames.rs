@@ -1,4 +1,4 @@
-//! Frames by themselves: their sizes, padding, flags, the streams they belong to (RFC 9113 §4, §5.5, §6).
+//! Single frames: size, padding, flags, and the stream that they belong to (RFC 9113 §4, §5.5, §6).
 
 use conformance::{
     Case,
@@ -7,7 +7,7 @@ use conformance::{
 
 /// A row in docs/worker.md.
 const LARGE: &str = "A large head";
-/// The largest payload unless settings say more (RFC 9113 §4.2).
+/// The largest payload by default (RFC 9113 §4.2).
 const LARGEST: usize = 16_384;
 
 /// A row in docs/worker.md.
@@ -282,9 +282,9 @@ fn continuations() -> Vec<Case<Talk>> {
     ]
 }
 
-/// A head in so many pieces of 20,000 bytes.
+/// A head in this many pieces of 20,000 bytes.
 fn large(pieces: usize) -> Vec<u8> {
-    // Of a field its name and value count, and 32 (RFC 9113 §6.5.2).
+    // The size of a field is that of its name and value, plus 32 (RFC 9113 §6.5.2).
     let fields = fields(&[("x", &"y".repeat(67))]).repeat(200);
     let middle = frame(kind::CONTINUATION, 0, 1, fields).repeat(pieces);
     [begun(1), middle, frame(kind::CONTINUATION, flag::END_HEADERS, 1, [])].concat()

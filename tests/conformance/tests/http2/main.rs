@@ -1,7 +1,7 @@
 //! HTTP/2 (RFC 9113) and its compression of header fields (RFC 7541): what a server does with frames.
 //!
-//! One module per idea. They are the cases that h2spec has for servers, and some more, by the numbers of RFC 9113. A server may
-//! take an error of a stream for one of the connection (§5.4.1), as h2 often does.
+//! One module per topic. The cases are those that h2spec has for servers, and some more, numbered by RFC
+//! 9113. A server may treat a stream error as a connection error (§5.4.1), and h2 often does.
 
 mod compression;
 mod connection;
@@ -31,7 +31,7 @@ async fn every_case_holds() {
     hold(&all()).await;
 }
 
-/// As docs/worker.md says. h2spec 2.6.0 has 146 in its groups generic, http2 and hpack.
+/// docs/worker.md gives this number. h2spec 2.6.0 has 146 cases in its groups generic, http2 and hpack.
 #[test]
 fn there_are_200_cases() {
     assert!(all().len() >= 200, "{} cases", all().len());

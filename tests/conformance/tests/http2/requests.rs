@@ -164,13 +164,13 @@ fn trailers() -> Vec<Case<Talk>> {
     ]
 }
 
-/// The head of a POST that has this length.
+/// The head of a POST with this length.
 fn with(length: &'static str) -> Vec<u8> {
     let [method, scheme, path, authority] = POST;
     head(1, &[method, scheme, path, authority, ("content-length", length)])
 }
 
-/// A GET with this field, too.
+/// A GET with this additional field.
 fn more(section: &'static str, what: &'static str, field: (&str, &str), want: &'static str) -> Case<Talk> {
     let [method, scheme, path, authority] = GET;
     case(section, what, request(1, &[method, scheme, path, authority, field]), want)

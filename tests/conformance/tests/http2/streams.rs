@@ -33,7 +33,7 @@ fn idle() -> Vec<Case<Talk>> {
     ]
 }
 
-/// The client has ended its half, the answer is not there yet.
+/// The client has ended its half, and the response has not arrived yet.
 fn half_closed() -> Vec<Case<Talk>> {
     let never = request(1, &never());
     vec![
@@ -148,7 +148,7 @@ fn numbers() -> Vec<Case<Talk>> {
     ]
 }
 
-/// More at once than either server has announced.
+/// More requests at once than either server has announced.
 fn many() -> Vec<Case<Talk>> {
     let numbers = || (0..201).map(|number| 2 * number + 1);
     let open: Vec<u8> = numbers().flat_map(|stream| head(stream, &never())).collect();
@@ -166,7 +166,7 @@ fn many() -> Vec<Case<Talk>> {
     ]
 }
 
-/// A request that is not answered.
+/// A request that the server never answers.
 fn never() -> [(&'static str, &'static str); 4] {
     let mut never = POST;
     never[2].1 = "/never";

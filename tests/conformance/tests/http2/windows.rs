@@ -75,7 +75,7 @@ fn more(stream: u32, bytes: u32) -> Vec<u8> {
     frame(kind::WINDOW_UPDATE, 0, stream, bytes.to_be_bytes())
 }
 
-/// Of each stream.
+/// A window for each stream.
 fn window(bytes: u32) -> Vec<u8> {
     frame(kind::SETTINGS, 0, 0, [&[0, 4][..], &bytes.to_be_bytes()].concat())
 }

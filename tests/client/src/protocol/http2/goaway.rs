@@ -1,4 +1,5 @@
-//! Whether a server said goodbye: GOAWAY without an error. hyper tells only that a connection takes no more requests, not why.
+//! Whether a server sent GOAWAY without an error. hyper only tells that a connection takes no more requests,
+//! not why.
 
 use std::io;
 use std::pin::Pin;
@@ -13,10 +14,10 @@ use tokio::net::TcpStream;
 const GOAWAY: u8 = 7;
 /// A frame begins with its length in three bytes, its type, flags and stream (RFC 9113 §4.1).
 const HEAD: usize = 9;
-/// GOAWAY goes on with the last stream and the error code, four bytes each.
+/// GOAWAY continues with the last stream and the error code, four bytes each.
 const HEAD_OF_GOAWAY: usize = HEAD + 8;
 
-/// Tells whether it was said.
+/// Tells whether GOAWAY was received.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Goaway(Arc<AtomicBool>);
 
@@ -26,7 +27,7 @@ impl Goaway {
     }
 }
 
-/// A connection that is listened to.
+/// A connection whose received frames are watched.
 #[derive(Debug)]
 pub(super) struct Listening {
     stream: TcpStream,
@@ -41,11 +42,11 @@ impl Listening {
     }
 }
 
-/// Where in the frames a server sends we are.
+/// The position in the frames from a server.
 #[derive(Debug, Default)]
 struct Frames {
     head: Vec<u8>,
-    /// How much of the present frame is still to come.
+    /// How many bytes of the current frame are missing.
     payload: usize,
     goaway: Goaway,
 }
@@ -117,7 +118,8 @@ mod tests {
 
     #[test]
     fn it_is_heard_in_whatever_pieces_it_comes() {
-        // A DATA frame whose content looks like a GOAWAY, SETTINGS without content, GOAWAY with an error, then the goodbye.
+        // A DATA frame that contains a GOAWAY, an empty SETTINGS frame, a GOAWAY with an error, then one
+        // without.
         let data = [&[0, 0, 9, 0, 0, 0, 0, 0, 1][..], &[0, 0, 8, GOAWAY, 0, 0, 0, 0, 0]].concat();
         let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
         let error = [0, 0, 10, GOAWAY, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, b'n', b'o'];

@@ -1,5 +1,5 @@
-// A cluster's primary with the usual loop: at SIGUSR2 it forks one worker after another, and once a new one listens
-// it ends an old one.
+// A cluster's primary with the usual loop: at SIGUSR2 it forks one worker after another, and ends an old one
+// once the new one listens.
 'use strict';
 
 const cluster = require('node:cluster');
@@ -15,7 +15,7 @@ for (let number = 0; number < WORKERS; number += 1) {
 
 const replaced = new Set();
 
-// Whoever was not replaced has crashed.
+// A worker that was not replaced has crashed.
 cluster.on('exit', (worker) => {
   if (!replaced.delete(worker.id)) {
     fork();

@@ -8,7 +8,8 @@ module.exports = {
       exec_mode: 'cluster',
       instances: 4,
       wait_ready: true,
-      // Of a worker that is not ready by then PM2 thinks that it is, and 3 s are little on a busy machine.
+      // PM2 treats a worker as ready after this time even if it is not. The default of 3 s is short for a
+      // busy machine.
       listen_timeout: 10000,
     },
   ],

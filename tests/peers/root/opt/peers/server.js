@@ -1,4 +1,4 @@
-// Answers who it is, like the reference worker: a plain HTTP server, one process of a cluster.
+// Answers with its identity, like the reference worker: a plain HTTP server, one process of a cluster.
 'use strict';
 
 const http = require('node:http');
@@ -21,17 +21,17 @@ const server = http.createServer((request, response) => {
   response.end(body);
 });
 
-// close() leaves connections alone on which requests come without a pause. PM2 kills after so long, in milliseconds.
+// close() keeps connections on which requests arrive without a pause. PM2 kills after this many milliseconds.
 const DRAIN = 1600;
 
 function drain() {
   server.close(() => process.exit());
-  // What close() does by itself from Node 19 on.
+  // Node 19 and later do this in close().
   server.closeIdleConnections();
   setTimeout(() => process.exit(), DRAIN);
 }
 
-// The first comes from PM2, the second from a cluster's primary.
+// PM2 sends the first, a cluster's primary the second.
 process.on('SIGINT', drain);
 process.on('SIGTERM', drain);
 
