@@ -6,9 +6,9 @@ use conformance::{
 };
 
 /// Rows in docs/worker.md.
-const CODINGS: &str = "`Transfer-Encoding` that is not just `chunked`";
-const BROKEN: &str = "A body that breaks off, or whose chunks are none";
-const EARLY: &str = "An answer before the end of an upload";
+const CODINGS: &str = "`Transfer-Encoding` other than just `chunked`";
+const BROKEN: &str = "A body that breaks off, or has invalid chunks";
+const EARLY: &str = "A response before the end of an upload";
 
 pub(crate) fn cases() -> Vec<Case<Talk>> {
     vec![

@@ -6,7 +6,7 @@ use conformance::{
 };
 
 /// A row in docs/worker.md.
-const BROKEN: &str = "A body that breaks off, or whose chunks are none";
+const BROKEN: &str = "A body that breaks off, or has invalid chunks";
 
 pub(crate) fn cases() -> Vec<Case<Talk>> {
     vec![

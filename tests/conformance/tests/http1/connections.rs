@@ -63,7 +63,7 @@ fn ends() -> Vec<Case<Talk>> {
         case("9.6", "a client that ends its half behind three", send(GET.repeat(3)).end(), three),
         case("9.6", "a client that ends its half behind a body", send(post("", "hello")).end(), hello),
     ];
-    let answered = answered.map(|case| case.axum_varies("A client that ends its half behind a request"));
+    let answered = answered.map(|case| case.axum_varies("A client that ends its half after a request"));
     let silent = [
         case("8", "a client that ends its half in a head", send("GET / HTTP/1.1\r\nHo").end(), "ends"),
         case("9.6", "a client that says nothing and ends", send("").end(), "ends"),
@@ -86,7 +86,7 @@ fn expectations() -> Vec<Case<Talk>> {
             send(deaf(expect)),
             "200 deaf; says close",
         )
-        .axum("200 deaf, 400; says close", "An answer before the end of an upload"),
+        .axum("200 deaf, 400; says close", "A response before the end of an upload"),
         field("10.1.1", "another expectation", send(post("Expect: foo\r\n", "hello")), "200 hello; goes on"),
         field(
             "10.1.1",

@@ -6,7 +6,7 @@ use conformance::{
 };
 
 /// The row in docs/worker.md.
-const LENIENT: &str = "A request of HTTP/1.1 without `Host`, with two, or with one that is none";
+const LENIENT: &str = "An HTTP/1.1 request without `Host`, with two, or with an invalid one";
 
 pub(crate) fn cases() -> Vec<Case<Talk>> {
     vec![

@@ -6,7 +6,7 @@ use conformance::{
 };
 
 /// Rows in docs/worker.md.
-const TARGETS: &str = "A target that is nearly one";
+const TARGETS: &str = "An invalid target";
 const LARGE: &str = "A large head";
 
 pub(crate) fn cases() -> Vec<Case<Talk>> {

@@ -7,7 +7,7 @@ use conformance::{
 };
 
 /// A row in docs/worker.md.
-const CODE: &str = "The code of an error of HTTP/2";
+const CODE: &str = "The code of an HTTP/2 error";
 /// `GET http /` of the static table (RFC 7541, appendix A).
 const GET: &[u8] = &[0x82, 0x86, 0x84];
 

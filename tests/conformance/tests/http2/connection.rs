@@ -7,7 +7,7 @@ use conformance::{
 };
 
 /// A row in docs/worker.md.
-const CODE: &str = "The code of an error of HTTP/2";
+const CODE: &str = "The code of an HTTP/2 error";
 
 pub(crate) fn cases() -> Vec<Case<Talk>> {
     [beginnings(), pings(), goodbyes()].into_iter().flatten().collect()
@@ -35,14 +35,14 @@ fn beginnings() -> Vec<Case<Talk>> {
             begin_with([PREFACE, &request(1, &GET)].concat()),
             "1: 200 hello; goes on",
         )
-        .lenient("A client of HTTP/2 that begins without settings"),
+        .lenient("An HTTP/2 client that begins without settings"),
         case(
             "3.4",
             "no settings, but a PING",
             begin_with([PREFACE, &frame(kind::PING, 0, 0, b"12345678")].concat()),
             "ping; goes on",
         )
-        .lenient("A client of HTTP/2 that begins without settings"),
+        .lenient("An HTTP/2 client that begins without settings"),
         case(
             "3.4",
             "an acknowledgement instead of settings",

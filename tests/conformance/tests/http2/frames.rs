@@ -11,7 +11,7 @@ const LARGE: &str = "A large head";
 const LARGEST: usize = 16_384;
 
 /// A row in docs/worker.md.
-const CODE: &str = "The code of an error of HTTP/2";
+const CODE: &str = "The code of an HTTP/2 error";
 
 pub(crate) fn cases() -> Vec<Case<Talk>> {
     [formats(), sizes(), paddings(), priorities(), continuations()].into_iter().flatten().collect()

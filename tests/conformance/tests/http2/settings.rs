@@ -6,7 +6,7 @@ use conformance::{
 };
 
 /// A row in docs/worker.md.
-const CODE: &str = "The code of an error of HTTP/2";
+const CODE: &str = "The code of an HTTP/2 error";
 
 pub(crate) fn cases() -> Vec<Case<Talk>> {
     vec![

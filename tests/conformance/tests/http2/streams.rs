@@ -6,7 +6,7 @@ use conformance::{
 };
 
 /// A row in docs/worker.md.
-const CODE: &str = "The code of an error of HTTP/2";
+const CODE: &str = "The code of an HTTP/2 error";
 
 pub(crate) fn cases() -> Vec<Case<Talk>> {
     [idle(), half_closed(), closed(), numbers(), many()].into_iter().flatten().collect()
@@ -162,7 +162,7 @@ fn many() -> Vec<Case<Talk>> {
             send(open).then(over),
             "201..401: reset REFUSED_STREAM; goes on",
         )
-        .axum("401: reset REFUSED_STREAM; goes on", "More requests at once than are announced"),
+        .axum("401: reset REFUSED_STREAM; goes on", "More simultaneous requests than announced"),
     ]
 }
 
