@@ -1,16 +1,16 @@
-//! Faults on demand, for tests of the cluster around this worker.
+//! Faults on demand, to test the cluster around this worker.
 //!
-//! With `APP_CLUSTER_FAULTS=1` these are served, by GET and POST alike:
+//! With `APP_CLUSTER_FAULTS=1` these paths are served, for GET and POST:
 //!
 //! | path | what happens |
 //! |---|---|
-//! | `/fault/crash` | abort(3): killed by SIGABRT, as a program with corrupt memory would be |
-//! | `/fault/panic` | a panic that nothing catches: the process ends with status 101 |
-//! | `/fault/hang` | the thread that serves is blocked for ever; the watchdog starves |
-//! | `/fault/exit` | the process ends with status 0, as if its work were done |
+//! | `/fault/crash` | abort(3): SIGABRT kills the process, as if its memory were corrupt |
+//! | `/fault/panic` | an uncaught panic: the process exits with status 101 |
+//! | `/fault/hang` | the serving thread hangs for ever and does not feed the watchdog |
+//! | `/fault/exit` | the process exits with status 0, as if its work were done |
 //!
-//! `APP_CLUSTER_FAULT_START` makes the start itself go wrong, see [`StartFault`]; `APP_CLUSTER_FAULT_ERRORS` and
-//! `APP_CLUSTER_FAULT_SLOW` make the answers bad of a worker that is fine otherwise, see [`AnswerFaults`].
+//! `APP_CLUSTER_FAULT_START` makes the start itself fail, see [`StartFault`]. `APP_CLUSTER_FAULT_ERRORS` and
+//! `APP_CLUSTER_FAULT_SLOW` make the responses of a sound worker bad, see [`AnswerFaults`].
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -25,16 +25,16 @@ use axum::routing::MethodFilter;
 use axum::routing::{MethodRouter, on};
 use http::StatusCode;
 
-/// What goes wrong when the worker starts.
+/// The fault when the worker starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartFault {
     /// `fail`: an error before READY=1, exit status 1.
     Fail,
-    /// `hang`: READY=1 never comes.
+    /// `hang`: READY=1 is never sent.
     Hang,
     /// `exit0`: exit status 0 before READY=1.
     Exit0,
-    /// `crash-after=500ms`: ready, and killed by SIGABRT that long after the start.
+    /// `crash-after=500ms`: ready, and killed by SIGABRT this long after the start.
     CrashAfter(Duration),
 }
 
@@ -55,16 +55,16 @@ impl FromStr for StartFault {
     }
 }
 
-/// What is wrong with the answers. By default nothing is.
+/// The faults of responses. By default there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AnswerFaults {
-    /// How many of a hundred requests are answered with 500, evenly spread.
+    /// How many of a hundred requests get 500, evenly spread.
     pub errors: Percentage,
-    /// How long each request waits before anything else happens.
+    /// How long each request waits first.
     pub pause: Duration,
 }
 
-/// A share, from 0 to 100 of a hundred.
+/// A share of a hundred, from 0 to 100.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Percentage(u32);
 
@@ -81,7 +81,7 @@ impl FromStr for Percentage {
 }
 
 impl Percentage {
-    /// Whether the request with this number is one of them.
+    /// Whether the request with this number belongs to the share.
     fn has(self, number: u32) -> bool {
         let until = |number: u32| number * self.0 / 100;
         let number = number % 100;
@@ -90,7 +90,7 @@ impl Percentage {
 }
 
 impl AnswerFaults {
-    /// The same answers with these faults.
+    /// The same routes with these faults.
     pub fn spoil(self, router: Router) -> Router {
         if self == Self::default() {
             return router;
@@ -112,10 +112,10 @@ async fn answer(
     next.run(request).await
 }
 
-/// Lets the start go wrong.
+/// Makes the start fail.
 ///
 /// # Errors
-/// The one of [`StartFault::Fail`].
+/// The error of [`StartFault::Fail`].
 pub async fn start(fault: Option<StartFault>) -> anyhow::Result<()> {
     match fault {
         None => Ok(()),
@@ -159,8 +159,8 @@ async fn crash() {
     std::process::abort()
 }
 
-/// The library answers a handler's panic with 500. So this one happens elsewhere, and ends the
-/// process the way a panic in `main` does.
+/// The library answers a handler's panic with 500. So this one happens elsewhere, and ends the process like a
+/// panic in `main`.
 async fn panic() {
     let _ = std::thread::spawn(|| panic!("/fault/panic")).join();
     std::process::exit(101)

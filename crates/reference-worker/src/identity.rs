@@ -1,4 +1,4 @@
-//! Who this worker is.
+//! The identity of this worker.
 
 use std::fmt;
 use std::path::Path;
@@ -8,10 +8,10 @@ use serde::Serialize;
 /// The version of the source.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Who answers: the body of `GET /`.
+/// The identity in the body of `GET /`.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Identity {
-    /// The instance number, 3 for `worker@3.service`; null when the unit does not tell.
+    /// The instance number: 3 for `worker@3.service`; null if the unit does not set it.
     pub(crate) instance: Option<u32>,
     pub(crate) pid: u32,
     pub(crate) version: &'static str,
@@ -20,7 +20,7 @@ pub(crate) struct Identity {
 
 impl Identity {
     pub(crate) fn new(instance: Option<u32>) -> Self {
-        // The kernel tells where the link led when the process began, not where it leads now.
+        // The kernel tells where the link led when the process started, not where it leads now.
         let program = std::env::current_exe().unwrap_or_default();
         let release = release_of(&program).unwrap_or(VERSION).to_owned();
         Self { instance, pid: std::process::id(), version: VERSION, release }

@@ -1,4 +1,4 @@
-//! What the reference worker is told from outside, apart from the program: `tests/fuzz` tells it all kinds of things.
+//! The settings of the reference worker, separate from the program, so that `tests/fuzz` can test them.
 
 pub mod faults;
 pub mod settings;

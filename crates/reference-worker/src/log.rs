@@ -1,4 +1,4 @@
-//! To the journal with fields when that is where stderr leads, else to stderr.
+//! Logs to the journal with fields if stderr leads there, else to stderr.
 
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
@@ -10,7 +10,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::identity::Identity;
 
-/// Sends all that is logged from now on to where it belongs, from a thread of its own: this one serves.
+/// Sends all log lines to their place from now on, from a separate thread, because this thread serves.
 pub(crate) fn install(identity: &Identity) -> io::Result<Log> {
     let identity = identity.clone();
     log_thread::install(LevelFilter::INFO, move |level| {
@@ -29,11 +29,11 @@ pub(crate) fn install(identity: &Identity) -> io::Result<Log> {
     })
 }
 
-/// Says why the worker ends. On stderr, also when that leads to the journal: what a process sends
-/// to journald by itself right before its end may arrive when journald can no longer find out
-/// which unit it came from.
+/// Prints why the worker ends. This uses stderr, also if stderr leads to the journal. A message that a
+/// process sends to journald right before its end may arrive too late: journald can no longer find the unit
+/// of the process.
 pub(crate) fn fatal(error: &anyhow::Error) {
-    // sd-daemon(3): the priority of a line, 3 is an error.
+    // sd-daemon(3): the prefix is the priority of a line; 3 is an error.
     let priority = if is_journal() { "<3>" } else { "" };
     app_cluster_worker::last_words(&format!("{priority}{error:#}"));
 }
@@ -44,7 +44,7 @@ fn with_fields(journal: tracing_journald::Layer, identity: &Identity) -> tracing
         ("APP_CLUSTER_VERSION", identity.version.to_owned()),
     ];
     fields.extend(identity.instance.map(|instance| ("APP_CLUSTER_INSTANCE", instance.to_string())));
-    // As the unit has it for programs that write to their standard error (`SyslogIdentifier=`).
+    // The unit sets the same name for programs that write to stderr (`SyslogIdentifier=`).
     let name = identity.instance.map(|instance| format!("worker@{instance}"));
     journal
         .with_syslog_identifier(name.unwrap_or_else(|| "app-cluster-worker".to_owned()))
@@ -53,8 +53,8 @@ fn with_fields(journal: tracing_journald::Layer, identity: &Identity) -> tracing
         .with_custom_fields(fields)
 }
 
-/// Whether stderr is the stream that systemd connected to the journal (`$JOURNAL_STREAM`,
-/// systemd.exec(5)): device and inode. A variable inherited past a redirection does not match.
+/// Whether stderr is the stream that systemd connected to the journal (`$JOURNAL_STREAM`, systemd.exec(5)):
+/// device and inode. If stderr was redirected, an inherited variable does not match.
 fn is_journal() -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
         return false;

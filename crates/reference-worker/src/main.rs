@@ -1,4 +1,4 @@
-//! The reference worker: what the package installs and the tests torment.
+//! The reference worker: the program that the package installs and the tests use.
 
 mod identity;
 mod log;
@@ -19,10 +19,9 @@ use crate::identity::Identity;
 
 /// Answers HTTP requests on the socket that systemd passes under the name "http".
 ///
-/// GET / tells who answers. GET /healthz answers 200.
-/// GET /sleep?ms=N answers after N milliseconds, at most 60000. POST /echo answers with the body.
-/// GET /poll answers when the worker drains, GET /events tells the time as server-sent events, and
-/// /ws is a WebSocket that says what it hears.
+/// GET / names the worker. GET /healthz answers 200. GET /sleep?ms=N answers after N milliseconds, at most
+/// 60000. POST /echo answers with the body. GET /poll answers when the worker drains, GET /events sends the
+/// time as server-sent events, and /ws is a WebSocket that sends back each message.
 #[derive(Debug, Parser)]
 #[command(version = identity::VERSION, after_help = settings::HELP)]
 struct Arguments {
@@ -35,7 +34,7 @@ fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(told) => {
-            // Nobody is there to see a write that failed.
+            // If this fails, there is no place to report it.
             let _ = told.print();
             return if told.use_stderr() { exit::CONFIG.into() } else { ExitCode::SUCCESS };
         }
@@ -73,8 +72,8 @@ fn run(listen: Option<SocketAddr>) -> anyhow::Result<()> {
     })
 }
 
-/// One thread unless set: as many workers as CPUs, like the processes of a Node cluster, and a watchdog that starves when
-/// the thread that serves is stuck.
+/// One thread by default. There are as many workers as CPUs, like the processes of a Node cluster. If the
+/// serving thread hangs, the watchdog is not fed.
 fn runtime(threads: usize) -> io::Result<Runtime> {
     match threads {
         1 => Builder::new_current_thread().enable_all().build(),
@@ -82,14 +81,14 @@ fn runtime(threads: usize) -> io::Result<Runtime> {
     }
 }
 
-/// What the exit status tells systemd.
+/// The exit statuses and their meaning for systemd.
 mod exit {
     use super::{Error, ExitCode, Invalid};
 
-    /// `EX_CONFIG`, which `RestartPreventExitStatus=78` in the unit understands: do not try again.
+    /// `EX_CONFIG`, which `RestartPreventExitStatus=78` in the unit understands: do not restart.
     pub(crate) const CONFIG: u8 = 78;
 
-    /// The exit status for an error: 78 if something has to be changed first, else 1.
+    /// The exit status for an error: 78 if something must be changed first, else 1.
     pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
         match error.downcast_ref::<Error>() {
             Some(error) => error.exit_code(),

@@ -1,4 +1,4 @@
-//! What the reference worker answers.
+//! The routes of the reference worker.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -18,9 +18,9 @@ use serde::Deserialize;
 
 use crate::identity::Identity;
 
-/// Longer naps are refused: a drain would have to cut them.
+/// Longer sleeps are refused, because a drain would have to cut them.
 const LONGEST_NAP_MS: u64 = 60_000;
-/// Bodies of more are answered with 413, so that echoes cannot fill the memory.
+/// A larger body gets 413, so that echoes cannot fill the memory.
 const LARGEST_ECHO: usize = 1024 * 1024;
 
 pub(crate) fn router(identity: &Identity, drain: Drain) -> anyhow::Result<Router> {
@@ -36,7 +36,7 @@ pub(crate) fn router(identity: &Identity, drain: Drain) -> anyhow::Result<Router
         .route("/echo", post(echo).layer(DefaultBodyLimit::max(LARGEST_ECHO))))
 }
 
-/// In a drain, too: the address belongs to all workers, and this answer says `Connection: close`.
+/// It answers in a drain, too: the address belongs to all workers, and this response has `Connection: close`.
 async fn healthz() -> &'static str {
     "ok\n"
 }
@@ -55,7 +55,7 @@ async fn sleep(Query(nap): Query<Nap>) -> Response {
     format!("slept {} ms\n", nap.ms).into_response()
 }
 
-/// Answers when something happens, and nothing ever does but the drain.
+/// Answers when something happens. Only the drain ever does.
 async fn poll(State(drain): State<Drain>) -> &'static str {
     let _ = tokio::time::timeout(Duration::from_millis(LONGEST_NAP_MS), drain.begun()).await;
     "nothing has happened\n"
@@ -71,7 +71,7 @@ async fn events() -> impl IntoResponse {
     }))
 }
 
-/// Says what it hears.
+/// Sends back each message.
 async fn ws(upgrade: WebSocketUpgrade) -> Response {
     upgrade.on_upgrade(async |mut socket| {
         while let Some(Ok(message)) = socket.recv().await {

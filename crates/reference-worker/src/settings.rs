@@ -8,29 +8,29 @@ use app_cluster_worker::{Accept, Worker};
 
 use crate::faults::{AnswerFaults, Percentage, StartFault};
 
-/// What `--help` says about the environment.
+/// The environment variables in the output of `--help`.
 pub const HELP: &str = "\
 Environment:
-  APP_CLUSTER_INSTANCE     this worker's number, as a unit sets it: Environment=APP_CLUSTER_INSTANCE=%i
-  APP_CLUSTER_SCOREBOARD   the board on which the workers count [default: that of the units]
+  APP_CLUSTER_INSTANCE     the number of this worker; the unit sets Environment=APP_CLUSTER_INSTANCE=%i
+  APP_CLUSTER_SCOREBOARD   the path of the scoreboard [default: the units' path]
   APP_CLUSTER_ACCEPT       fair or plain: whether connections are shared evenly [default: fair]
-  APP_CLUSTER_THREADS      how many threads serve, 1 to 64; the watchdog starves only when all are stuck [default: 1]
+  APP_CLUSTER_THREADS      how many threads serve, 1 to 64; with several, the watchdog stops only if all hang [default: 1]
   APP_CLUSTER_LINGER       how long idle connections stay open when the worker drains [default: 2s]
   APP_CLUSTER_DRAIN        how long the whole drain may take [default: 30s]
-  APP_CLUSTER_MAX_REQUESTS after so many requests it asks to be replaced [default: never]
-  APP_CLUSTER_MAX_AGE      after so long it asks to be replaced [default: never]
-  APP_CLUSTER_MAX_MEMORY   with so many bytes of resident memory it asks to be replaced [default: never]
-  APP_CLUSTER_FAULTS       1 serves /fault/..., by which every client can end this worker; for tests
+  APP_CLUSTER_MAX_REQUESTS after how many requests the worker asks to be replaced [default: never]
+  APP_CLUSTER_MAX_AGE      after which time the worker asks to be replaced [default: never]
+  APP_CLUSTER_MAX_MEMORY   at how many bytes of resident memory it asks to be replaced [default: never]
+  APP_CLUSTER_FAULTS       1 serves /fault/..., with which any client can end this worker; for tests
   APP_CLUSTER_FAULT_START  fail, hang, exit0 or crash-after=TIME; for tests
   APP_CLUSTER_FAULT_ERRORS the share of requests that are answered with 500, like 0.2; for tests
   APP_CLUSTER_FAULT_SLOW   how long each request waits before it is answered; for tests";
 
-/// What the environment asks for.
+/// The settings from the environment.
 #[derive(Debug)]
 pub struct Settings {
-    /// The instance number, if the unit tells it.
+    /// The instance number, if the unit sets it.
     pub instance: Option<u32>,
-    /// How connections are shared with the siblings.
+    /// How the worker shares connections with its siblings.
     pub accept: Accept,
     /// How many threads serve, 1 to 64.
     pub threads: usize,
@@ -38,21 +38,21 @@ pub struct Settings {
     pub linger: Duration,
     /// How long the drain may take, never less than `linger`.
     pub drain: Duration,
-    /// After so many requests it asks to be replaced.
+    /// The worker asks to be replaced after this many requests.
     pub max_requests: Option<u64>,
-    /// After so long it asks to be replaced.
+    /// The worker asks to be replaced after this time.
     pub max_age: Option<Duration>,
-    /// With so many bytes of resident memory it asks to be replaced.
+    /// The worker asks to be replaced when it has this many bytes of resident memory.
     pub max_memory: Option<u64>,
     /// Whether `/fault/…` is served.
     pub faults: bool,
-    /// What is to go wrong in the start.
+    /// The fault at the start.
     pub start_fault: Option<StartFault>,
-    /// What is to go wrong with answers.
+    /// The faults of responses.
     pub answer_faults: AnswerFaults,
 }
 
-/// A variable whose value cannot be used.
+/// A variable with an invalid value.
 #[derive(Debug, thiserror::Error)]
 #[error("{variable}={value:?} cannot be used: {reason}")]
 pub struct Invalid {
@@ -65,15 +65,15 @@ impl Settings {
     /// Reads the environment of this process.
     ///
     /// # Errors
-    /// [`Invalid`] for the first variable that cannot be used.
+    /// [`Invalid`] for the first invalid variable.
     pub fn from_environment() -> Result<Self, Invalid> {
         Self::read(|name| env::var(name))
     }
 
-    /// Reads the variables as this gives them.
+    /// Reads the variables through this function.
     ///
     /// # Errors
-    /// [`Invalid`] for the first that cannot be used.
+    /// [`Invalid`] for the first invalid variable.
     pub fn read(variable: impl Fn(&str) -> Result<String, VarError>) -> Result<Self, Invalid> {
         let get = |name| read_variable(name, &variable);
         let linger = get("APP_CLUSTER_LINGER")?.parsed(humantime::parse_duration)?;
@@ -120,7 +120,7 @@ impl Settings {
 }
 
 impl Settings {
-    /// Has this worker ask to be replaced when the settings say so.
+    /// Makes this worker ask to be replaced if the settings say so.
     pub fn recycle(&self, mut worker: Worker) -> Worker {
         if let Some(requests) = self.max_requests {
             worker = worker.max_requests(requests);
@@ -135,7 +135,7 @@ impl Settings {
     }
 }
 
-/// A variable and its text, if it is set to anything: systemd passes `Environment=X=` as empty.
+/// A variable and its text, if it is not empty: systemd passes `Environment=X=` as empty.
 struct Variable {
     name: &'static str,
     text: Option<String>,

@@ -1,4 +1,4 @@
-//! A worker that runs out of descriptors loses nobody: who is not accepted waits.
+//! A worker that runs out of descriptors loses no client: connections that it cannot accept wait.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::process::{Socket, Worker, get, soon};
 
 const REFUSED: &str = "no connection can be accepted";
 
-/// Opens that many connections at once, with a request on each.
+/// Opens this many connections at once, with a request on each.
 async fn request_all(socket: &Socket, connections: usize) -> Vec<client::Connection> {
     let mut all = Vec::new();
     for _ in 0..connections {
@@ -17,7 +17,7 @@ async fn request_all(socket: &Socket, connections: usize) -> Vec<client::Connect
     all
 }
 
-/// Receives one answer after the other and closes, which makes room for the next.
+/// Receives one response after the other and closes, which makes room for the next.
 async fn expect_answers(all: Vec<client::Connection>) {
     for mut connection in all {
         assert_eq!(soon(connection.receive()).await.unwrap().status, 200);
@@ -34,7 +34,7 @@ async fn logged(worker: &Worker, sentence: &str) {
 async fn what_cannot_be_accepted_is_accepted_later() {
     let socket = Socket::listen();
     let worker = socket.worker(&[]).await;
-    // Less than it was started with, or it would not even try.
+    // Fewer than at its start, or it would not even try to accept.
     worker.limit_descriptors(24);
     let all = request_all(&socket, 40).await;
     soon(logged(&worker, REFUSED)).await;
@@ -43,7 +43,8 @@ async fn what_cannot_be_accepted_is_accepted_later() {
 
 #[tokio::test]
 async fn some_descriptors_are_left_for_other_things() {
-    // The kernel keeps ten notifications (net.unix.max_dgram_qlen): with an eleventh that nobody reads the worker waits.
+    // The kernel keeps ten notifications (net.unix.max_dgram_qlen). At an eleventh, unread one a blocking
+    // send would wait.
     let socket = Socket::listen();
     let mut worker = socket.worker(&[("DESCRIPTORS", "256"), ("WATCHDOG_USEC", "1000000")]).await;
     let all = request_all(&socket, 300).await;

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::process::{Socket, exchange, get, soon};
 
-/// Longer than any test: a connection that ends does not do so because of this.
+/// Longer than any test, so this does not end a connection.
 const LONG: (&str, &str) = ("APP_CLUSTER_LINGER", "25s");
 
 async fn expect_last_answer(mut connection: Connection) {
@@ -16,7 +16,7 @@ async fn expect_last_answer(mut connection: Connection) {
     soon(connection.finish()).await.unwrap();
 }
 
-/// Replaces two workers over and over under this load, and nothing is lost.
+/// Replaces two workers again and again under this load. No request may be lost.
 async fn expect_no_loss(load: impl Fn(Load) -> Load) {
     let socket = Socket::listen();
     let mut workers = [socket.worker(&[]).await, socket.worker(&[]).await];
@@ -65,7 +65,7 @@ async fn an_idle_connection_gets_its_next_request_answered() {
     assert!(!exchange(&mut connection, &get("/healthz")).await.closes());
     worker.drain().await;
     let answer = exchange(&mut connection, &get("/healthz")).await;
-    // The address is healthy: it is the cluster's, not the worker's.
+    // The address belongs to the cluster, not to this worker, and is healthy.
     assert_eq!((answer.status, answer.closes()), (200, true));
     soon(connection.finish()).await.unwrap();
     worker.ended_well().await;
@@ -76,7 +76,7 @@ async fn a_connection_that_has_said_nothing_yet_may_speak() {
     let socket = Socket::listen();
     let mut worker = socket.worker(&[LONG]).await;
     let mut silent = socket.connect().await;
-    // The worker answers who comes later, so it has accepted the silent one.
+    // The worker answers a later connection, so it has accepted the silent one.
     exchange(&mut socket.connect().await, &get("/")).await;
     worker.drain().await;
     silent.send(&get("/")).await.unwrap();
@@ -124,7 +124,7 @@ async fn it_ends_at_once_when_no_connection_is_left() {
     worker.drain().await;
     drop(connection);
     worker.ended_well().await;
-    assert!(begin.elapsed() < Duration::from_secs(20), "it waited for the linger time");
+    assert!(begin.elapsed() < Duration::from_secs(20), "the drain waited for the linger time");
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn the_deadline_cuts_counts_and_is_no_failure() {
     let log = worker.stderr();
     assert!(log.contains("method=GET path=\"/sleep\""), "{log}");
     assert!(log.contains("closed 1 connection by force"), "{log}");
-    assert!(!log.contains("secret"), "a query may hold secrets: {log}");
+    assert!(!log.contains("secret"), "a query may contain secrets: {log}");
 }
 
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn pipelined_requests_end_with_the_answer_that_says_close() {
     }
     worker.drain().await;
     connection.send(&get("/").repeat(50)).await.unwrap();
-    // What follows it is not answered, and does not destroy it by a reset.
+    // The bytes after it are not answered, and do not destroy it by a reset.
     expect_last_answer(connection).await;
     worker.ended_well().await;
 }

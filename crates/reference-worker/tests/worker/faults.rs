@@ -1,4 +1,4 @@
-//! The faults do what they say.
+//! The faults do what their documentation says.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;

@@ -1,4 +1,4 @@
-//! The reference worker as a process: started as systemd starts it, on a socket of the test.
+//! The reference worker as a process, started as systemd starts it, on a socket of the test.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 

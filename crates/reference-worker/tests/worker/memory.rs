@@ -1,4 +1,4 @@
-//! A worker does not stay as large as it was when most clients came.
+//! A worker does not stay as large as it was when it had the most clients.
 
 use std::time::Duration;
 

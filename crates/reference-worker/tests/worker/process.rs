@@ -1,4 +1,4 @@
-//! A worker process, and the ends of it that systemd would hold.
+//! A worker process, and systemd's ends of its descriptors.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::net::UnixDatagram;
 use tokio::process::{Child, Command};
 
-/// A deadline that only a bug can miss.
+/// A deadline that only a bug can exceed.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), future).await.expect("within 30 s")
 }
@@ -31,7 +31,7 @@ impl Socket {
         Self { listener, address }
     }
 
-    /// A worker on this socket that has said READY=1.
+    /// A worker on this socket that has sent READY=1.
     pub(crate) async fn worker(&self, environment: &[(&str, &str)]) -> Worker {
         let mut worker = self.start(environment);
         worker.told("READY=1").await;
@@ -56,7 +56,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts a worker with this descriptor as number 3, called `http`.
+    /// Starts a worker with this descriptor as number 3, with the name `http`.
     pub(crate) fn start(socket: Option<OwnedFd>, environment: &[(&str, &str)]) -> Self {
         let directory = TempDir::new().unwrap();
         let notify = UnixDatagram::bind(directory.path().join("notify")).unwrap();
@@ -82,12 +82,12 @@ impl Worker {
         Self { child, notify, directory }
     }
 
-    /// What it says to systemd next.
+    /// Its next message to systemd.
     pub(crate) async fn next_notification(&self) -> String {
         receive(&self.notify).await
     }
 
-    /// Waits until it tells systemd this line, or one that begins so; returns the notification.
+    /// Waits until it sends systemd this line, or one that begins with it. Returns the notification.
     pub(crate) async fn told(&mut self, line: &str) -> String {
         let notify = &self.notify;
         let told = async {
@@ -106,7 +106,7 @@ impl Worker {
         }
     }
 
-    /// What it has told systemd and nobody has looked at.
+    /// Its messages to systemd that the test has not read yet.
     pub(crate) fn untold(&self) -> String {
         let mut all = String::new();
         let mut buffer = [0; 4096];
@@ -116,7 +116,7 @@ impl Worker {
         all
     }
 
-    /// Lets it have so many descriptors from now on.
+    /// Limits its descriptors to this number from now on.
     pub(crate) fn limit_descriptors(&self, limit: u64) {
         let limit = Rlimit { current: Some(limit), maximum: Some(limit) };
         prlimit(Some(self.pid()), Resource::Nofile, limit).unwrap();
@@ -134,7 +134,7 @@ impl Worker {
         rustix::process::kill_process(self.pid(), signal).unwrap();
     }
 
-    /// Fills the queue of what it has told systemd, which has no room for more then.
+    /// Fills the queue of its messages to systemd, so that it has no room for more.
     pub(crate) fn fill_notifications(&self) {
         fill(&self.directory.path().join("notify"));
     }
@@ -150,7 +150,7 @@ impl Worker {
         self.child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())).unwrap()
     }
 
-    /// SIGTERM, and the drain has begun.
+    /// Sends SIGTERM and waits until the drain has begun.
     pub(crate) async fn drain(&mut self) {
         self.terminate();
         self.told("STATUS=draining").await;
@@ -160,19 +160,19 @@ impl Worker {
         soon(self.child.wait()).await.unwrap()
     }
 
-    /// Waits for its end, which is a success.
+    /// Waits for its end, with exit status 0.
     pub(crate) async fn ended_well(&mut self) {
         let status = self.ended().await;
         assert!(status.success(), "{status}: {}", self.stderr());
     }
 
-    /// What it has logged.
+    /// Its log.
     pub(crate) fn stderr(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("stderr")).unwrap()
     }
 }
 
-/// Sends to this socket until there is no room for more.
+/// Sends to this socket until it has no more room.
 pub(crate) fn fill(socket: &Path) {
     let full = std::os::unix::net::UnixDatagram::unbound().unwrap();
     full.set_nonblocking(true).unwrap();
@@ -185,12 +185,12 @@ async fn receive(notify: &UnixDatagram) -> String {
     String::from_utf8(buffer[..length].to_vec()).unwrap()
 }
 
-/// `GET path` as bytes.
+/// The bytes of `GET path`.
 pub(crate) fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n").into_bytes()
 }
 
-/// One request and its answer.
+/// Sends one request and returns its response.
 pub(crate) async fn exchange(connection: &mut Connection, request: &[u8]) -> Answer {
     connection.send(request).await.unwrap();
     soon(connection.receive()).await.unwrap()

@@ -1,4 +1,4 @@
-//! Who gets the connections, of four workers on one socket and one board.
+//! How connections are spread over four workers on one socket and one board.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -42,7 +42,7 @@ impl Cluster {
         self.socket.worker(&settings).await
     }
 
-    /// So many connections at once, each with a request.
+    /// This many connections at once, each with a request.
     async fn burst(&self, connections: usize) -> Vec<Connection> {
         let open = (0..connections).map(|_| async {
             let mut connection = self.socket.connect().await;
@@ -53,13 +53,13 @@ impl Cluster {
     }
 }
 
-/// Who answers this request.
+/// The worker that answers this request.
 async fn who(connection: &mut Connection) -> u32 {
     let answer = soon(connection.receive()).await.unwrap();
     serde_json::from_slice::<Identity>(&answer.body).unwrap().instance
 }
 
-/// How many connections each worker has, who has none included.
+/// How many connections each worker has, also if it has none.
 async fn spread(connections: &mut [Connection]) -> BTreeMap<u32, usize> {
     let mut spread = BTreeMap::from([(1, 0), (2, 0), (3, 0), (4, 0)]);
     for connection in connections {
@@ -72,8 +72,8 @@ fn difference(spread: &BTreeMap<u32, usize>) -> usize {
     spread.values().max().unwrap() - spread.values().min().unwrap()
 }
 
-/// Nobody else's workers may take the processors meanwhile, and still something else may: of some rounds one has to be
-/// as promised.
+/// No other workers may use the CPUs meanwhile, but other programs may. So only one of several rounds has to
+/// meet the promise.
 async fn one_round_of_four<T: std::fmt::Debug>(is_right: impl Fn(&T) -> bool, round: impl AsyncFn() -> T) {
     static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     let _alone = ALONE.lock().await;
@@ -119,7 +119,7 @@ async fn one_after_the_other_goes_round() {
     .await;
 }
 
-/// Without a look at the others the same burst is uneven: the client can see it.
+/// If the workers do not look at their siblings, the same burst is uneven, and the client can see it.
 #[tokio::test]
 async fn plain_workers_take_what_they_can() {
     let cluster = Cluster::start("plain").await;
@@ -128,10 +128,10 @@ async fn plain_workers_take_what_they_can() {
         let mut burst = cluster.burst(64).await;
         worst = worst.max(difference(&spread(&mut burst).await));
     }
-    assert!(worst > 2, "as even as with fair workers");
+    assert!(worst > 2, "the burst was as even as with fair workers");
 }
 
-/// Nobody waits for the dead one, whose seat says that it has the fewest connections.
+/// No client waits for the dead worker, although its seat has the fewest connections.
 #[tokio::test]
 async fn a_killed_worker_holds_nobody_back() {
     one_round_of_four(
@@ -146,7 +146,7 @@ async fn a_killed_worker_holds_nobody_back() {
                 let begun = Instant::now();
                 let mut connection = cluster.socket.connect().await;
                 connection.send(&get("/")).await.unwrap();
-                // Nobody answers who was handed to the killed one.
+                // A connection of the killed worker gets no response.
                 match connection.receive().await {
                     Ok(answer) => assert_eq!(answer.status, 200),
                     Err(lost) => assert!(!lost.is_connect(), "{lost}"),
@@ -159,7 +159,7 @@ async fn a_killed_worker_holds_nobody_back() {
     .await;
 }
 
-/// A new worker has no connection: it gets the next ones, until it has as many as the others.
+/// A new worker has no connection. It gets the next ones until it has as many as the others.
 #[tokio::test]
 async fn a_new_worker_catches_up() {
     one_round_of_four(

@@ -9,7 +9,7 @@ use client::Connection;
 
 use crate::process::{Socket, Worker, exchange, get, soon};
 
-/// The worker ends with EX_CONFIG and says what to do.
+/// The worker exits with EX_CONFIG and says what to do.
 async fn expect_configuration_error(mut worker: Worker, sentence: &str) {
     assert_eq!(worker.ended().await.code(), Some(78), "{}", worker.stderr());
     assert!(worker.stderr().contains(sentence), "{}", worker.stderr());
@@ -19,7 +19,7 @@ async fn expect_configuration_error(mut worker: Worker, sentence: &str) {
 #[tokio::test]
 async fn a_ready_worker_answers() {
     let socket = Socket::listen();
-    // It waits in the queue before anybody is there to accept it.
+    // It waits in the accept queue before a worker can accept it.
     let mut early = socket.connect().await;
     early.send(&get("/")).await.unwrap();
     let mut worker = socket.start(&[("APP_CLUSTER_INSTANCE", "3")]);
@@ -52,7 +52,7 @@ async fn the_routes_answer() {
     }
     let echo = b"POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello";
     assert_eq!(exchange(&mut connection, echo).await.body, b"hello");
-    // It is answered before it has been read, and what is unread does not destroy the answer.
+    // The worker answers before it has read the body. The unread bytes do not destroy the response.
     let mut large = b"POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 4000000\r\n\r\n".to_vec();
     large.resize(large.len() + 4_000_000, b'x');
     assert_eq!(exchange(&mut socket.connect().await, &large).await.status, 413);
@@ -70,7 +70,7 @@ async fn without_a_socket_it_does_not_start() {
     assert!(std::net::TcpStream::connect(socket.address).is_ok(), "the test's own listener still listens");
 }
 
-/// Terminals and agents of CI are services, and those that they start inherit what systemd says to them.
+/// Terminals and CI agents are services. Programs that they start inherit systemd's variables.
 #[tokio::test]
 async fn who_inherits_what_systemd_says_to_another_is_no_service() {
     for (pid, is_started) in [("1", true), ("own", false)] {
@@ -95,7 +95,7 @@ async fn who_inherits_what_systemd_says_to_another_is_no_service() {
 #[tokio::test]
 async fn the_socket_is_taken_by_name() {
     let socket = Socket::listen();
-    // The list is longer than LISTEN_FDS, but the wanted one is the first.
+    // The list is longer than LISTEN_FDS, but the wanted name is the first.
     let _worker = socket.worker(&[("LISTEN_FDNAMES", "http:console")]).await;
 }
 
@@ -134,7 +134,7 @@ async fn sigterm_right_after_ready_is_a_clean_end() {
     let mut worker = socket.worker(&[("APP_CLUSTER_LINGER", "20s")]).await;
     worker.terminate();
     worker.ended_well().await;
-    // The queue outlives the worker.
+    // The accept queue outlives the worker.
     let mut waiting = Connection::open(socket.address).await.unwrap();
     waiting.send(&get("/")).await.unwrap();
     let _next = socket.worker(&[]).await;

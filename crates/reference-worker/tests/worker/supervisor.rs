@@ -1,11 +1,11 @@
-//! A systemd that is stopped, or busy, and does not read what it is told.
+//! systemd is stopped or busy, and reads no messages.
 
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use crate::process::{Socket, exchange, fill, get};
 
-/// Half of it is how often the watchdog is fed.
+/// The watchdog is fed every half of this time.
 const WATCHDOG: (&str, &str) = ("WATCHDOG_USEC", "100000");
 
 #[tokio::test]
