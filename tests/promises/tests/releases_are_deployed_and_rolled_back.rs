@@ -205,7 +205,7 @@ fn pause_and_queue(cluster: &Cluster) {
         // The next callers wait, and one of them cancels its request.
         let reload = scope.spawn(|| cluster.try_reload());
         let [first, second] = ["Rollback ss a me", "Rollback ss b me"].map(|call| ask(cluster, call));
-        cluster.app_cluster(["pause"]).assert_success().assert_says("paused");
+        cluster.app_cluster(["pause"]).assert_success().assert_says("pausing");
         let paused = wait_for("all workers in progress to be finished", DEADLINE, || {
             let status = cluster.status();
             let is_under_way = status.rollout[0].steps.iter().any(|step| step.deadline_usec != 0);
