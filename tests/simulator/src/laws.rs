@@ -8,7 +8,7 @@
 //!   worker that seemed to be down when it was taken is not missing because of the rollout.
 //! - **width** No more workers are under way than there are extra ones and ones that may be missing.
 //! - **the first worker proves a release** Until one worker of a rollout has settled, no other is under way.
-//!   No other instance executes the new release, even after a crash.
+//!   No other instance executes the new release, even after a crash, unless it is not known what it executes.
 //! - **a failed trial touches no other** If no worker has settled, at most one wanted worker was taken. With
 //!   an extra worker, none was.
 //! - **what serves is left alone** No worker that serves is restarted outside of a rollout.

@@ -21,9 +21,11 @@ impl World {
         if rolled.from.is_none() || rolled.is_proved || is_unknown || worker > SIZE {
             return;
         }
+        // An operator may start a worker that was left out while its link is being set back.
+        let is_excused = |worker: u32| has(rolled.had | self.books.unknown, worker);
         let executes = |worker: u32| {
             let service = self.systemd.service(worker);
-            service.has_process() && service.release == rolled.to && !has(rolled.had, worker)
+            service.has_process() && service.release == rolled.to && !is_excused(worker)
         };
         if executes(worker)
             && let Some(other) = (1..=SIZE).find(|other| *other != worker && executes(*other))
