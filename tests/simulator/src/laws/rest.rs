@@ -2,6 +2,7 @@
 
 use cluster::input::OwnJob;
 use cluster::view::{RolloutState, View, WorkerState};
+use names::Instance;
 
 use super::{LastDone, has};
 use crate::chaos::Class;
@@ -25,6 +26,22 @@ impl World {
             self.books.unknown |= runs.fold(0, |bits: u16, (worker, _)| bits | 1 << worker);
         }
         self.disk.has_lost = false;
+    }
+
+    /// An orchestrator has found processes that run. What it knows of them is in the ledger of its predecessor,
+    /// which may have died before it wrote down that a link was set.
+    pub(crate) fn note_unknown(&mut self) {
+        self.books.pointing = 0;
+        let (now, booted) = (self.clock().moment, self.systemd.booted);
+        for (worker, service) in self.systemd.services().filter(|(_, service)| service.has_process()) {
+            let link = self.disk.links[worker as usize].map(|at| &self.disk.releases[at].id);
+            let Some((instance, link)) = Instance::new(worker).zip(link) else { continue };
+            let mut ledger = self.disk.ledger.clone();
+            ledger.is_found_linked(instance, now, 0, link);
+            if ledger.is_unsure_at(instance, service.started - booted) {
+                self.books.unknown |= 1 << worker;
+            }
+        }
     }
 
     pub(crate) fn watch_end(&mut self) {

@@ -145,7 +145,7 @@ impl World {
             self.people.must_stay = 0;
         }
         self.people.stopping_away = 0;
-        self.books.pointing = 0;
+        self.note_unknown();
         for (instance, by) in &self.disk.ledger.stopped {
             if *by == StoppedBy::Us && !self.orchestrator.heard(instance.number()).is_down() {
                 self.people.claim(instance.number(), self.now);
