@@ -42,7 +42,10 @@ impl World {
             return self.violate("no stranger", || format!("{call:?}: it is not wanted"));
         }
         let is_active = self.orchestrator.heard(worker).is_active();
-        let Some(rollout) = rollout.filter(|_| is_taken(state)) else {
+        // The rollout may turn back in the moment in which the link is set, and the call is made.
+        let was = self.books.rolled.as_ref().and_then(|rolled| rolled.step(worker)).map(|step| step.state);
+        let is_turning = state == Some(StepState::Marked) && is_taken(was);
+        let Some(rollout) = rollout.filter(|_| is_taken(state) || is_turning) else {
             if is_active {
                 self.violate("what serves is left alone", || format!("{call:?} while it is {state:?}"));
             }
