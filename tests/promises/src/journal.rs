@@ -32,7 +32,8 @@ impl Entry {
     }
 
     /// When journald received it, in microseconds of the monotonic clock.
-    pub(crate) fn monotonic_usec(&self) -> u64 {
+    #[must_use]
+    pub fn monotonic_usec(&self) -> u64 {
         self.field("__MONOTONIC_TIMESTAMP").parse().unwrap_or(0)
     }
 
