@@ -19,10 +19,11 @@
 //! - `supervise`, `flap`: starts, stops and back-off. `links`: what each instance executes.
 //! - `request`: what clients ask for. `prepare`, `decide`, `roll`, `turn_back`, `finish`, `ending`, `resume`:
 //!   a rollout from its beginning to its end.
-//! - `watch`: undoes a release that most workers do not survive. `recycle`: workers that ask to be replaced.
-//!   `stop`: the end of the orchestrator.
+//! - `watch`: undoes a release that most workers do not survive, or that accepts nothing (`accepting`).
+//!   `recycle`: workers that ask to be replaced. `stop`: the end of the orchestrator.
 //! - `tell`, `waiting`: what clients see. `lines`: the log. `books`: what is written to disk.
 
+mod accepting;
 mod active;
 mod adopt;
 mod books;
@@ -55,6 +56,7 @@ use std::time::Duration;
 
 use names::{Instance, Names};
 
+use self::accepting::Accepting;
 use self::active::ActiveRollout;
 use self::preparing::Preparing;
 use self::purpose::Purpose;
@@ -157,6 +159,9 @@ pub struct Cluster {
     recycling: Recycling,
     /// When to try a refused undo again.
     undo_at: Option<Moment>,
+    /// Why the release is undone, until that is shown.
+    undo_why: Option<String>,
+    accepting: Accepting,
     last_id: u64,
     told: view::Properties,
     random: u64,
@@ -197,6 +202,8 @@ impl Cluster {
             refused: None,
             recycling: Recycling::default(),
             undo_at: None,
+            undo_why: None,
+            accepting: Accepting::default(),
             last_id: 0,
             told: view::Properties::default(),
             random: seed,
@@ -257,8 +264,14 @@ impl Cluster {
             Activity::Rolling(rollout) => rollout.next_wake(),
             Activity::Preparing(_) | Activity::None => None,
         };
-        let retries =
-            [self.wait_wake(), self.commit_at, self.watch_wake(), self.recycle_wake(), self.resume_wake()];
+        let retries = [
+            self.wait_wake(),
+            self.commit_at,
+            self.watch_wake(),
+            self.look_wake(),
+            self.recycle_wake(),
+            self.resume_wake(),
+        ];
         let others = [workers, rollout, self.stop_wake()].into_iter().chain(retries);
         others.flatten().min()
     }
@@ -277,6 +290,7 @@ impl Cluster {
         self.maybe_ready();
         self.maybe_stopped();
         self.maybe_resume();
+        self.look_at_queues();
         self.maybe_undo();
         self.maybe_recycle();
         self.commit_if_due();
@@ -324,6 +338,7 @@ impl Cluster {
                 self.compared(instance, id, compared);
             }
             (Purpose::LastWords(id), Answer::LastWords(words)) => self.heard_last_words(id, words),
+            (Purpose::Queues, Answer::Queues(seen)) => self.queues_seen(token, seen),
             (Purpose::Commit, Answer::Done(done)) => self.committed(done),
             (Purpose::PruneSurvey, Answer::Surveyed(survey)) => self.prune(survey),
             (Purpose::Removed(ids), Answer::Done(done)) => self.removed(&ids, done),

@@ -40,6 +40,8 @@ pub enum Effect {
     /// Read whether the last job of this worker was a stop:
     /// [`Answer::WasStopped`](crate::input::Answer::WasStopped).
     WasStopped(Token, Instance),
+    /// Look which connections wait to be accepted: [`Answer::Queues`](crate::input::Answer::Queues).
+    LookAtQueues(Token),
     /// Answer a caller.
     Reply(Caller, Result<Reply, Refusal>),
     /// Accept calls on the bus from now on.
@@ -139,7 +141,7 @@ pub enum Catalogued {
     RolloutFailed,
     /// A worker keeps ending.
     WorkerFlaps,
-    /// The orchestrator undoes a rollout, because workers flap.
+    /// The orchestrator undoes a rollout, because workers flap or accept nothing.
     RolloutUndone,
 }
 

@@ -2,6 +2,7 @@
 
 use names::Instance;
 
+use crate::accept::Waiting;
 use crate::effect::Token;
 use crate::history::Entry;
 use crate::info::{Change, UnitInfo};
@@ -154,6 +155,9 @@ pub enum Answer {
     WasStopped(bool),
     /// Why a unit failed, as systemd says.
     FailureOf(Option<String>),
+    /// What waits to be accepted. `None` if that cannot prove that no worker accepts: the queue of some
+    /// listener is empty, a process holds a connection that it has accepted, or a listener is not TCP.
+    Queues(Result<Option<Waiting>, String>),
 }
 
 /// Why a job was not enqueued.

@@ -10,6 +10,7 @@
 //! | [`Cluster`] (`core`) | all that is not below, and when |
 //! | [`machine`] | one rollout, step by step, with its state diagram |
 //! | [`event`], [`plan`] | what goes into the machine and comes out of it; the order of the workers |
+//! | [`accept`] | whether workers accept connections |
 //! | [`numbers`] | whether a new worker answers as the old ones do |
 //! | [`keep`] | what to start and stop while nothing is rolled |
 //! | [`backoff`] | how long to wait before a worker that keeps ending is started again |
@@ -20,6 +21,7 @@
 //! [`input`] and [`effect`] are the interface. [`mod@unit`] and [`info`] hold what systemd says, parsed once; `exit` names how a process ended.
 //! [`view`] is what callers see.
 
+pub mod accept;
 pub mod backoff;
 pub mod breach;
 mod core;

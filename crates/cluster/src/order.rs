@@ -16,7 +16,7 @@ pub enum Target {
     Deploy(ReleaseId),
     /// Every worker gets this release, or the one before the current one.
     Rollback(Option<ReleaseId>),
-    /// Every worker goes back to this release, because workers flap.
+    /// Every worker goes back to this release, because workers flap or accept nothing.
     Undo(ReleaseId),
     /// These workers, which asked for it, get new processes.
     Recycle(Vec<Instance>),

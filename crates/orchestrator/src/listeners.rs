@@ -13,6 +13,11 @@
 //! `Backlog=` has room for, the kernel would then drop connections, and clients would retry after a second.
 //! This would last even after a rollback. So this process sets the length again. It does not do so for unix
 //! sockets: there listen(2) also makes the caller the process that clients see (unix(7), SO_PEERCRED).
+//!
+//! **They show whether workers accept.** See [`queues`].
+
+mod queues;
+mod table;
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::linux::net::SocketAddrExt as _;
@@ -20,13 +25,15 @@ use std::os::unix::net::UnixListener;
 
 use cluster::unit::ActiveState;
 
+pub(crate) use self::queues::Queues;
+
 /// The sockets that systemd has passed to this process.
 #[derive(Debug, Default)]
 pub(crate) struct Listeners {
     /// The addresses that systemd still listens on.
     addresses: Vec<Address>,
-    /// Our own descriptors of the TCP sockets.
-    queues: Vec<TcpListener>,
+    /// Our own descriptors.
+    queues: Queues,
 }
 
 /// The socket unit as systemd has loaded it.
@@ -57,16 +64,24 @@ impl Listeners {
         for index in 0..inherited.len() {
             if let Ok(Some(listener)) = inherited.take_tcp_listener(index) {
                 listeners.add(listener);
-            } else if let Ok(Some(listener)) = inherited.take_unix_listener(index) {
+                continue;
+            }
+            listeners.queues.has_others = true;
+            if let Ok(Some(listener)) = inherited.take_unix_listener(index) {
                 listeners.addresses.extend(address_of(&listener));
             }
         }
         listeners
     }
 
+    /// The queues of the listeners.
+    pub(crate) fn queues(&self) -> Queues {
+        self.queues.clone()
+    }
+
     fn add(&mut self, listener: TcpListener) {
         self.addresses.extend(listener.local_addr().ok().map(Address::Tcp));
-        self.queues.push(listener);
+        self.queues.of_tcp().push(listener);
     }
 
     /// The addresses that the unit names but systemd does not listen on. This cannot be known for an address
@@ -89,9 +104,10 @@ impl Listeners {
     /// unit no longer names: if this process kept it open as the last one, its clients would wait in vain.
     pub(crate) fn tend(&mut self, unit: &SocketUnit) {
         self.addresses.retain(|address| unit.may_name(address));
-        self.queues.retain(|queue| queue.local_addr().is_ok_and(|at| unit.may_name(&Address::Tcp(at))));
+        let mut queues = self.queues.of_tcp();
+        queues.retain(|queue| queue.local_addr().is_ok_and(|at| unit.may_name(&Address::Tcp(at))));
         let length = i32::try_from(unit.backlog).unwrap_or(i32::MAX);
-        for queue in &self.queues {
+        for queue in &*queues {
             if let Err(error) = rustix::net::listen(queue, length) {
                 tracing::warn!("failed to set the length of the shared queue of connections: {error}");
             }
@@ -170,7 +186,7 @@ mod tests {
         let named = unit(&one, 64);
         let mut listeners = handed([one, other]);
         listeners.tend(&named);
-        assert_eq!(listeners.queues.len(), 1);
+        assert_eq!(listeners.queues.of_tcp().len(), 1);
         TcpStream::connect(address).unwrap_err();
     }
 

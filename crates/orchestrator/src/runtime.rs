@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::board::Counts;
-use crate::listeners::Listeners;
+use crate::listeners::{Listeners, Queues};
 use crate::manager::Manager;
 use crate::releases::Releases;
 use crate::service::{Callers, Publisher, Service};
@@ -44,6 +44,7 @@ pub(crate) struct Runtime {
     publisher: Publisher,
     callers: Callers,
     counts: Counts,
+    queues: Queues,
 }
 
 impl Runtime {
@@ -60,6 +61,7 @@ impl Runtime {
         let (views, callers) = (watch::Sender::default(), Callers::default());
         let reader = Reader::new(views.subscribe(), names.clone(), releases.clone());
         let service = Service::new(inputs.clone(), callers.clone(), stage.clone(), reader);
+        let queues = listeners.queues();
         let manager = Manager::start(names.clone(), listeners, inputs.clone());
         Self {
             cluster: Cluster::new(names.clone(), settings, seed),
@@ -67,6 +69,7 @@ impl Runtime {
             publisher: Publisher::start(names.clone(), service, manager.is_connected()),
             manager,
             counts: Counts::new(names.scoreboard.clone()),
+            queues,
             names,
             inputs,
             views,
@@ -144,6 +147,10 @@ impl Runtime {
                 Effect::WasStopped(token, instance) => {
                     let unit = self.names.unit(instance);
                     self.answer(token, async move { Answer::WasStopped(journal::was_stopped(&unit).await) });
+                }
+                Effect::LookAtQueues(token) => {
+                    let queues = self.queues.clone();
+                    self.answer(token, async move { Answer::Queues(queues.look().await) });
                 }
                 Effect::Reply(caller, reply) => self.callers.answer(caller, reply),
                 Effect::Serve => self.publisher.serve(),

@@ -79,6 +79,7 @@ classes! {
     Stalls = "a release stops feeding its watchdog",
     Errors = "a release answers with errors",
     Uncounted = "it is not known what workers have answered",
+    AcceptsNothing = "a release is ready and accepts nothing",
     Unstartable = "a release ends with a status that systemd does not restart",
     Flaky = "a release that works most of the time does not",
 }

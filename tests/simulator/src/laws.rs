@@ -29,6 +29,7 @@
 //!   those that run, and those that rollouts are about or wait for.
 //! - **a stop stops** When the orchestrator exits because it is stopped, no worker runs. It exits in time.
 //! - **what flaps after a rollout is undone**, also by the next orchestrator. **a rollback is not undone**.
+//! - **what accepts nothing is undone**, if clients come. **what accepts is not undone** for that.
 //! - **an order is withdrawn by all** callers that gave it. **what was left stays left** A reload or a boot
 //!   does not bring back a release that an operator went back from.
 //! - **a reply in time**, and **one reply** for each caller.

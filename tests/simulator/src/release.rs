@@ -18,7 +18,7 @@ pub(crate) enum Quality {
 }
 
 /// The ways in which a release is bad.
-pub(crate) const BAD: [Class; 8] = [
+pub(crate) const BAD: [Class; 9] = [
     Class::NeverReady,
     Class::Hangs,
     Class::DiesAfterReady,
@@ -26,6 +26,7 @@ pub(crate) const BAD: [Class; 8] = [
     Class::ExitsZero,
     Class::Stalls,
     Class::Errors,
+    Class::AcceptsNothing,
     Class::Unstartable,
 ];
 
@@ -56,6 +57,6 @@ impl Quality {
 
     /// Whether it works once the world is calm.
     pub(crate) fn is_sound(self) -> bool {
-        !matches!(self, Self::Bad(class) if class != Class::Errors)
+        !matches!(self, Self::Bad(class) if !matches!(class, Class::Errors | Class::AcceptsNothing))
     }
 }

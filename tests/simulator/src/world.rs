@@ -4,11 +4,13 @@
 //! - `begin`: the world at its beginning.
 //! - `manager`: calls to systemd, and what it says.
 //! - `people`: what operators ask for. `operator`: what they do behind the orchestrator's back.
+//! - `clients`: what waits for the workers.
 //! - `nature`: what happens by itself.
 //! - `calm`: the world calms down, and all is judged.
 
 mod begin;
 pub(crate) mod calm;
+mod clients;
 mod manager;
 mod nature;
 mod operator;
@@ -19,6 +21,7 @@ use std::time::Duration;
 
 use cluster::moment::Now;
 
+use self::clients::Clients;
 use self::people::People;
 pub(crate) use self::queue::Item;
 use self::queue::Queue;
@@ -78,6 +81,7 @@ pub(crate) struct World {
     pub(crate) socket: Socket,
     pub(crate) orchestrator: Orchestrator,
     pub(crate) people: People,
+    pub(crate) clients: Clients,
     pub(crate) books: Books,
     pub(crate) violation: Option<Violation>,
     pub(crate) outcomes: Vec<&'static str>,
@@ -101,6 +105,7 @@ impl World {
             self.happen(item);
             self.flush();
             self.watch_missing();
+            self.note_accepting();
             if self.now > self.bound {
                 self.violate("every rollout ends", || "one is still under way".to_owned());
             }

@@ -11,7 +11,7 @@ use super::worker::Worker;
 use super::{Activity, Cluster, Phase, Purpose};
 use crate::effect::{Disk, Effect};
 use crate::event::Outcome;
-use crate::history::State;
+use crate::history::{Kind, State};
 use crate::input::{Found, Survey};
 use crate::ledger::StoppedBy;
 use crate::lineage::OnDisk;
@@ -84,6 +84,8 @@ impl Cluster {
     fn note_end(&mut self, id: u64) {
         let (stragglers, missing) = (self.stragglers_at_end(), self.missing());
         let (now, names) = (self.now, self.names.clone());
+        let is_undo = self.rolling().is_some_and(|rollout| rollout.plan.kind == Kind::Undo);
+        let why = self.undo_why.take_if(|_| is_undo);
         let Some(rollout) = self.rolling_mut() else { return };
         let Some(mut outcome) = rollout.outcome.clone() else { return };
         if let Outcome::Failed(cause) = &outcome
@@ -98,6 +100,7 @@ impl Cluster {
         rollout.refresh(now);
         rollout.ending = Ending::Noting;
         rollout.conclude(&outcome, |instance| names.unit(instance), &stragglers, &missing);
+        rollout.record.message += &why.map(|why| format!("; {why}")).unwrap_or_default();
         let state = match rollout.record.state {
             view::RolloutState::Done => State::Done,
             view::RolloutState::Aborted => State::Aborted,

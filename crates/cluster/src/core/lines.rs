@@ -6,6 +6,7 @@ use names::Instance;
 
 use super::Cluster;
 use super::active::ActiveRollout;
+use super::watch::Reason;
 use crate::effect::{Catalogued, Effect, Level, Line};
 use crate::event::Cause;
 use crate::numbers::Undecided;
@@ -177,11 +178,16 @@ impl Cluster {
         self.log(Line { worker: Some(instance), step: Some("stable"), ..line(Level::Info, text) });
     }
 
-    pub(super) fn log_undo(&mut self, down: usize, from: &ReleaseId, to: &ReleaseId) {
-        let text = format!(
-            "{down} of {} workers flap since the rollout to release {to}: going back to release {from}",
-            self.settings.workers
-        );
+    pub(super) fn log_undo(&mut self, reason: &Reason, from: &ReleaseId, to: &ReleaseId) {
+        let workers = self.settings.workers;
+        let text = match reason {
+            Reason::Flaps(down) => format!(
+                "{down} of {workers} workers flap since the rollout to release {to}: going back to release {from}"
+            ),
+            Reason::AcceptsNothing(_) => {
+                format!("going back from release {to} to release {from}: {}", reason.words(workers))
+            }
+        };
         self.log(Line {
             catalogued: Some(Catalogued::RolloutUndone),
             step: Some("undo"),

@@ -36,6 +36,7 @@ pub(super) enum Purpose {
     Relink(u64, Instance, ReleaseId),
     Compare(Instance, u64),
     LastWords(u64),
+    Queues,
     Commit,
     PruneSurvey,
     Removed(Vec<ReleaseId>),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use cluster::accept::Waiting;
 use cluster::backoff::BackoffPolicy;
 use cluster::effect::{Call, Disk, Effect, Token};
 use cluster::history::Entry;
@@ -72,6 +73,11 @@ pub(crate) struct Rig {
     pub(crate) replies: Vec<Result<Reply, Refusal>>,
     /// The last message about a rollout.
     pub(crate) last_end: Option<String>,
+    /// What waits in the queues of the listeners at the nth look.
+    pub(crate) queues: fn(usize) -> Option<Waiting>,
+    /// When the queues were looked at.
+    pub(crate) looks: Vec<Duration>,
+    pub(crate) log: Vec<String>,
     /// How the orchestrator ended.
     pub(crate) end: Option<Result<(), String>>,
 }
@@ -96,6 +102,9 @@ impl Rig {
             links: [1, 2].map(|number| (instance(number), id("1.0.0"))).into(),
             replies: Vec::new(),
             last_end: None,
+            queues: |_| None,
+            looks: Vec::new(),
+            log: Vec::new(),
             end: None,
         }
     }
@@ -227,6 +236,12 @@ impl Rig {
             Effect::LastWords(token, _) => {
                 inputs.push_back(Input::Answer(token, Answer::LastWords(LastWords::default())));
             }
+            Effect::LookAtQueues(token) => {
+                self.looks.push(self.now);
+                let seen = (self.queues)(self.looks.len());
+                inputs.push_back(Input::Answer(token, Answer::Queues(Ok(seen))));
+            }
+            Effect::Log(line) => self.log.push(line.text),
             Effect::WasStopped(token, _) => {
                 inputs.push_back(Input::Answer(token, Answer::WasStopped(false)));
             }

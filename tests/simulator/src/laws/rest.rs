@@ -1,5 +1,6 @@
 //! The beginning and the end of the orchestrator, and the cluster once the world is calm.
 
+use cluster::effect::{Catalogued, Line};
 use cluster::input::OwnJob;
 use cluster::view::{RolloutState, View, WorkerState};
 use names::Instance;
@@ -163,21 +164,37 @@ impl World {
         }
     }
 
-    /// Whether a release that most workers do not survive was undone.
+    /// Whether a release was undone that most workers do not survive, or that accepts no connection.
     fn judge_watch(&mut self) {
         let Some(LastDone { to, at, .. }) = self.books.last_done else { return };
         let settings = &self.disk.settings;
         let is_watched = u128::from(self.now - at) < settings.watch.as_micros();
         let is_noticed = settings.backoff.burst <= 3 || settings.backoff.window.as_secs() == 60;
-        let flaps = self.disk.releases[to].quality == Quality::Bad(Class::DiesLater);
+        let law = match self.disk.releases[to].quality {
+            Quality::Bad(Class::DiesLater) if is_noticed => "what flaps after a rollout is undone",
+            Quality::Bad(Class::AcceptsNothing) if self.clients.come > 0 => "what accepts nothing is undone",
+            _ => return,
+        };
         let may_go_back = self.way_back().is_some_and(|before| {
             let before = &self.disk.releases[before];
             before.is_on_disk && !before.is_rejected
         });
-        let is_judged = is_watched && is_noticed && may_go_back && self.people.may_stay == 0;
+        let is_judged = is_watched && may_go_back && self.people.may_stay == 0;
         let is_last = self.books.last_end == Some(RolloutState::Done);
-        if is_judged && flaps && is_last && self.disk.current == Some(to) && !self.disk.had_lost {
-            self.violate("what flaps after a rollout is undone", || "it is current still".to_owned());
+        if is_judged && is_last && self.disk.current == Some(to) && !self.disk.had_lost {
+            self.violate(law, || "it is current still".to_owned());
+        }
+    }
+
+    /// Whether a release is undone because it accepts nothing, while a worker accepts.
+    pub(crate) fn watch_log(&mut self, line: &Line) {
+        /// The orchestrator decides by an answer that may be that old, in us.
+        const LATE: u64 = 2_500_000;
+        let accepts = |service: &Service| !service.is_deaf && service.has_been_ready_for(LATE, self.now);
+        let accepting = self.systemd.services().find(|(_, service)| accepts(service));
+        let is_undone = line.catalogued == Some(Catalogued::RolloutUndone);
+        if let Some((worker, _)) = accepting.filter(|_| is_undone && line.text.contains("nobody accepts")) {
+            self.violate("what accepts is not undone", || format!("worker {worker} accepts"));
         }
     }
 

@@ -49,6 +49,13 @@ impl World {
                 let answer = Box::new(Answer::WasStopped(self.systemd.was_stopped(instance.number())));
                 self.at(5_000, Item::Answer { life, token, answer });
             }
+            Effect::LookAtQueues(token) => {
+                self.watch_token(token);
+                let answer = Box::new(Answer::Queues(Ok(self.look_at_queues())));
+                let pause = self.rng.pick(&[100, 1_000, 2_000_000]);
+                self.at(pause, Item::Answer { life, token, answer });
+            }
+            Effect::Log(line) => self.watch_log(&line),
             Effect::Reply(caller, reply) => self.replied(caller, &reply),
             Effect::Serve => {
                 self.orchestrator.is_serving = true;
@@ -60,7 +67,7 @@ impl World {
             Effect::Exit => self.exit(),
             Effect::Fail(_) => self.fail(),
             Effect::Properties(told) => self.stopped_beyond(told.desired),
-            Effect::Status(_) | Effect::Log(_) => {}
+            Effect::Status(_) => {}
         }
     }
 

@@ -104,6 +104,7 @@ impl Systemd {
         };
         let fault = env.disk.releases[release].quality.fault(env.rng, env.chaos);
         self.service_mut(worker).errs = fault == Some(Class::Errors);
+        self.service_mut(worker).is_deaf = fault == Some(Class::AcceptsNothing);
         self.live(worker, fault, env);
     }
 

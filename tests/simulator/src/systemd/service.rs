@@ -56,6 +56,8 @@ pub(crate) struct Service {
     pub(crate) exit: Exit,
     /// The process answers with errors, and is otherwise good.
     pub(crate) errs: bool,
+    /// The process accepts no connection, and is otherwise good.
+    pub(crate) is_deaf: bool,
     /// The process asks to be replaced.
     pub(crate) asks: bool,
     /// Something has changed that systemd has yet to signal.
@@ -91,6 +93,7 @@ impl Default for Service {
             killed_for: None,
             exit: Exit::NONE,
             errs: false,
+            is_deaf: false,
             asks: false,
             is_dirty: false,
             missing: Missing::World,

@@ -12,6 +12,7 @@ use cluster::release::ReleaseId;
 use cluster::settings::Settings;
 use names::Instance;
 
+use super::clients::Clients;
 use super::people::People;
 use super::{BEGIN, EPOCH, Item, Queue, Socket, World};
 use crate::bus::Bus;
@@ -36,6 +37,7 @@ impl World {
         let settings = settings(&mut rng, &mut chaos);
         let manner = manner(&mut rng);
         let first = if rng.below(8) == 0 { Quality::Flaky(100) } else { Quality::Good };
+        let clients = Clients::draw(&mut rng);
         let disk = Disk::new(settings, (name("1.0.0"), first));
         let mut world = Self {
             now: BEGIN,
@@ -48,6 +50,7 @@ impl World {
             socket: Socket::Listens,
             orchestrator: Orchestrator::default(),
             people: People::default(),
+            clients,
             books: Books::default(),
             violation: None,
             outcomes: Vec::new(),

@@ -78,7 +78,8 @@ impl World {
                 self.last_rollout();
                 (1_000_000, Calm::LastRollout)
             }
-            Calm::LastRollout => (AFTER, Calm::AtRest),
+            // During the watch the orchestrator looks at the queue again and again.
+            Calm::LastRollout => (AFTER.max(self.watch()), Calm::AtRest),
             Calm::AtRest if self.is_rolling() => (1_000_000, Calm::LastRollout),
             Calm::AtRest => {
                 self.judge_last();
@@ -99,6 +100,10 @@ impl World {
         let id = self.new_name("last");
         self.books.last = Some(self.disk.add(id.clone(), Quality::Good, false));
         self.order(Target::Deploy(id), None);
-        self.bound = self.now + LONGEST;
+        self.bound = self.now + LONGEST + self.watch();
+    }
+
+    fn watch(&self) -> u64 {
+        cluster::moment::usec(self.disk.settings.watch)
     }
 }
