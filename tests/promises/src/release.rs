@@ -28,6 +28,8 @@ pub enum Flaw {
     AnswersWithErrors,
     /// Its worker needs a fifth of a second for each response.
     AnswersSlowly,
+    /// Its worker says READY=1 and feeds its watchdog, and listens on a port of its own.
+    AcceptsNothing,
 }
 
 impl Flaw {
@@ -51,6 +53,14 @@ impl Flaw {
                  send($notify, 'READY=1', 0, pack_sockaddr_un($ENV{{NOTIFY_SOCKET}})) or die;\n\
                  print STDERR \"{reason}\\n\";\nsleep;\n"
             ),
+            Self::AcceptsNothing => "#!/usr/bin/perl\nuse Socket;\n\
+                 socket(my $own, AF_INET, SOCK_STREAM, 0) or die;\n\
+                 bind($own, pack_sockaddr_in(0, INADDR_LOOPBACK)) and listen($own, 9) or die;\n\
+                 socket(my $notify, AF_UNIX, SOCK_DGRAM, 0) or die;\n\
+                 my $systemd = pack_sockaddr_un($ENV{NOTIFY_SOCKET});\n\
+                 send($notify, 'READY=1', 0, $systemd) or die;\n\
+                 while (sleep 1) { send($notify, 'WATCHDOG=1', 0, $systemd) or die }\n"
+                .to_owned(),
             Self::AnswersWithErrors => format!("#!/bin/sh\nAPP_CLUSTER_FAULT_ERRORS=0.2 exec {good}\n"),
             Self::AnswersSlowly => format!("#!/bin/sh\nAPP_CLUSTER_FAULT_SLOW=200ms exec {good}\n"),
             Self::FailsAsTheSecond => format!(

@@ -3,12 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use promises::{Cluster, Flaw, GOOD, Mode, Output, Package, Report, Suite, monotonic_usec};
+use promises::{
+    Cluster, DEADLINE, Flaw, GOOD, Mode, Output, Package, Report, Suite, monotonic_usec, wait_for,
+};
 
 promises::in_every_suite!(
     whatever_is_wrong_with_it,
     and_what_it_has_to_say_to_systemd_is_named,
-    when_it_fails_on_the_second_worker
+    when_it_fails_on_the_second_worker,
+    also_one_that_accepts_nothing,
 );
 
 /// The catalog entry for a failed rollout.
@@ -179,6 +182,32 @@ fn when_it_fails_on_the_second_worker(suite: Suite) {
 
     cluster.app_cluster(["rollback"]).assert_success();
     assert_undone(&cluster, "bad-1");
+    load.loses_nothing();
+    cluster.assert_socket_is_whole();
+}
+
+/// The rollout ends well, because its workers say READY=1. Then the watch sees that clients wait in vain.
+fn also_one_that_accepts_nothing(suite: Suite) {
+    let cluster = Cluster::installed(suite);
+    cluster.write_program("/srv/deaf", &Flaw::AcceptsNothing.program(GOOD));
+    let load = cluster.load(Mode::Patient);
+    let begin = monotonic_usec();
+    cluster.deploy("/srv/deaf", "deaf").assert_exit_code(0);
+
+    let old = Package::New.version();
+    wait_for("the release to be undone", DEADLINE, || {
+        let status = cluster.status();
+        let is_back = status.release == old && status.ready == 4;
+        if is_back { Ok(()) } else { Err(status.summary) }
+    });
+    cluster.until_at_rest();
+    assert_undone(&cluster, "deaf");
+    println!("{suite}: it was undone after {} ms", (monotonic_usec() - begin) / 1000);
+    let words = "nobody accepts connections, although all workers are ready";
+    cluster.app_cluster(["status"]).assert_says(words);
+    let told = cluster.logged(&["app-cluster"], begin);
+    assert!(told.iter().any(|entry| entry.message().contains(words)), "{told:#?}");
+    // The clients that waited in the queue of the shared socket were answered by the old release.
     load.loses_nothing();
     cluster.assert_socket_is_whole();
 }
