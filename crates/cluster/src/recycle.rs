@@ -1,4 +1,4 @@
-//! Workers that ask to be replaced, because they have answered so many requests, are so old or so large.
+//! Workers that ask to be replaced, because they have reached a limit on requests, age or memory.
 //!
 //! They go on serving meanwhile, so there is no hurry. A rollout that an operator wants comes first. A worker
 //! that is missing comes back first. After a try that failed, the next one has to wait.

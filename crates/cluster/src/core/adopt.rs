@@ -61,7 +61,7 @@ impl Cluster {
         match self.phase {
             Phase::Opening | Phase::Looking(_) => self.begin_looking(),
             Phase::Starting | Phase::Running | Phase::Stopping(_) => {
-                self.look_again("systemd was executed anew");
+                self.look_again("systemd re-executed itself");
             }
             Phase::Asking(_) | Phase::Ended => {}
         }

@@ -103,10 +103,10 @@ impl Cluster {
         let id = self.new_id();
         let queued = self.queue.add(order, || id).ok_or_else(|| {
             Refusal::Refused(
-                "too many rollouts wait already; `app-cluster abort` ends the one under way".to_owned(),
+                "too many rollouts wait already; `app-cluster abort` ends the current one".to_owned(),
             )
         })?;
-        self.info_in(queued, format!("a rollout is under way; rollout {queued} follows it"));
+        self.info_in(queued, format!("a rollout is running; rollout {queued} is queued after it"));
         Ok(queued)
     }
 
@@ -181,7 +181,9 @@ impl Cluster {
         }
         let id = self.rollout_under_way()?;
         if rollout != 0 && rollout != id {
-            return Err(Refusal::NoRollout(format!("there is no rollout {rollout}; under way is {id}")));
+            return Err(Refusal::NoRollout(format!(
+                "there is no rollout {rollout}; the current one is {id}"
+            )));
         }
         self.info_step(id, "abort", "asked to give the rollout up".to_owned());
         if self.rolling().is_some_and(|rollout| rollout.plan.kind == Kind::Undo) {
@@ -195,7 +197,7 @@ impl Cluster {
         let rolling = self.rolling().filter(|rollout| rollout.outcome.is_none());
         rolling
             .map(|rollout| rollout.record.id)
-            .ok_or_else(|| Refusal::NoRollout("no rollout is under way".to_owned()))
+            .ok_or_else(|| Refusal::NoRollout("no rollout is running".to_owned()))
     }
 
     /// The configuration was read again. It takes effect without a rollout.

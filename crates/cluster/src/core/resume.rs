@@ -34,9 +34,7 @@ impl Cluster {
         if goes_on && boot_id.as_ref().is_ok_and(|boot| *boot == entry.boot_id) {
             self.warn_in(
                 id,
-                format!(
-                    "rollout {id} was under way when the orchestrator before this one ended: going on with it"
-                ),
+                format!("rollout {id} was in progress when the previous orchestrator ended; continuing it"),
             );
             self.unfinished = Some(entry);
             return;

@@ -121,7 +121,7 @@ fn clients_read_the_state_and_act_over_the_bus() {
     let status = call("Status", &[]).expect("the status is read");
     assert!(status.contains("\"3 of 3 ready") && status.contains("\"worker@3.service\""), "{status}");
     let refused = call("Pause", &[]).expect_err("nothing is paused");
-    assert!(refused.contains("no rollout is under way"), "{refused}");
+    assert!(refused.contains("no rollout is running"), "{refused}");
     let id = call("Reload", &["s", "ada"]).expect("a rollout begins");
     session.wait_until("the rollout in the history", || {
         let history = call("History", &[])?;
