@@ -4,7 +4,7 @@ use crate::exit::Exit;
 use crate::rollout::{self, Followed, Purpose, outcome};
 use crate::{bus, output};
 
-/// Aborts the rollout `id`, without one the rollout that runs.
+/// Aborts the rollout `id`, or the current one if `id` is absent.
 pub(crate) async fn run(id: Option<u64>) -> anyhow::Result<Exit> {
     let cluster = bus::connect().await?;
     let call = async {

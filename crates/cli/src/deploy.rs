@@ -1,7 +1,7 @@
-//! `app-cluster deploy`: hands a program to the orchestrator, which rolls the workers to it.
+//! `app-cluster deploy`: passes a program to the orchestrator, which rolls the workers to it.
 //!
-//! A file is opened here and copied there: the orchestrator, an unprivileged user whom systemd shows neither
-//! `/home` nor `/tmp`, reads it through the descriptor. A directory stays where it is, and workers execute the
+//! This command opens a file, and the orchestrator copies it from the descriptor. The orchestrator runs as an
+//! unprivileged user and sees neither `/home` nor `/tmp`. A directory stays where it is, and workers execute the
 //! program `worker` in it.
 
 use std::fs::{self, File, Metadata};
@@ -17,10 +17,10 @@ use crate::exit::{Exit, Failure};
 use crate::rollout::{self, Purpose};
 use crate::{asker, bus};
 
-/// A slow disk has to take a large program in that time.
+/// Within this time, a slow disk can store a large program.
 const COPY_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// What there is to deploy.
+/// What to deploy.
 #[derive(Debug)]
 enum Program {
     /// A file, open for reading.
@@ -29,7 +29,7 @@ enum Program {
     Directory(String),
 }
 
-/// Deploys what `options` name, and follows the rollout as far as they say.
+/// Deploys the program in `options`, and follows the rollout as far as they say.
 pub(crate) async fn run(options: &DeployOptions) -> anyhow::Result<Exit> {
     let program = Program::open(&options.path)?;
     let wished = Options {
@@ -51,7 +51,7 @@ pub(crate) async fn run(options: &DeployOptions) -> anyhow::Result<Exit> {
 
 impl Program {
     fn open(path: &Path) -> Result<Self, Failure> {
-        // Asked before it is opened: to open a FIFO is to wait for somebody who writes into it.
+        // This comes before opening: opening a FIFO blocks until another process opens it for writing.
         let kind = metadata(path)?;
         if kind.is_dir() {
             return Self::directory(path);

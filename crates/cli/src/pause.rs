@@ -1,4 +1,4 @@
-//! `app-cluster pause`: lets the running rollout take no further worker.
+//! `app-cluster pause`: makes the running rollout take no further worker.
 
 use crate::exit::Exit;
 use crate::rollout::{self, words};
@@ -11,7 +11,7 @@ pub(crate) async fn run() -> anyhow::Result<Exit> {
     let rollout = bus::answer(cluster.status()).await?.rollout.into_iter().next();
     let state = match rollout {
         Some(rollout) if !rollout.state.has_ended() && !rollout::is_at_rest(&rollout) => {
-            "pausing, the workers under way are finished first"
+            "pausing, the workers in progress are finished first"
         }
         _ => "paused",
     };

@@ -1,10 +1,10 @@
-//! `app-cluster resume`: lets a paused rollout go on, and follows it to its end.
+//! `app-cluster resume`: continues a paused rollout, and follows it to its end.
 
 use crate::exit::Exit;
 use crate::rollout::{self, Purpose};
 use crate::{bus, output};
 
-/// Resumes the rollout, and follows it unless nobody wants to wait.
+/// Resumes the rollout. With `no_wait`, it does not follow it.
 pub(crate) async fn run(no_wait: bool) -> anyhow::Result<Exit> {
     let cluster = bus::connect().await?;
     if no_wait {

@@ -4,7 +4,7 @@ use crate::exit::Exit;
 use crate::rollout::{self, Purpose};
 use crate::{asker, bus};
 
-/// Rolls to the release `id`, without one to the release before.
+/// Rolls to the release `id`, or to the previous release if `id` is absent.
 pub(crate) async fn run(id: Option<&str>) -> anyhow::Result<Exit> {
     let by = asker::name();
     let cluster = bus::connect().await?;

@@ -1,7 +1,7 @@
-//! A rollout as its caller sees it: begun or joined, followed to its end, told on the way.
+//! A rollout from the caller's side: begins or joins one, follows it to its end and shows its progress.
 //!
-//! `follow` hears what happens, `bars` and `lines` show it, `words` names it, `outcome` says what its end
-//! means, `systemd` is what systemd expects of the process behind `ExecReload=`.
+//! `follow` receives the changes. `bars` and `lines` show them. `words` has the texts. `outcome` gives the exit
+//! status and the report of the end. `systemd` does what systemd expects of the process behind `ExecReload=`.
 
 mod bars;
 mod follow;
@@ -25,46 +25,46 @@ use bars::Bars;
 use follow::{Change, Follower, Happened};
 use lines::Lines;
 
-/// An answer that takes longer than this is late, and the terminal says what it waits for.
+/// If an answer takes longer than this, the terminal says what it waits for.
 const LATE: Duration = Duration::from_secs(2);
 
-/// Why somebody follows a rollout.
+/// How far the command follows a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// To see every worker replaced. The first Ctrl-C aborts it.
+    /// Until every worker is replaced. The first Ctrl-C aborts the rollout.
     Replace,
-    /// To see the first workers replaced, after which it pauses. The first Ctrl-C aborts it.
+    /// Until the first workers are replaced and the rollout pauses. The first Ctrl-C aborts it.
     Canary,
-    /// To see it undone. Ctrl-C stops waiting for that.
+    /// Until the rollout is undone. Ctrl-C stops the waiting.
     Abort,
 }
 
-/// What came of it.
+/// How following a rollout ended.
 pub(crate) enum Followed {
-    /// It has ended.
+    /// The rollout has ended.
     Ended { rollout: Rollout, took: Duration },
-    /// It ended while the orchestrator was away, and this is all that is known.
+    /// The rollout ended while the orchestrator was away. Only its entry in the history is known.
     Recorded(Entry),
     /// The canary is in place.
     Canary(Rollout),
-    /// There was none: what was to be deployed runs already.
+    /// There was no rollout: all workers run this release already.
     Unchanged,
-    /// It goes on without us.
+    /// The command stopped following. The rollout continues.
     Left(Exit),
 }
 
 /// Shows a rollout's progress.
 trait Progress {
-    /// The rollout has changed from `before`, which is absent at first, to `now`.
+    /// The rollout has changed from `before` to `now`. At first, `before` is absent.
     fn changed(&mut self, before: Option<&Rollout>, now: &Rollout);
-    /// This worker takes its time to say that it is ready.
+    /// This worker runs, but has not said yet that it is ready.
     fn starting(&mut self, step: &Step);
-    /// Says something in between.
+    /// Shows a message between two changes.
     fn say(&mut self, text: &str);
 }
 
-/// Says nothing: what the process behind `ExecReload=` says goes where the orchestrator's words go, which tells
-/// every step and the end already.
+/// Shows nothing. The output of the process behind `ExecReload=` goes into the orchestrator's log, which already
+/// has every step and the end.
 struct Quiet;
 
 impl Progress for Quiet {
@@ -73,7 +73,7 @@ impl Progress for Quiet {
     fn say(&mut self, _text: &str) {}
 }
 
-/// Performs `call`, which gives a rollout's id, and follows that rollout as far as `purpose` wants.
+/// Performs `call`, which returns a rollout's id, and follows that rollout as far as `purpose` says.
 pub(crate) async fn follow(
     cluster: &Cluster,
     purpose: Purpose,
@@ -100,7 +100,7 @@ pub(crate) async fn follow(
                     continue;
                 }
                 asked => {
-                    progress.say("not waiting any longer; the orchestrator goes on, see `app-cluster status`");
+                    progress.say("no longer waiting; the orchestrator continues, see `app-cluster status`");
                     return Ok(Followed::Left(asked.exit()));
                 }
             },
@@ -128,7 +128,7 @@ pub(crate) async fn follow(
             // systemd starts the orchestrator again only after this process has ended.
             Happened::Away if systemd::is_caller() => return Err(lost().into()),
             Happened::Away => progress.say("the orchestrator went away; waiting for its return"),
-            Happened::Back => progress.say("the orchestrator was restarted, waiting for it to go on"),
+            Happened::Back => progress.say("the orchestrator was restarted; waiting for it to continue"),
             Happened::Recorded(entry) => return Ok(Followed::Recorded(*entry)),
             Happened::Lost => {
                 drop(progress);
@@ -138,7 +138,7 @@ pub(crate) async fn follow(
     }
 }
 
-/// Waits until the rollout has begun or stands in the queue, or until this process is asked to leave.
+/// Waits until the rollout has begun or is queued, or until a signal asks this process to end.
 async fn begin<'a>(
     cluster: &'a Cluster,
     purpose: Purpose,
@@ -148,7 +148,7 @@ async fn begin<'a>(
     let mut begun = pin!(Follower::begin(cluster, call));
     let told_late = async {
         sleep(LATE).await;
-        // Behind `ExecReload=`, the orchestrator's log says it already.
+        // Behind `ExecReload=`, the orchestrator's log has this message already.
         if !systemd::is_caller()
             && let Some(rollout) = not_begun(cluster).await
         {
@@ -174,20 +174,20 @@ async fn begin<'a>(
     Ok(Err(asked))
 }
 
-/// The rollout that the orchestrator prepares without an end, which has no answer yet.
+/// The rollout that the orchestrator is still preparing. The call that began it has no answer yet.
 async fn not_begun(cluster: &Cluster) -> Option<Rollout> {
     let status = bus::answer(cluster.status()).await.ok()?;
     status.rollout.into_iter().find(|rollout| rollout.state == RolloutState::Queued)
 }
 
-/// Says what came of it to whoever wanted the workers replaced.
+/// Reports the end of a rollout that should have replaced the workers, and returns the exit status.
 pub(crate) fn finish(followed: Followed) -> anyhow::Result<Exit> {
     let (exit, report) = match followed {
         Followed::Left(exit) => return Ok(exit),
         Followed::Unchanged => (Exit::Done, "unchanged: all workers run this release already\n".to_owned()),
         Followed::Canary(rollout) => (Exit::Done, outcome::canary(&rollout)),
         Followed::Recorded(entry) => (outcome::exit_of_entry(&entry), outcome::report_entry(&entry)),
-        // It is the only end that the orchestrator does not tell in its log.
+        // The orchestrator logs every end except a refusal.
         Followed::Ended { rollout, .. } if systemd::is_caller() && rollout.state != RolloutState::Refused => {
             return Ok(outcome::exit(&rollout));
         }
@@ -201,10 +201,10 @@ pub(crate) fn finish(followed: Followed) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-/// The id of the rollout that runs, for those who do not name one.
+/// The id of the current rollout, for a command line that names none.
 pub(crate) async fn running(cluster: &Cluster) -> Result<u64, api::Error> {
     let rollout = cluster.status().await?.rollout.into_iter().find(|rollout| !rollout.state.has_ended());
-    let none = || api::Error::NoRollout("no rollout is under way; see `app-cluster releases`".to_owned());
+    let none = || api::Error::NoRollout("no rollout is running; see `app-cluster releases`".to_owned());
     rollout.map(|rollout| rollout.id).ok_or_else(none)
 }
 
@@ -216,7 +216,7 @@ fn progress(id: u64) -> Box<dyn Progress> {
     }
 }
 
-/// Whether it is paused and no worker is under way any more.
+/// Whether it is paused and no worker is in progress any more.
 pub(crate) fn is_at_rest(rollout: &Rollout) -> bool {
     use StepState::{Restarting, Restoring, Settling, Stopping};
     let is_under_way = |state| matches!(state, Restarting | Settling | Restoring | Stopping);
@@ -228,7 +228,7 @@ async fn abort(cluster: &Cluster, follower: &Follower<'_>, progress: &mut dyn Pr
     progress.say(&format!("{what}; press Ctrl-C again to leave it to the orchestrator"));
     let asked = async {
         match cluster.abort(follower.id()).await {
-            // It ended meanwhile, which is what comes next.
+            // The rollout ended meanwhile. The follower reports that next.
             Err(api::Error::NoRollout(_)) => Ok(()),
             asked => asked,
         }
@@ -243,14 +243,14 @@ fn lost() -> Failure {
     Failure::new(
         Exit::Unreachable,
         format!(
-            "{what}; if the cluster was stopped, the rollout does not go on; otherwise the workers keep serving, its successor \
-             goes on with the rollout, and `app-cluster status` shows how it ends; `systemctl start app-cluster` starts one where \
-             systemd does not"
+            "{what}. If the cluster was stopped, the rollout does not continue. Otherwise the workers keep serving, and the \
+             next orchestrator continues the rollout: see `app-cluster status`. If systemd does not start one, run \
+             `systemctl start app-cluster`"
         ),
     )
 }
 
-/// What somebody asked this process to do.
+/// What a signal asks this process to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
     /// SIGINT.
@@ -268,13 +268,13 @@ impl Asked {
     }
 }
 
-/// The signals that mean something here.
+/// The signals that this process handles.
 struct Signals {
     interrupt: Signal,
     /// `systemctl stop` or `restart` during a reload sends SIGTERM to the orchestrator and to this process. The
-    /// orchestrator ends the rollout, or goes on with it once it is back, as it sees fit: nothing is to be asked of
-    /// it. The unit would end as failed if this process died of the signal. Absent without systemd: there SIGTERM
-    /// ends the process as it ends any other, and the rollout goes on.
+    /// orchestrator decides whether to end the rollout or to continue it later, so this process requests nothing.
+    /// It handles the signal, because the unit would fail if the signal killed it. Absent without systemd: then
+    /// SIGTERM ends this process like any other, and the rollout continues.
     terminate: Option<Signal>,
 }
 

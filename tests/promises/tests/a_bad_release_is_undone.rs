@@ -78,7 +78,7 @@ fn and_what_it_has_to_say_to_systemd_is_named(suite: Suite) {
         deploy.assert_exit_code(2).assert_says(words).assert_says("app-cluster-worker(7)");
         if words == of_nothing {
             // An operator who watches learns what is missing before the end.
-            deploy.assert_says("worker@5 (extra): started, waits for its READY=1");
+            deploy.assert_says("worker@5 (extra): started, waiting for READY=1");
         }
         assert_undone(&cluster, name);
     }

@@ -14,7 +14,7 @@ const BUSY: &str = "{spinner} {prefix}  {msg}{left}";
 const SETTLED: &str = "  {prefix}  {msg}";
 const TICK: Duration = Duration::from_millis(100);
 
-/// Draws to standard error. What it has drawn stays when it is dropped, the bar for the whole goes.
+/// Draws to standard error. When it is dropped, the lines of the workers stay and the bar for the whole goes.
 pub(super) struct Bars {
     screen: MultiProgress,
     whole: ProgressBar,
@@ -53,7 +53,7 @@ impl Progress for Bars {
                 line.set_style(style(SETTLED, 0));
                 line.finish_with_message(phrase);
             } else {
-                // It may have been done before, and is now being put back.
+                // The worker may have been done before and is now being restored.
                 line.set_style(style(BUSY, step.deadline_usec));
                 line.reset();
                 line.set_message(phrase);
@@ -66,7 +66,7 @@ impl Progress for Bars {
     }
 
     fn say(&mut self, text: &str) {
-        // Without a place to draw there is nobody to read it.
+        // If writing to the terminal fails, there is no other place for the message.
         let _ = self.screen.println(text);
     }
 }
@@ -93,11 +93,11 @@ fn message(now: &Rollout) -> String {
     }
 }
 
-/// A line of this form, in which `{left}` counts down to a moment, in microseconds since the Unix epoch.
+/// A line of this form. `{left}` counts down to a moment, in microseconds since the Unix epoch.
 fn style(template: &str, deadline_usec: u64) -> ProgressStyle {
     let left = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
         if let Some(left) = age::left(deadline_usec, SystemTime::now()) {
-            // It writes to a String.
+            // Writing to a String does not fail.
             let _ = write!(out, ", {left} left");
         }
     };

@@ -1,7 +1,7 @@
-//! Following one rollout: signals first, a look now and then in case one was missed.
+//! Follows one rollout by its signals. Asks for the status now and then, in case a signal was missed.
 //!
-//! An orchestrator that is restarted goes on with the same rollout under the same id, so its absence is
-//! waited out; how a rollout ended that nobody speaks of any more is in the history.
+//! A restarted orchestrator continues the same rollout under the same id, so the follower waits while it is
+//! away. If the orchestrator no longer reports the rollout, the history says how it ended.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -14,38 +14,38 @@ use zbus::proxy::OwnerChangedStream;
 use crate::exit::Failure;
 use crate::{bus, clock};
 
-/// After so long without a signal the orchestrator is asked.
+/// After this time without a signal, the follower asks for the status.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// While it is away, it is asked as often as this.
+/// The same while the orchestrator is away.
 const PATIENCE_WHILE_AWAY: Duration = Duration::from_secs(1);
-/// systemd starts it again within a second; it may have to wait for the bus or for a disk.
+/// systemd restarts the orchestrator within a second, but it may have to wait for the bus or for a disk.
 const ABSENCE: Duration = Duration::from_secs(30);
-/// So many answers in a row that know nothing of the rollout mean that nobody goes on with it.
+/// After this many answers in a row without the rollout, no orchestrator continues it.
 const ANSWERS_WITHOUT_IT: u32 = 3;
 
-/// What the one who follows has to know.
+/// An event of the rollout or of the orchestrator.
 pub(super) enum Happened {
     /// The rollout changed.
     Changed(Box<Change>),
-    /// It did not, for a good reason: a rollout before it makes progress, or somebody has paused it.
+    /// It did not change, for a good reason: an earlier rollout makes progress, or an operator paused it.
     Waits { step_timeout: Duration },
-    /// It has not for a while: this worker runs, and has not said that it is ready.
+    /// It has not changed for a while: this worker runs, but has not said that it is ready.
     Starting(Box<Step>),
     /// The orchestrator went away.
     Away,
-    /// It is back.
+    /// The orchestrator is back.
     Back,
-    /// The rollout ended unseen.
+    /// The rollout ended while the orchestrator was away.
     Recorded(Box<Entry>),
     /// The bus is gone, the orchestrator stays away, or it knows nothing of the rollout.
     Lost,
 }
 
-/// A rollout's progress.
+/// A change of the rollout.
 pub(super) struct Change {
-    /// As it was; absent at first.
+    /// The rollout before; absent at first.
     pub(super) before: Option<Rollout>,
-    /// As it is.
+    /// The rollout now.
     pub(super) now: Rollout,
 }
 
@@ -58,14 +58,14 @@ pub(super) struct Follower<'a> {
     seen: Option<Rollout>,
     patience: Duration,
     answers_without_it: u32,
-    /// It was said that ours waits for another.
+    /// Whether it was reported that this rollout waits for an earlier one.
     is_known_to_wait: bool,
-    /// Ends when an orchestrator that is away is to be given up.
+    /// Completes when the follower no longer waits for an absent orchestrator.
     absence: Option<Pin<Box<dyn Future<Output = ()>>>>,
 }
 
 impl<'a> Follower<'a> {
-    /// Performs `call`, which gives the rollout's id. Subscribed before, it cannot miss the first step.
+    /// Performs `call`, which returns the rollout's id. It subscribes before the call, so it misses no step.
     pub(super) async fn begin(
         cluster: &'a Cluster,
         call: impl Future<Output = Result<u64, Failure>>,
@@ -74,7 +74,7 @@ impl<'a> Follower<'a> {
         let changes = cluster.rollouts().await.map_err(failure)?;
         let mut owners = cluster.owners().await.map_err(failure)?;
         let id = call.await?;
-        // The orchestrator may have come while nobody was waiting for it; what counts is from here on.
+        // The orchestrator may have started before or during the call. Only what happens from here on counts.
         while let Some(Some(_)) = owners.next().now_or_never() {}
         Ok(Self {
             cluster,
@@ -99,7 +99,7 @@ impl<'a> Follower<'a> {
         self.seen.as_ref()
     }
 
-    /// Waits for the next thing that happens. May be dropped at any moment.
+    /// Waits for the next event. The future may be dropped at any moment.
     pub(super) async fn next(&mut self) -> Happened {
         loop {
             let (cluster, patience) = (self.cluster, self.patience);
@@ -114,7 +114,7 @@ impl<'a> Follower<'a> {
                     None => std::future::pending().await,
                 }
             };
-            // A signal is newer than an answer that waits beside it, which is then dropped.
+            // If a signal and an answer wait together, the signal is newer, and the answer is dropped.
             let happened = tokio::select! {
                 biased;
                 change = self.changes.next() => match change {
@@ -171,7 +171,7 @@ impl<'a> Follower<'a> {
                 self.answers_without_it = 0;
                 self.signalled(ours).or(starting.map(|step| Happened::Starting(Box::new(step))))
             }
-            // Ours is queued behind it.
+            // This rollout is queued behind it.
             Some(other) if other.id < self.id && !other.state.has_ended() => {
                 self.answers_without_it = 0;
                 let is_first = !std::mem::replace(&mut self.is_known_to_wait, true);
@@ -192,7 +192,7 @@ impl<'a> Follower<'a> {
     }
 }
 
-/// The first worker of the rollout that READY=1 is awaited of: systemd calls it `start` until then.
+/// The first worker of the rollout that has not sent READY=1 yet. Until then, its sub-state is `start`.
 fn starting(status: &Status) -> Option<Step> {
     let runs = |step: &&Step| {
         let is_it = |worker: &Worker| worker.instance == step.instance && worker.sub_state == "start";

@@ -10,7 +10,7 @@ use crate::{age, output};
 /// Writes to standard output.
 pub(super) struct Lines {
     id: u64,
-    /// The try of a worker of which it was said that it is waited for: its instance and its deadline.
+    /// The last try that was reported as waiting for READY=1: the worker's instance and the deadline.
     waited_for: Option<(u32, u64)>,
 }
 
@@ -39,7 +39,7 @@ impl Progress for Lines {
     }
 
     fn say(&mut self, text: &str) {
-        // The rollout matters more than whether somebody still reads about it.
+        // The rollout is followed to its end even if the output has no reader any more.
         let _ = output::print(&format!("rollout {}: {text}\n", self.id));
     }
 }
@@ -48,7 +48,7 @@ impl Progress for Lines {
 fn changes(before: Option<&Rollout>, now: &Rollout) -> Vec<String> {
     let mut lines = Vec::from_iter(headline(before.map(|rollout| rollout.state), now));
     let was = |instance| before?.steps.iter().find(|step| step.instance == instance).map(|step| step.state);
-    // Several may have changed since the last look; each then counts up to itself.
+    // Several steps may have changed since the last status. Each line counts only up to its own step.
     let mut done = before.map_or(0, words::replaced);
     for step in &now.steps {
         if step.state == was(step.instance).unwrap_or(StepState::Waiting) {
@@ -62,14 +62,14 @@ fn changes(before: Option<&Rollout>, now: &Rollout) -> Vec<String> {
         };
         lines.push(format!("{}: {}{count}", words::worker(step), words::step(step)));
     }
-    // What is said last is what there is to do.
+    // The last line says what the operator can do.
     if now.state == RolloutState::Paused && before.is_none_or(|before| before.state != now.state) {
         lines.push(format!("paused: {}", words::PAUSED));
     }
     lines
 }
 
-/// What begins when a rollout comes from the state `before` to the one it has now.
+/// What to show when a rollout changes from the state `before` to its present one.
 fn headline(before: Option<RolloutState>, now: &Rollout) -> Option<String> {
     match (before, now.state) {
         (None, RolloutState::Queued) => Some(words::queued(now)),

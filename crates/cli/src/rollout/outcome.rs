@@ -1,4 +1,4 @@
-//! What a rollout's end means: the exit status, the last words, and what to do next.
+//! What a rollout's end means: the exit status, the report, and what to do next.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(crate) fn exit(rollout: &Rollout) -> Exit {
     }
 }
 
-/// The exit status for one of which only the history tells.
+/// The exit status for a rollout that only the history knows.
 pub(crate) fn exit_of_entry(entry: &Entry) -> Exit {
     match entry.state {
         EntryState::Done => Exit::Done,
@@ -39,7 +39,7 @@ pub(crate) fn exit_of_entry(entry: &Entry) -> Exit {
     }
 }
 
-/// The exit status of who wanted it aborted: it is a success that the others call a failure.
+/// The exit status of `abort`. For it, a rollout that was undone is a success.
 pub(crate) fn exit_of_abort(end: Exit) -> Exit {
     match end {
         Exit::Restored | Exit::Failed | Exit::Refused => Exit::Done,
@@ -48,21 +48,21 @@ pub(crate) fn exit_of_abort(end: Exit) -> Exit {
     }
 }
 
-/// How it ended, and what to do next if not well. Ends with a newline.
+/// How it ended, and what to do next if it did not succeed. Ends with a newline.
 pub(crate) fn report(rollout: &Rollout, took: Duration) -> String {
     let took = in_words(took);
     let Rollout { id, message, .. } = rollout;
     let verdict = match rollout.state {
         RolloutState::Done => {
             let (replaced, total) = (words::replaced(rollout), words::total(rollout));
-            // What the orchestrator adds to the numbers: a release that was left out, connections that were cut.
+            // The orchestrator may add to the numbers: a release that was left out, or connections that were cut.
             let more = message.split_once("; ").map(|(_, more)| format!("; {more}")).unwrap_or_default();
             return format!(
                 "{replaced} of {total} workers replaced in {took}, {}{more}\n",
                 words::releases(rollout)
             );
         }
-        // Its message says that it was stopped, and how far it came.
+        // Its message says that it was stopped, and how far it got.
         RolloutState::Aborted => format!("rollout {id} {message}"),
         RolloutState::Refused => format!("rollout {id} did not begin: {message}"),
         _ => format!("rollout {id} failed after {took}: {message}"),
@@ -70,7 +70,7 @@ pub(crate) fn report(rollout: &Rollout, took: Duration) -> String {
     format!("{verdict}\n{}{}\n", words::failure(rollout, ""), advice(rollout))
 }
 
-/// How it ended, for who wanted it aborted. Ends with a newline.
+/// How it ended, for `abort`. Ends with a newline.
 pub(crate) fn report_abort(rollout: &Rollout) -> String {
     let Rollout { id, message, from, .. } = rollout;
     match exit(rollout) {
@@ -83,7 +83,7 @@ pub(crate) fn report_abort(rollout: &Rollout) -> String {
     }
 }
 
-/// How it ended while nobody saw it. Ends with a newline.
+/// How it ended while the orchestrator was away. Ends with a newline.
 pub(crate) fn report_entry(entry: &Entry) -> String {
     let Entry { rollout, failure, .. } = entry;
     let (state, releases) = (words::entry_state(entry.state), words::entry_releases(entry));
@@ -97,7 +97,7 @@ pub(crate) fn report_entry(entry: &Entry) -> String {
     )
 }
 
-/// That the first workers are replaced, and how to go on. Ends with a newline.
+/// Says that the first workers are replaced, and how to continue. Ends with a newline.
 pub(crate) fn canary(rollout: &Rollout) -> String {
     let is_gone = |state| matches!(state, StepState::Stopped | StepState::Skipped);
     let there = rollout.steps.iter().filter(|step| !is_gone(step.state) && !is_to_come(step)).count();
@@ -106,7 +106,7 @@ pub(crate) fn canary(rollout: &Rollout) -> String {
     format!("{on_it} of {there} workers {verb} release {}; {}\n", rollout.to, words::PAUSED)
 }
 
-/// A worker for the rollout only that has not been started.
+/// Whether it is a surge worker that has not been started.
 fn is_to_come(step: &api::Step) -> bool {
     step.is_surge && step.state == StepState::Waiting
 }
@@ -124,7 +124,7 @@ fn advice(rollout: &Rollout) -> String {
     let again = match rollout.kind {
         Kind::Deploy => "run `app-cluster deploy` again",
         Kind::Rollback => "run `app-cluster rollback` again",
-        // A reload leaves a package's release out that has failed.
+        // A reload does not roll to a package's release that has failed.
         Kind::Package if rollout.state != RolloutState::Aborted => {
             &*format!("go to it with `app-cluster rollback {}`", rollout.to)
         }
@@ -143,7 +143,8 @@ fn advice(rollout: &Rollout) -> String {
         Exit::NotWhole => format!("see `app-cluster status` and {journal}; when it is fixed, {again}"),
         Exit::Restored if rollout.state == RolloutState::Restored => {
             let is_of_the_unit = |failure: &api::Failure| {
-                // EX_CONFIG, and what systemd does before it executes the program, are no fault of the release.
+                // If the status is EX_CONFIG, or systemd failed before it executed the program, the release is not at
+                // fault.
                 let words = ["exited with status 78", "ExecStartPre=", "before systemd could execute"];
                 words.iter().any(|words| failure.reason.contains(words))
             };

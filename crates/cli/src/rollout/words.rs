@@ -1,16 +1,16 @@
-//! A rollout in words, the same everywhere.
+//! The texts for rollouts, the same in every command.
 
 use std::fmt::Write;
 
 use api::{Entry, EntryState, Kind, Rollout, RolloutState, Step, StepState};
 
-/// What can be done with a paused rollout.
+/// What an operator can do with a paused rollout.
 pub(crate) const PAUSED: &str = "`app-cluster resume` goes on, `app-cluster abort` goes back";
 
-/// What a worker is waited for that runs and is not ready.
-pub(crate) const STARTING: &str = "started, waits for its READY=1";
+/// A worker that runs, but has not said that it is ready.
+pub(crate) const STARTING: &str = "started, waiting for READY=1";
 
-/// A rollout whose turn has not come.
+/// A rollout that waits for an earlier one.
 pub(crate) const QUEUED: &str = "waiting for the rollout before it";
 
 /// Why a rollout has not begun.
@@ -18,15 +18,15 @@ pub(crate) fn queued(rollout: &Rollout) -> String {
     if rollout.message.is_empty() { QUEUED.to_owned() } else { rollout.message.clone() }
 }
 
-/// What a newer orchestrator says in a word that this command does not know.
+/// A value from a newer orchestrator that this command does not know.
 pub(crate) const UNKNOWN: &str = "unknown";
 
-/// The workers that the cluster keeps, of which the rollout is about.
+/// The steps of the workers that the cluster keeps, without the surge workers.
 fn kept(rollout: &Rollout) -> impl Iterator<Item = &Step> {
     rollout.steps.iter().filter(|step| !step.is_surge)
 }
 
-/// How many workers there are to replace; those that are there for the rollout only do not count.
+/// How many workers the rollout has to replace. Surge workers do not count.
 pub(crate) fn total(rollout: &Rollout) -> usize {
     kept(rollout).count()
 }
@@ -46,7 +46,7 @@ pub(crate) fn step(step: &Step) -> &'static str {
     match step.state {
         StepState::Unknown => UNKNOWN,
         StepState::Waiting => "waiting",
-        // There was none before it.
+        // A surge worker replaces no other one.
         StepState::Restarting if step.is_surge => "starting",
         StepState::Restarting => "restarting",
         StepState::Settling => "settling",
@@ -90,7 +90,7 @@ pub(crate) fn entry_state(state: EntryState) -> &'static str {
     }
 }
 
-/// What asked for it, as a word.
+/// What caused it, as a word.
 pub(crate) fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Unknown => UNKNOWN,
@@ -103,7 +103,7 @@ pub(crate) fn kind(kind: Kind) -> &'static str {
     }
 }
 
-/// What asked for it and who: `deploy by alice`.
+/// What caused it, and who requested it: `deploy by alice`.
 pub(crate) fn origin(rollout: &Rollout) -> String {
     match rollout.by.as_str() {
         "" => kind(rollout.kind).to_owned(),
@@ -111,7 +111,7 @@ pub(crate) fn origin(rollout: &Rollout) -> String {
     }
 }
 
-/// Which releases it is about: `release 1.2.0 → 1.3.0`. Empty if none is known.
+/// From which release to which: `release 1.2.0 → 1.3.0`. Empty if none is known.
 pub(crate) fn releases(rollout: &Rollout) -> String {
     match change(&rollout.from, &rollout.to) {
         known if known.is_empty() => known,
@@ -132,16 +132,16 @@ fn change(from: &str, to: &str) -> String {
     }
 }
 
-/// What comes of it when it is aborted now.
+/// What an abort does now.
 pub(crate) fn abortion(rollout: &Rollout) -> String {
     match rollout.state {
         RolloutState::Queued => "withdrawing it".to_owned(),
-        _ if rollout.from == rollout.to => "ending after the workers at hand".to_owned(),
+        _ if rollout.from == rollout.to => "ending after the workers in progress".to_owned(),
         _ => format!("going back to release {}", rollout.from),
     }
 }
 
-/// The worker that failed and the last lines it wrote, each line behind `indent`; empty if none failed.
+/// The worker that failed and the last lines it wrote, each line after `indent`. Empty if none failed.
 pub(crate) fn failure(rollout: &Rollout, indent: &str) -> String {
     let mut text = String::new();
     // Writing to a String does not fail.
@@ -185,7 +185,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// The same with the last worker there for the rollout only.
+    /// The same. The last worker is a surge worker.
     pub(crate) fn with_surge(state: RolloutState, steps: &[StepState]) -> Rollout {
         let mut rollout = rollout(state, steps);
         rollout.steps.last_mut().unwrap().is_surge = true;
@@ -206,7 +206,10 @@ pub(crate) mod tests {
     fn an_abort_says_where_it_leads() {
         let running = rollout(RolloutState::Running, &[]);
         assert_eq!(abortion(&running), "going back to release 1.0");
-        assert_eq!(abortion(&Rollout { to: "1.0".into(), ..running }), "ending after the workers at hand");
+        assert_eq!(
+            abortion(&Rollout { to: "1.0".into(), ..running }),
+            "ending after the workers in progress"
+        );
         assert_eq!(abortion(&rollout(RolloutState::Queued, &[])), "withdrawing it");
     }
 }

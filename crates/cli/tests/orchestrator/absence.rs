@@ -1,4 +1,4 @@
-//! The orchestrator or the bus is not there, goes away, comes back.
+//! The orchestrator or the bus is absent, goes away or comes back.
 
 use std::process::Command;
 
@@ -24,7 +24,7 @@ fn without_an_orchestrator_there_is_advice() {
     assert_eq!(start(no_bus).ends().exit, 75);
 }
 
-/// A reload whose orchestrator is killed while worker 1 restarts, and followed by one with this script.
+/// A reload whose orchestrator is killed while worker 1 restarts. The next orchestrator has this script.
 fn reload_with_a_restart(successor: Script) -> Ended {
     let (bus, orchestrator) = scripted(staying(State::Running, &[Step::Restarting, Step::Waiting]));
     let running = start(command(&bus, &["reload"]));
@@ -43,7 +43,7 @@ fn an_orchestrator_that_comes_back_goes_on_with_the_same_rollout() {
     drop(orchestrator);
     running.says("the orchestrator went away; waiting for its return");
     let successor = Orchestrator::start(&bus, staying(State::Running, &[Step::Done, Step::Restarting]));
-    running.says("the orchestrator was restarted, waiting for it to go on");
+    running.says("the orchestrator was restarted; waiting for it to continue");
     running.says("worker@2: restarting");
     successor.announce(rollout(State::Done, &[Step::Done, Step::Done]));
     let ended = running.ends();

@@ -1,4 +1,4 @@
-//! `app-cluster pause`, `resume` and `abort`: what they do to a rollout that runs.
+//! `app-cluster pause`, `resume` and `abort`: what they do to a running rollout.
 
 use api::{RolloutState as State, StepState as Step};
 
@@ -88,7 +88,7 @@ fn without_a_rollout_there_is_nothing_to_do() {
     for verb in ["resume", "abort"] {
         let ended = run(&bus, &[verb]);
         assert_eq!(ended.exit, 4);
-        assert!(ended.errors.contains("no rollout is under way"), "{}", ended.errors);
+        assert!(ended.errors.contains("no rollout is running"), "{}", ended.errors);
     }
     assert_eq!(orchestrator.calls(), [""; 0]);
 

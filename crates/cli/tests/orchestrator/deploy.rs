@@ -1,4 +1,4 @@
-//! `app-cluster deploy` and `rollback`: what is handed over, and how far it is followed.
+//! `app-cluster deploy` and `rollback`: what they pass to the orchestrator, and how far they follow the rollout.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -51,7 +51,7 @@ fn a_directory_is_handed_over_by_its_resolved_path() {
 fn a_canary_ends_the_wait_when_it_is_in_place() {
     let mut story = [
         rollout(State::Running, &[Step::Waiting, Step::Waiting, Step::Restarting]),
-        // Paused already, while the canary is still on its way.
+        // The rollout is already paused while the canary still settles.
         rollout(State::Paused, &[Step::Waiting, Step::Waiting, Step::Settling]),
         rollout(State::Paused, &[Step::Waiting, Step::Waiting, Step::Done]),
     ];
@@ -74,7 +74,7 @@ fn a_deployment_that_fails_is_to_be_deployed_again() {
     let (bus, _orchestrator) = scripted(Script { story: vec![end], ..Script::default() });
     let file = bus.dir.path().join("shop");
     fs::write(&file, "").unwrap();
-    // The end counts also for a canary.
+    // A failure ends the wait even if it is for a canary.
     for more in [&[] as &[&str], &["--canary", "1"]] {
         let ended = run(&bus, &[&["deploy", file.to_str().unwrap()], more].concat());
         assert_eq!(ended.exit, 2);

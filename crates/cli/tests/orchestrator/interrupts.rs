@@ -1,4 +1,4 @@
-//! Ctrl-C: the first aborts the rollout, the second leaves it to the orchestrator.
+//! The first Ctrl-C aborts the rollout. The second leaves it to the orchestrator.
 
 use api::{RolloutState as State, StepState as Step};
 use rustix::process::Signal;

@@ -1,4 +1,4 @@
-//! `app-cluster reload`: how it tells a rollout, and what its exit status says of the end.
+//! `app-cluster reload`: how it reports a rollout, and what its exit status says about the end.
 
 use std::process::Stdio;
 

@@ -1,4 +1,4 @@
-//! Behind `ExecReload=`: time is asked for, nothing is said, and systemd is never kept waiting.
+//! Behind `ExecReload=`, the command asks for time, prints nothing, and never makes systemd wait.
 
 use std::os::unix::net::UnixDatagram;
 
@@ -26,7 +26,7 @@ impl Reload {
         Self { running: start(reload), socket }
     }
 
-    /// Waits until it asks for the time of one step.
+    /// Waits until the reload asks for the time of one step.
     fn asks_for_time(&self) {
         let mut buffer = [0; 256];
         let length = self.socket.recv(&mut buffer).unwrap();
@@ -38,7 +38,7 @@ fn asked_by_systemd(orchestrator: &Orchestrator) {
     assert_eq!(orchestrator.calls(), ["Reload by systemctl reload"]);
 }
 
-/// An agent of CI that is a service of `Type=notify`, and `systemd-run --pipe -p NotifyAccess=all`.
+/// As in a CI agent that is a service of `Type=notify`, and in `systemd-run --pipe -p NotifyAccess=all`.
 #[test]
 fn a_reload_inside_another_service_prints_its_progress() {
     let story = [rollout(State::Running, &[Step::Restarting]), rollout(State::Done, &[Step::Done])];
@@ -99,6 +99,6 @@ fn an_orchestrator_that_went_away_is_not_waited_for() {
     drop(orchestrator);
     let begun = std::time::Instant::now();
     assert_eq!(reload.running.ends().exit, 75);
-    // Whoever waits for its return waits for 30 seconds.
+    // A command that waits for the orchestrator's return waits for 30 seconds.
     assert!(begun.elapsed().as_secs() < 20, "it waited for {:?}", begun.elapsed());
 }
