@@ -1,7 +1,7 @@
-//! `app-cluster scale`: writes the wanted number of workers into a drop-in, applies it, and waits until so many run.
+//! `app-cluster scale`: writes the wanted number of workers into a drop-in, applies it, and waits until that many run.
 //!
-//! With `--runtime` the drop-in is in `/run` and sorts behind the lasting one, so that it holds until
-//! the next boot; a lasting `scale` removes it.
+//! With `--runtime`, the drop-in is in `/run` and sorts after the lasting one, so it holds until the next
+//! boot. A lasting `scale` removes it.
 
 mod drop_ins;
 mod progress;
@@ -18,13 +18,14 @@ use crate::{bus, output};
 use drop_ins::DropIns;
 use wait::Waited;
 
-/// Scales to what `options` say.
+/// Scales to the number in `options`.
 pub(crate) async fn run(options: &ScaleOptions) -> anyhow::Result<Exit> {
     if !rustix::process::geteuid().is_root() {
         let message = "not permitted to change the configuration; run it as root or with sudo";
         return Err(Failure::new(Exit::Refused, message).into());
     }
-    // Before anything is written: with nobody to apply it, it would come as a surprise at the next start.
+    // This comes before the write: without an orchestrator to apply it, the number would take effect only at the
+    // next start, when the operator no longer expects it.
     let cluster = bus::connect().await?;
     let before = bus::answer(cluster.status()).await?;
 
@@ -46,7 +47,7 @@ pub(crate) async fn run(options: &ScaleOptions) -> anyhow::Result<Exit> {
     drop(turn);
     let from = match wait::until_so_many_run(&cluster, &before, wanted).await? {
         Waited::Done => "",
-        Waited::Postponed => ", once the rollout under way has ended",
+        Waited::Postponed => ", once the current rollout has ended",
         Waited::Left => return Ok(Exit::Interrupted),
     };
     let until = if options.runtime { ", until the next boot" } else { "" };

@@ -50,7 +50,7 @@ fn and_tells_which_worker_fails(suite: Suite) {
     cluster.edit("worker@.service", "Service", "Environment=APP_CLUSTER_FAULT_START=fail");
     let scale = cluster.app_cluster(["scale", "5"]);
     scale.assert_exit_code(1).assert_says("worker@5.service did not become ready: it exited with status 1");
-    scale.assert_says("`app-cluster scale 4` takes the number back");
+    scale.assert_says("`app-cluster scale 4` restores the old number");
     assert_eq!(cluster.status().desired, 5, "the start is tried again");
     cluster.revert("worker@.service");
     cluster.app_cluster(["scale", "4"]).assert_success();

@@ -1,4 +1,4 @@
-//! The two drop-ins that `scale` writes, replaced whole or not at all.
+//! The two drop-ins that `scale` writes. A write replaces the whole file, or changes nothing.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use config::Workers;
 
-/// Where they are.
+/// Where the files are.
 pub(super) struct DropIns {
     lasting: PathBuf,
-    /// Its name sorts behind that of the lasting one, so that it wins.
+    /// Its name sorts after that of the lasting one, so it takes precedence.
     runtime: PathBuf,
 }
 
-/// What was in them; absent if there was no file.
+/// The content of the files; absent if there was no file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Snapshot {
     lasting: Option<Vec<u8>>,
@@ -23,7 +23,7 @@ pub(super) struct Snapshot {
 }
 
 impl DropIns {
-    /// Those below `root`.
+    /// The drop-ins below `root`.
     pub(super) fn below(root: &Path) -> Self {
         Self {
             lasting: root.join("etc/app-cluster/conf.d/90-scale.toml"),
@@ -31,7 +31,7 @@ impl DropIns {
         }
     }
 
-    /// What is in them.
+    /// Reads the content of the files.
     pub(super) fn snapshot(&self) -> anyhow::Result<Snapshot> {
         Ok(Snapshot { lasting: content(&self.lasting)?, runtime: content(&self.runtime)? })
     }
@@ -48,7 +48,7 @@ impl DropIns {
         if runtime { Ok(()) } else { put(&self.runtime, None) }
     }
 
-    /// Waits for another `scale` that has not been applied yet; no other is applied until this is dropped.
+    /// Waits until any other `scale` is applied. No other one is applied until the lock is dropped.
     pub(super) fn lock(&self) -> anyhow::Result<File> {
         let directory = directory_of(&self.lasting)?;
         let locked = create(directory).and_then(|()| {
@@ -59,14 +59,14 @@ impl DropIns {
         locked.with_context(|| format!("cannot lock {}", directory.display()))
     }
 
-    /// Makes them what they were.
+    /// Restores the former content.
     pub(super) fn restore(&self, former: &Snapshot) -> anyhow::Result<()> {
         put(&self.lasting, former.lasting.as_deref())?;
         put(&self.runtime, former.runtime.as_deref())
     }
 }
 
-/// The file as it was, with this number of workers: other keys that somebody has added to it stay.
+/// The file as it was, with this number of workers. Keys that an operator has added to it stay.
 fn with_workers(former: &str, value: &str) -> String {
     let setting = format!("workers = {value}");
     if former.is_empty() {
@@ -92,7 +92,7 @@ fn content(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Makes `content` what `path` holds, or removes it, so that it lasts through a power cut.
+/// Writes `content` to `path`, or removes the file. The change survives a power failure.
 fn put(path: &Path, content: Option<&[u8]>) -> anyhow::Result<()> {
     match content {
         Some(content) => replace(path, content),
@@ -104,10 +104,10 @@ fn put(path: &Path, content: Option<&[u8]>) -> anyhow::Result<()> {
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let directory = directory_of(path)?;
     create(directory)?;
-    // Its name does not end in .toml: an orchestrator that reads the directory meanwhile passes it over.
+    // The name does not end in .toml, so an orchestrator that reads the directory meanwhile ignores the file.
     let mut file = tempfile::Builder::new().prefix(".scale-").suffix(".tmp").tempfile_in(directory)?;
     file.write_all(content)?;
-    // The orchestrator, who is another user, has to read it whatever the umask of the shell.
+    // The orchestrator runs as another user and has to read it, whatever the umask of the shell.
     file.as_file().set_permissions(Permissions::from_mode(0o644))?;
     file.as_file().sync_all()?;
     file.persist(path)?;
@@ -126,7 +126,7 @@ fn directory_of(path: &Path) -> io::Result<&Path> {
     path.parent().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))
 }
 
-/// Creates `directory` and what is missing above it, open to all readers.
+/// Creates `directory` and its missing parents, readable by every user.
 fn create(directory: &Path) -> io::Result<()> {
     if directory.is_dir() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Waiting until the workers are as many as were asked for.
+//! Waits until as many workers run as were requested.
 
 use std::time::Duration;
 
@@ -11,26 +11,26 @@ use super::progress::Progress;
 use crate::exit::{Exit, Failure};
 use crate::{bus, clock, output};
 
-/// Between two looks. A start takes about as long.
+/// The time between two calls of the status. A start takes about as long.
 const PAUSE: Duration = Duration::from_millis(100);
-/// systemd starts an orchestrator again within a second; it may have to wait for the bus or for a disk.
+/// systemd restarts the orchestrator within a second, but it may have to wait for the bus or for a disk.
 const ABSENCE: Duration = Duration::from_secs(30);
 
-/// What came of it.
+/// How the wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Waited {
-    /// The new ones are ready, those that were too many have ended.
+    /// The new workers are ready, and the surplus ones have ended.
     Done,
-    /// The number holds from the end of a rollout on.
+    /// The number takes effect when a rollout ends.
     Postponed,
-    /// The user does not want to wait any longer.
+    /// The user stopped the waiting.
     Left,
 }
 
-/// Waits until the `wanted` workers run, as far as the cluster was another one `before`.
+/// Waits until the `wanted` workers run. `before` is the cluster before the change.
 ///
 /// # Errors
-/// When a new worker fails, another number is asked for meanwhile, or the orchestrator goes away.
+/// If a new worker fails, the number is changed again meanwhile, or the orchestrator stays away.
 pub(super) async fn until_so_many_run(
     cluster: &Cluster,
     before: &Status,
@@ -56,13 +56,13 @@ pub(super) async fn until_so_many_run(
     tokio::select! {
         waited = work => waited,
         _ = interrupt.recv() => {
-            output::complain("not waiting any longer; the orchestrator goes on, see `app-cluster status`\n");
+            output::complain("no longer waiting; the orchestrator continues, see `app-cluster status`\n");
             Ok(Waited::Left)
         }
     }
 }
 
-/// How things stand, also where the orchestrator is away for a moment.
+/// The status. Waits for an orchestrator that is away for a moment.
 async fn look(cluster: &Cluster) -> Result<Status, Failure> {
     let mut last = None;
     let answered = clock::within(ABSENCE, async {
@@ -82,7 +82,7 @@ async fn look(cluster: &Cluster) -> Result<Status, Failure> {
     }
 }
 
-/// What is seen at one moment; `over` are the workers that are as they should be, and how that is called.
+/// What one status shows. `over` has the workers that have reached their new state, and its name.
 #[derive(Debug, PartialEq, Eq)]
 enum Seen {
     Postponed,
@@ -90,13 +90,13 @@ enum Seen {
     Over { over: Vec<(u32, &'static str)> },
 }
 
-/// The workers to come and to go.
+/// The workers that have to start and to stop.
 struct Change {
     before: u32,
     wanted: u32,
-    /// To come, and how often systemd had restarted each when that was least.
+    /// To start, and the lowest number of restarts that systemd has reported for each.
     new: Vec<(u32, Option<u32>)>,
-    /// To go.
+    /// To stop.
     old: Vec<u32>,
     has_begun: bool,
 }
@@ -130,7 +130,7 @@ impl Change {
             *restarts = Some(least);
             match worker.state {
                 WorkerState::Ready => over.push((*instance, "ready")),
-                // It was stopped on purpose when it was there before.
+                // An operator stopped it when it was part of the cluster before.
                 WorkerState::Stopped => over.push((*instance, "stopped")),
                 WorkerState::Failed | WorkerState::Flapping => {
                     return Err(failed(worker, status, self.before));
@@ -158,17 +158,14 @@ fn failed(worker: &Worker, status: &Status, before: u32) -> Failure {
     Failure::new(
         Exit::Failed,
         format!(
-            "{unit} did not become ready: it {how}; {ready}, and it is tried again\n\
-             see `journalctl -u {unit}`; `app-cluster scale {before}` takes the number back"
+            "{unit} did not become ready: it {how}; {ready}, and it will be started again\n\
+             see `journalctl -u {unit}`; `app-cluster scale {before}` restores the old number"
         ),
     )
 }
 
 fn overtaken(desired: u32) -> Failure {
-    Failure::new(
-        Exit::Failed,
-        format!("another number was asked for meanwhile: {desired} workers are wanted now"),
-    )
+    Failure::new(Exit::Failed, format!("the number was changed again meanwhile: it is now {desired}"))
 }
 
 #[cfg(test)]
@@ -176,7 +173,7 @@ mod tests {
     use super::*;
     use crate::status::tests::four_workers;
 
-    /// A cluster that wants so many, of which worker `i` has the i-th state.
+    /// A cluster that wants this many workers. Worker `i` has the i-th state.
     fn status(desired: u32, states: &[WorkerState]) -> Status {
         let four = four_workers();
         let worker = |(instance, state): (u32, &WorkerState)| Worker {
@@ -197,7 +194,7 @@ mod tests {
         assert_eq!(up.see(&status(4, &[Ready, Flapping])), Ok(Seen::UnderWay { over: vec![] }));
         let over = vec![(3, "ready")];
         assert_eq!(up.see(&status(4, &[Ready, Flapping, Ready, Starting])), Ok(Seen::UnderWay { over }));
-        // One that was stopped on purpose when it was there before stays so.
+        // A worker stays stopped if an operator stopped it when it was part of the cluster before.
         let over = vec![(3, "ready"), (4, "stopped")];
         assert_eq!(up.see(&status(4, &[Ready, Flapping, Ready, Stopped])), Ok(Seen::Over { over }));
 
@@ -220,7 +217,7 @@ mod tests {
         assert!(
             failure.message.starts_with("worker@2.service did not become ready: it exited with status 1; ")
         );
-        assert!(failure.message.ends_with("`app-cluster scale 1` takes the number back"), "{failure}");
+        assert!(failure.message.ends_with("`app-cluster scale 1` restores the old number"), "{failure}");
         for state in [Failed, Flapping] {
             assert!(Change::new(&status(1, &[Ready]), 2).see(&status(2, &[Ready, state])).is_err());
         }
@@ -231,8 +228,6 @@ mod tests {
         let mut change = Change::new(&status(1, &[Ready]), 2);
         assert_eq!(change.see(&status(1, &[Ready])), Ok(Seen::Postponed));
         change.see(&status(2, &[Ready, Starting])).unwrap();
-        assert!(
-            change.see(&status(3, &[Ready, Ready])).unwrap_err().message.contains("3 workers are wanted now")
-        );
+        assert!(change.see(&status(3, &[Ready, Ready])).unwrap_err().message.contains("it is now 3"));
     }
 }

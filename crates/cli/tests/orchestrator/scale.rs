@@ -1,4 +1,4 @@
-//! `app-cluster scale`: what it writes and takes back, and what it waits for.
+//! `app-cluster scale`: what it writes, when it restores the old files, and what it waits for.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ fn scale_in(root: &Path, bus: &Bus, n: &str) -> Ended {
     run(bus, &["scale", n, "--root", root.to_str().unwrap()])
 }
 
-/// Four workers and two that were added, in these states.
+/// Four workers and two new ones, in these states.
 fn six(five: State, six: State) -> Vec<Worker> {
     (1..=4).map(|i| worker(i, State::Ready)).chain([worker(5, five), worker(6, six)]).collect()
 }
@@ -86,12 +86,12 @@ fn scale_tells_which_worker_fails_and_why() {
 
 #[test]
 fn scale_does_not_wait_for_a_rollout_under_way() {
-    // What is asked for holds from its end on.
+    // The new number takes effect when the rollout ends.
     let (bus, _orchestrator) = scripted(Script::default());
     if !is_root() {
         return;
     }
     let ended = scale(&bus, "6");
-    let lines = ["4 → 6 workers, once the rollout under way has ended".to_owned()];
+    let lines = ["4 → 6 workers, once the current rollout has ended".to_owned()];
     assert_eq!((ended.exit, ended.lines), (0, lines.to_vec()), "{}", ended.errors);
 }
