@@ -1,9 +1,9 @@
-//! Who holds the listener: what a worker that started now would be handed, and where those that run still serve.
+//! Which process holds the listener: what a worker that starts now gets, and where the running ones still serve.
 //!
-//! No property of systemd's tells. When a socket unit is masked and unmasked, or its address changes, the next daemon-reload
-//! makes PID 1 drop its descriptor, and the unit stays active (systemd 252 to 257). Workers that run keep their
-//! duplicates and serve; the next one that starts is handed nothing. So it is read from the kernel, which lists the listening
-//! sockets (proc(5), /proc/1/net) and who has them open (/proc/PID/fd).
+//! No property of systemd shows this. If a socket unit is masked and unmasked, or its address changes, PID 1 closes
+//! its descriptor at the next daemon-reload. The unit stays active (systemd 252 to 257). The running workers keep
+//! their duplicates and serve. The next worker that starts gets no listener. So this module asks the kernel, which
+//! lists the listening sockets (proc(5), /proc/1/net) and the open files of processes (/proc/PID/fd).
 
 mod address;
 mod kernel;
@@ -13,40 +13,41 @@ use std::io;
 pub(crate) use address::Address;
 use kernel::Socket;
 
-/// What is listened on.
+/// Which addresses have a listener.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Listening {
-    /// Addresses of the unit that PID 1 holds: a worker that starts now is handed these.
+    /// Addresses of the unit that PID 1 holds. A worker that starts now gets these.
     pub(crate) handed: Vec<Address>,
     /// Addresses of the unit that PID 1 does not hold.
     pub(crate) lost: Vec<Address>,
-    /// Those of them that it cannot have, because another program listens there, or another unit.
+    /// Those of them that PID 1 cannot have, because another program or another unit listens there.
     pub(crate) taken: Vec<Address>,
     /// Where workers listen.
     pub(crate) served: Vec<Address>,
-    /// Where workers listen on a socket that PID 1 no longer has: they serve there until they end.
+    /// Where workers listen on a socket that PID 1 no longer has. They serve there until they end.
     pub(crate) left: Vec<Address>,
-    /// What the unit names and is not looked for, in its words.
+    /// What the unit names and this module cannot check, as the unit writes it.
     pub(crate) unknown: Vec<String>,
 }
 
-/// The cluster, by what has its listeners open.
+/// What may have the cluster's listeners open.
 pub(crate) struct Holders {
     /// The addresses that PID 1 says it has loaded for the unit.
     pub(crate) loaded: Vec<Address>,
-    /// Those of other socket units that are active: what PID 1 holds there is not the cluster's.
+    /// Addresses of other active socket units. A listener there that PID 1 holds is not the cluster's.
     pub(crate) of_others: Vec<Address>,
     /// The main processes of the workers.
     pub(crate) workers: Vec<u32>,
-    /// The orchestrator's, if it runs: it has the listeners, and never accepts.
+    /// The main process of the orchestrator, if it runs. It has the listeners, but never accepts.
     pub(crate) orchestrator: Option<u32>,
 }
 
-/// Looks for the addresses that the unit's files name, and at what has them open.
+/// Finds the listeners on the addresses in the unit's files, and the processes that have them open.
 ///
 /// # Errors
 ///
-/// Only root may look at the descriptors of others; and PID 1 lets not even root do so in some containers.
+/// Only root may read the descriptors of other users' processes. In some containers, not even root may read those
+/// of PID 1.
 pub(crate) fn look(named: &[String], holders: &Holders) -> io::Result<Listening> {
     let all = kernel::listening()?;
     let of_manager = kernel::sockets_of(1)?;
@@ -78,7 +79,7 @@ fn sockets_of(pids: &[u32]) -> io::Result<Vec<u64>> {
     for &pid in pids {
         match kernel::sockets_of(pid) {
             Ok(sockets) => inodes.extend(sockets),
-            // It has ended meanwhile.
+            // The process has ended meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }

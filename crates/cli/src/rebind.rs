@@ -1,7 +1,7 @@
-//! `app-cluster rebind`: has systemd listen where the socket unit says.
+//! `app-cluster rebind`: makes systemd listen where the socket unit says.
 //!
-//! systemd opens the addresses of a socket unit when that starts, and never while workers hold what it had. So the whole
-//! cluster is restarted, once it is known that it can come back.
+//! systemd opens the addresses of a socket unit only when the unit starts, and never while workers hold the old
+//! listener. So `rebind` restarts the whole cluster, but first checks that the cluster can come back.
 
 use std::fmt;
 use std::process::Command;
@@ -16,7 +16,7 @@ use crate::listener::{Address, Listening};
 use crate::output;
 use crate::{bus, check, clock, rollout};
 
-/// Does it, and says what it costs.
+/// Restarts the cluster if it has to, and says what that costs.
 pub(crate) async fn run() -> anyhow::Result<Exit> {
     let seen = look(Exit::Refused)?;
     if seen.is_stopped {
@@ -25,7 +25,7 @@ pub(crate) async fn run() -> anyhow::Result<Exit> {
     refuse_what_would_come_back_worse(&seen.listening)?;
     refuse_what_cannot_be_seen(&seen.listening)?;
     refuse_in_a_rollout(&seen).await?;
-    // Where systemd listens on all of them, reading the unit drops no listener that is wanted.
+    // If systemd listens on all addresses, reading the unit again drops no listener that is wanted.
     let seen = if seen.listening.lost.is_empty() { read_again()? } else { seen };
     if seen.listening.lost.is_empty() {
         return nothing_to_do(&seen.listening);
@@ -34,24 +34,25 @@ pub(crate) async fn run() -> anyhow::Result<Exit> {
     restart(&seen.listening)
 }
 
-/// An error ends with `exit`, which tells whether anything was done before.
+/// An error has the exit status `exit`, which says whether anything was done before.
 fn look(exit: Exit) -> anyhow::Result<Standing> {
     check::standing().map_err(|error| Failure::new(exit, format!("{error:#}")).into())
 }
 
-/// To restart a cluster that was stopped is to start it. Nothing is held, so reading the unit costs nothing.
+/// A restart would start a stopped cluster, so this only makes systemd read the unit. No listener is open that
+/// this could drop.
 fn read_for_the_next_start() -> anyhow::Result<Exit> {
     systemctl(&["daemon-reload"])?;
     output::print(&format!(
-        "{TARGET} does not run; its next start listens where {SOCKET} says: `systemctl start {TARGET}`\n"
+        "{TARGET} is stopped; once it starts, systemd listens where {SOCKET} says: `systemctl start {TARGET}`\n"
     ))?;
     Ok(Exit::Done)
 }
 
-/// Whether systemd listens there is not known, so neither is whether anything has to be done.
+/// If this process cannot tell whether systemd listens on an address, it cannot tell what has to be done.
 fn refuse_what_cannot_be_seen(seen: &Listening) -> Result<(), Failure> {
     let Some(address) = seen.unknown.first() else { return Ok(()) };
-    Err(refused(format!("whether systemd listens on {address} cannot be seen")))
+    Err(refused(format!("cannot tell whether systemd listens on {address}")))
 }
 
 fn refuse_what_would_come_back_worse(seen: &Listening) -> Result<(), Failure> {
@@ -59,17 +60,17 @@ fn refuse_what_would_come_back_worse(seen: &Listening) -> Result<(), Failure> {
     if hindrances.is_empty() {
         return Ok(());
     }
-    let message = format!("{hindrances}nothing was stopped; change that first");
+    let message = format!("{hindrances}nothing was stopped; fix that first");
     Err(Failure::new(Exit::Configuration, message))
 }
 
-/// The cluster would start anew on whatever release the rollout has come to, and a pause would be forgotten.
+/// The restarted cluster would run whichever release the rollout had reached, and would forget a pause.
 async fn refuse_in_a_rollout(seen: &Standing) -> Result<(), Failure> {
     let asked = async {
         let cluster = bus::connect().await.map_err(|failure| failure.message)?;
         match clock::within(bus::ANSWER_TIMEOUT, is_under_way(&cluster)).await {
             Some(Ok(is_under_way)) => Ok(is_under_way),
-            // An orchestrator that is about to come goes on with the rollout of the one before, if there are workers.
+            // An orchestrator that is about to start continues the previous one's rollout, if there are workers.
             Some(Err(error))
                 if bus::is_absence(&error)
                     && (seen.is_without_orchestrator || seen.listening.served.is_empty()) =>
@@ -84,14 +85,14 @@ async fn refuse_in_a_rollout(seen: &Standing) -> Result<(), Failure> {
         Ok(false) => Ok(()),
         Ok(true) => Err(Failure::new(
             Exit::Refused,
-            "a rollout is under way, and nothing was stopped; wait for its end (`app-cluster status`), or end it with \
+            "a rollout is running, and nothing was stopped; wait until it has ended (`app-cluster status`), or end it with \
              `app-cluster abort`",
         )),
-        Err(why) => Err(refused(format!("whether a rollout is under way is not known: {why}"))),
+        Err(why) => Err(refused(format!("cannot tell whether a rollout is running: {why}"))),
     }
 }
 
-/// Whether a rollout runs, or is gone on with as soon as the workers are ready.
+/// Whether a rollout runs, or continues as soon as the workers are ready.
 async fn is_under_way(cluster: &api::Cluster) -> Result<bool, api::Error> {
     match rollout::running(cluster).await {
         Err(api::Error::NoRollout(_)) => {
@@ -111,13 +112,15 @@ fn read_again() -> anyhow::Result<Standing> {
 fn nothing_to_do(seen: &Listening) -> anyhow::Result<Exit> {
     let rest = match seen.left.is_empty() {
         true => "nothing to do".to_owned(),
-        false => format!("`systemctl reload app-cluster` ends what workers still do on {}", list(&seen.left)),
+        false => {
+            format!("workers still serve {}; `systemctl reload app-cluster` ends that", list(&seen.left))
+        }
     };
     output::print(&format!("systemd listens on {}: {rest}\n", list(&seen.handed)))?;
     Ok(Exit::Done)
 }
 
-/// One address that systemd cannot have costs all of them, so that is found before anything is stopped.
+/// If systemd cannot have one of the addresses, it opens none. So this is checked before anything is stopped.
 fn refuse_what_cannot_be_had(seen: &Standing) -> Result<(), Failure> {
     let Standing { listening, binds_freely, .. } = seen;
     let is_absent = |address: &&Address| !binds_freely && !address.is_of_this_machine();
@@ -133,7 +136,7 @@ fn refuse_what_cannot_be_had(seen: &Standing) -> Result<(), Failure> {
         )
     } else if let Some(address) = listening.lost.iter().find(|address| address.is_at_a_file()) {
         format!(
-            "{address}: what lies there is no socket, and systemd would remove it (move it, or change the address"
+            "{address}: the file there is not a socket, and systemd would remove it (move it, or change the address"
         )
     } else {
         return Ok(());
@@ -151,20 +154,21 @@ fn conflict(addresses: &[Address]) -> Option<(&Address, &Address)> {
 
 fn restart(before: &Listening) -> anyhow::Result<Exit> {
     output::print(&format!(
-        "{TARGET} is restarted, to listen on {}: the workers answer what they have begun, and connections are refused until \
+        "restarting {TARGET} to listen on {}: the workers finish the requests in progress, and connections are refused until \
          systemd listens again\n",
         list(&[&before.handed[..], &before.lost].concat())
     ))?;
     let begun = Instant::now();
     systemctl(&["daemon-reload"])?;
     systemctl(&["restart", TARGET])?;
-    // Workers that failed for want of a listener would stay so: systemd starts them no more, and restarts only what runs.
+    // Workers that failed because they had no listener would stay failed: systemd does not start them again, and a
+    // restart of the target affects only units that run.
     systemctl(&["reset-failed", "worker@*.service"])?;
     let took = begun.elapsed();
     let seen = look(Exit::Failed)?.listening;
     if !seen.lost.is_empty() {
         let message = format!(
-            "systemd does not listen on {}, and tries it again and again: `journalctl -u {SOCKET} -n 20` says why",
+            "systemd does not listen on {} and keeps trying: `journalctl -u {SOCKET} -n 20` says why",
             list(&seen.lost)
         );
         return Err(Failure::new(Exit::Failed, message).into());
@@ -181,13 +185,13 @@ fn systemctl(arguments: &[&str]) -> anyhow::Result<()> {
     if status.success() { Ok(()) } else { Err(Failure::new(Exit::Failed, todo()).into()) }
 }
 
-/// Nothing was stopped. There is a way for those who know better.
+/// A refusal that also says how to restart the cluster without these checks.
 fn refused(message: impl fmt::Display) -> Failure {
     Failure::new(
         Exit::Refused,
         format!(
-            "{message}; nothing was stopped. `systemctl daemon-reload && systemctl restart {TARGET}` does not ask; if systemd then \
-             cannot listen, nothing is served"
+            "{message}; nothing was stopped. `systemctl daemon-reload && systemctl restart {TARGET}` skips these checks; \
+             if systemd then cannot listen, the cluster serves nothing"
         ),
     )
 }

@@ -149,7 +149,7 @@ fn a_rebind_that_cannot_end_well_is_refused(suite: Suite) {
     let cluster = Cluster::installed(suite);
     let canary = ["deploy", "/usr/lib/app-cluster/release", "--id", "trial", "--canary", "1"];
     cluster.app_cluster(canary).assert_success();
-    cluster.app_cluster(["rebind"]).assert_exit_code(4).assert_says("a rollout is under way");
+    cluster.app_cluster(["rebind"]).assert_exit_code(4).assert_says("a rollout is running");
     cluster.app_cluster(["abort"]).assert_success();
 
     let rebind =
@@ -157,7 +157,7 @@ fn a_rebind_that_cannot_end_well_is_refused(suite: Suite) {
     // systemd has not read it yet. Reading it would close the current listener and open none.
     let unseen = "[Socket]\nListenStream=\nListenStream=/run/%H.sock\n";
     cluster.write_file(DROP_IN, unseen);
-    rebind().assert_says("/run/%H.sock cannot be seen");
+    rebind().assert_says("cannot tell whether systemd listens on /run/%H.sock");
     let killed = cluster.worker(1).pid;
     Process::of(&cluster, killed).kill();
     cluster.until_worker(1, "to be replaced", |worker| worker.is_ready() && worker.pid != killed);
@@ -170,7 +170,7 @@ fn a_rebind_that_cannot_end_well_is_refused(suite: Suite) {
         .assert_says("99999")
         .assert_says("nothing was stopped");
     cluster.edit("app-cluster.socket", "Socket", "ListenStream=%t/app-cluster/boot");
-    rebind().assert_says("what lies there is no socket");
+    rebind().assert_says("the file there is not a socket");
     squat(&cluster, "127.0.0.1:9090");
     cluster.edit("app-cluster.socket", "Socket", MOVED);
     rebind().assert_says("127.0.0.1:9090: another program listens there");

@@ -8,7 +8,7 @@ use std::{fmt, fs, io};
 /// An address of a stream socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Address {
-    /// A port on every address of the machine: IPv6, which takes IPv4 too, or IPv4 where there is no IPv6.
+    /// A port on every address of the machine: IPv6, which also accepts IPv4, or only IPv4 without IPv6.
     Port(u16),
     /// One address, or all of one kind.
     Ip(SocketAddr),
@@ -19,8 +19,8 @@ pub(crate) enum Address {
 }
 
 impl Address {
-    /// None for what is no address, or one that is not looked for: vsock, a network interface, a specifier other than that of
-    /// the runtime directory (systemd.unit(5)).
+    /// Returns none if the text is not an address, or is one that cannot be checked. Such are vsock, a network
+    /// interface, and a specifier other than that of the runtime directory (systemd.unit(5)).
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = &text.replace("%t", "/run");
         if text.contains('%') {
@@ -38,9 +38,9 @@ impl Address {
         }
     }
 
-    /// Whether a socket cannot be bound here while another one is bound there (bind(2), EADDRINUSE). A path never excludes:
-    /// systemd removes what is there. proc(5) does not tell which sockets are IPv6 only (ipv6(7), IPV6_V6ONLY), so that of all
-    /// IPv6 addresses counts as one of all IPv4 addresses too.
+    /// Whether a socket cannot be bound here while another one is bound there (bind(2), EADDRINUSE). A path never
+    /// excludes another address, because systemd removes what is there. proc(5) does not show which sockets are IPv6
+    /// only (ipv6(7), IPV6_V6ONLY). So a socket on all IPv6 addresses counts as one on all IPv4 addresses too.
     pub(crate) fn excludes(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Port(one), Self::Port(other)) => one == other,
@@ -57,24 +57,24 @@ impl Address {
         }
     }
 
-    /// Whether this machine has the address now. It can be bound all the same with `FreeBind=`, and may come later.
+    /// Whether this machine has the address now. With `FreeBind=`, systemd can bind it even before the machine has it.
     pub(crate) fn is_of_this_machine(&self) -> bool {
         let Self::Ip(address) = self else { return true };
         let bound = UdpSocket::bind((address.ip(), 0));
         !matches!(bound, Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable)
     }
 
-    /// Whether it is a path at which something else than a socket lies. systemd removes it, whatever it is.
+    /// Whether it is the path of a file that is not a socket. systemd removes such a file.
     pub(crate) fn is_at_a_file(&self) -> bool {
         let Self::Path(path) = self else { return false };
         fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket())
     }
 
-    /// Whether a socket that is bound to `bound` is the one that this address means.
+    /// Whether a socket that is bound to `bound` serves this address.
     pub(crate) fn is_served_by(&self, bound: &Self) -> bool {
         match (self, bound) {
             (Self::Port(port), Self::Ip(bound)) => bound.port() == *port && bound.ip().is_unspecified(),
-            // The kernel's list has no scope.
+            // The kernel's list does not contain the scope.
             (Self::Ip(wanted), Self::Ip(bound)) => {
                 wanted.port() == bound.port() && plain(wanted.ip()) == plain(bound.ip())
             }

@@ -6,22 +6,22 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::Address;
 
-/// A socket that is listened on.
+/// A listening socket.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Socket {
-    /// By which /proc/PID/fd names it.
+    /// The number by which /proc/PID/fd names it.
     pub(super) inode: u64,
     pub(super) address: Address,
 }
 
-/// All sockets that are listened on in the network namespace of PID 1, whichever this process is in.
+/// All listening sockets in the network namespace of PID 1, whichever namespace this process is in.
 pub(super) fn listening() -> io::Result<Vec<Socket>> {
     let mut sockets = Vec::new();
     for (file, parse) in [("tcp", of_tcp as fn(&str) -> Option<Socket>), ("tcp6", of_tcp), ("unix", of_unix)]
     {
         match fs::read_to_string(format!("/proc/1/net/{file}")) {
             Ok(text) => sockets.extend(text.lines().skip(1).filter_map(parse)),
-            // A kernel without IPv6 has no tcp6.
+            // A kernel without IPv6 does not have tcp6.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
@@ -33,7 +33,7 @@ pub(super) fn listening() -> io::Result<Vec<Socket>> {
 pub(super) fn sockets_of(pid: u32) -> io::Result<Vec<u64>> {
     let mut inodes = Vec::new();
     for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
-        // One that is closed meanwhile is not open.
+        // A descriptor that was closed meanwhile does not count.
         let Ok(target) = fs::read_link(entry?.path()) else { continue };
         let inode = target.to_str().and_then(|target| target.strip_prefix("socket:[")?.strip_suffix(']'));
         inodes.extend(inode.and_then(|inode| inode.parse::<u64>().ok()));
