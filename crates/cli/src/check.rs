@@ -26,7 +26,7 @@ use crate::output;
 use problem::{Findings, Problem};
 use units::Units;
 
-/// Checks the installation below `root`: what is wrong, or which files were looked at.
+/// Checks the installation below `root`. The report says what is wrong, or which files were checked.
 pub(crate) fn run(root: &Path) -> anyhow::Result<Exit> {
     let (report, exit) = report(root);
     output::print(&report)?;
@@ -66,8 +66,8 @@ fn look(root: &Path) -> Look {
     Look { files, settings, findings }
 }
 
-/// What is wrong here that another start of the cluster does not cure, a line each. Where nothing is served, the orchestrator
-/// may not come up for want of a listener.
+/// What is wrong here that a restart of the cluster does not fix, a line each. If no worker serves, the orchestrator may
+/// fail only because there is no listener. So that problem does not count then.
 pub(crate) fn hindrances(is_served: bool) -> String {
     let cured = |problem: &Problem| match problem.label {
         live::LISTENER | live::SOCKET_FAILED | live::DAEMON_RELOAD => true,
@@ -81,7 +81,7 @@ pub(crate) fn hindrances(is_served: bool) -> String {
 
 fn report(root: &Path) -> (String, Exit) {
     let Look { files, settings, findings: Findings { problems, warnings, unseen } } = look(root);
-    let unseen: Vec<String> = unseen.iter().map(|what| format!("not looked at: {what}")).collect();
+    let unseen: Vec<String> = unseen.iter().map(|what| format!("not checked: {what}")).collect();
     let mut text = String::new();
     // Writing to a String does not fail.
     if !problems.is_empty() {
@@ -105,11 +105,7 @@ fn report(root: &Path) -> (String, Exit) {
     for line in warnings.iter().chain(&unseen) {
         let _ = writeln!(text, "{line}");
     }
-    text.push_str(if unseen.is_empty() {
-        "no problems\n"
-    } else {
-        "no problems in what could be looked at\n"
-    });
+    text.push_str(if unseen.is_empty() { "no problems\n" } else { "no problems in what could be checked\n" });
     (text, Exit::Done)
 }
 

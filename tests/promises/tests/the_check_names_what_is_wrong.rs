@@ -62,10 +62,7 @@ fn a_file_that_the_services_user_cannot_use(suite: Suite) {
 
     // A user without rights gets no message that all is well.
     let limited = cluster.run_as("nobody", &["app-cluster", "check"]);
-    limited
-        .assert_success()
-        .assert_says("not looked at: ")
-        .assert_says("no problems in what could be looked at");
+    limited.assert_success().assert_says("not checked: ").assert_says("no problems in what could be checked");
 }
 
 fn units_that_systemd_has_not_read(suite: Suite) {
@@ -79,7 +76,7 @@ fn units_that_systemd_has_not_read(suite: Suite) {
     ] {
         let file = format!("/etc/systemd/system/{unit}.d/50-promise.conf");
         cluster.write_file(&file, "[Unit]\nDescription=another\n");
-        let told = told(&cluster, "systemd has not read the files as they are now");
+        let told = told(&cluster, "systemd has not read the current files");
         assert!(told.contains(&file) && told.contains(&format!("`{cure}`")), "{told}");
         cluster.shell(cure).assert_success();
         is_sound(&cluster);

@@ -1,4 +1,4 @@
-//! Configuration that the orchestrator does not get to see: names that are not read, files that its user cannot read.
+//! Configuration that the orchestrator does not read: files with other names, and files that its user cannot read.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +9,7 @@ use super::unit;
 use super::units::{SERVICE, Units};
 use super::users::{self, Access, Account, Want};
 
-/// Adds what is wrong with the files of the configuration below `root`, and with the names of the units' drop-ins.
+/// Adds what is wrong with the configuration files below `root`, and with the names of the units' drop-ins.
 pub(super) fn check(root: &Path, units: &Units, findings: &mut Findings) {
     let conf_d = config::DIRECTORIES.map(|directory| root.join(directory).join("conf.d"));
     for directory in &conf_d {
@@ -30,7 +30,7 @@ pub(super) fn check(root: &Path, units: &Units, findings: &mut Findings) {
     }
 }
 
-/// Files whose names do not end in `.extension` and look as if they were meant to be read.
+/// Files that are not read because their names do not end in `.extension`, although this seems to be a mistake.
 fn not_read(directory: &Path, extension: &str) -> Vec<Problem> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let mut names: Vec<String> =
@@ -47,7 +47,9 @@ fn not_read(directory: &Path, extension: &str) -> Vec<Problem> {
             let (file, better) = (file.display(), better.display());
             let advice = match is_taken {
                 true => {
-                    format!("{better} is there already: rename it, or write into that one what is missing")
+                    format!(
+                        "{better} is there already: rename this file, or copy what is missing into that one"
+                    )
                 }
                 false => format!("write `mv -n {file} {better}`"),
             };
@@ -57,7 +59,7 @@ fn not_read(directory: &Path, extension: &str) -> Vec<Problem> {
         .collect()
 }
 
-/// Read, or left aside on purpose: notes, and what editors and dpkg leave.
+/// Whether a file is read, or is set aside on purpose: notes, and files that editors and dpkg leave.
 fn is_set_aside(name: &str, extension: &str) -> bool {
     const ASIDE: [&str; 11] =
         ["md", "txt", "bak", "old", "orig", "save", "swp", "tmp", "disabled", "off", "example"];
@@ -92,13 +94,13 @@ fn can_be_read(root: &Path, account: &Account, path: &Path, findings: &mut Findi
     }
 }
 
-/// What is not known of `path`, because of `at`.
+/// What cannot be checked about `path`, because of `at`.
 pub(super) fn whether(user: &str, verb: &str, path: &Path, at: &PathBuf) -> String {
     let why = match fs::metadata(at) {
         Ok(metadata) if metadata.permissions().mode() != 0 => {
             "has an access control list, or leads out of the root"
         }
-        _ => "can be looked at by root only",
+        _ => "is accessible only to root",
     };
     format!("whether user {user} can {verb} {}: {} {why}", path.display(), at.display())
 }

@@ -1,4 +1,4 @@
-//! What `rollout.worker_deadline` and the worker's unit say together: each may be right by itself.
+//! Compares `rollout.worker_deadline` with the worker's unit. Each may be right by itself.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(super) fn check(units: &Units, settings: &Settings, findings: &mut Findings)
     }
 }
 
-/// How long the unit lets a worker stop and start; none if that is without end.
+/// How long the unit lets a worker stop and start; none if it sets no limit.
 fn longest_replacement(worker: &Unit) -> Option<Duration> {
     let stop = timeout(worker, &[("Service", "TimeoutStopSec"), ("Service", "TimeoutSec")])?;
     let start = timeout(worker, &[("Service", "TimeoutStartSec"), ("Service", "TimeoutSec")])?;
@@ -47,7 +47,7 @@ fn place(settings: &Settings) -> String {
     )
 }
 
-/// The timeout that holds; none if it is without end, or cannot be read, which systemd passes over.
+/// The timeout in effect; none if it is infinite, or if it is invalid and systemd ignores it.
 fn timeout(unit: &Unit, names: &[(&'static str, &'static str)]) -> Option<Duration> {
     let last = unit.assignments(names).rfind(|assignment| !assignment.value.is_empty());
     let Some(last) = last else { return Some(SYSTEMDS_DEFAULT) };

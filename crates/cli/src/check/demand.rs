@@ -1,4 +1,4 @@
-//! What a rule demands of a setting, and whether what is written meets it.
+//! What a rule demands of a setting, and whether the unit meets the demand.
 
 use config::timespan;
 
@@ -10,11 +10,11 @@ use super::unit_file::Assignment;
 pub(super) enum Demand {
     /// The time span has to be zero.
     Zero,
-    /// The time span has to be at least so many seconds, or without end; systemd's default is.
+    /// The time span has to be at least this many seconds, or infinite. systemd's default is long enough.
     AtLeast(u64),
     /// The boolean has to be this.
     Is(bool),
-    /// The word has to be one of these. The default of systemd holds where nothing is written.
+    /// The word has to be one of these. If the setting is absent, systemd's default counts.
     OneOf { words: &'static [&'static str], default: &'static str },
     /// The list has to contain this unit.
     Contains(&'static str),
@@ -31,7 +31,7 @@ pub(super) enum Demand {
 /// A value that does not meet a demand.
 #[derive(Debug)]
 pub(super) struct Unmet<'a> {
-    /// The assignment that is at fault; absent if one is missing.
+    /// The wrong assignment; absent if one is missing.
     pub(super) at: Option<&'a Assignment>,
     /// What is wrong.
     pub(super) what: String,
@@ -39,7 +39,7 @@ pub(super) struct Unmet<'a> {
     pub(super) remedy: Remedy,
 }
 
-/// How a demand is met.
+/// What the operator has to do to meet the demand.
 #[derive(Debug)]
 pub(super) enum Remedy {
     /// Write this value.
@@ -58,7 +58,7 @@ impl Demand {
         names: &'a [(&'static str, &'static str)],
     ) -> Vec<Unmet<'a>> {
         let all: Vec<&Assignment> = unit.assignments(names).collect();
-        // systemd warns about an empty value of these and keeps the one before.
+        // If a value of these is empty, systemd warns and keeps the previous one.
         let last = all.iter().rev().find(|a| !a.value.is_empty()).copied();
         match self {
             Self::Zero => scalar(last, "0", |value| timespan::parse(value).is_ok_and(|span| span.is_zero())),
@@ -117,7 +117,7 @@ fn scalar<'a>(last: Option<&'a Assignment>, write: &str, is_met: impl Fn(&str) -
     vec![unmet(last, what, Remedy::Write(write.to_owned()))]
 }
 
-/// The fault of naming a unit that begins with `prefix`.
+/// A list that names a unit which begins with `prefix`.
 fn named<'a>(assignment: &'a Assignment, prefix: &str) -> Option<Unmet<'a>> {
     let mut words = assignment.value.split_whitespace();
     let word = words.clone().find(|word| word.starts_with(prefix))?.to_owned();
@@ -155,7 +155,7 @@ fn waits<'a>(all: &[&'a Assignment]) -> Vec<Unmet<'a>> {
     others.map(|other| unmet(Some(other), what(other), Remedy::Remove)).collect()
 }
 
-/// Zero means without end, as in `systemd.service(5)`.
+/// Zero means infinite, as in `systemd.service(5)`.
 fn is_at_least(value: &str, seconds: u64) -> bool {
     match timespan::parse(value) {
         Ok(span) => span.is_zero() || span.as_secs() >= seconds,
@@ -163,7 +163,7 @@ fn is_at_least(value: &str, seconds: u64) -> bool {
     }
 }
 
-/// A boolean as `systemd.syntax(7)` has them.
+/// A boolean, as `systemd.syntax(7)` defines it.
 pub(super) fn boolean(value: &str) -> Option<bool> {
     match value.to_ascii_lowercase().as_str() {
         "1" | "yes" | "y" | "true" | "t" | "on" => Some(true),

@@ -1,4 +1,5 @@
-//! What systemd has loaded and runs, beside what the files say. Only where systemd runs, and not for an image.
+//! Compares what systemd has loaded and runs with the files. This needs a running systemd, so it does not apply to an
+//! image.
 
 use std::collections::HashMap;
 use std::io;
@@ -22,7 +23,7 @@ pub(super) const SOCKET_FAILED: &str = "socket-failed";
 /// The label of files that systemd has not read.
 pub(super) const DAEMON_RELOAD: &str = "daemon-reload";
 
-/// What systemd says of one unit, `systemctl show`. What a property has in several lines is one text of several lines.
+/// What `systemctl show` says about one unit. A property with several lines is one text with several lines.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Shown(HashMap<String, String>);
 
@@ -39,12 +40,13 @@ impl Shown {
         !matches!(self.get("Job"), "" | "0")
     }
 
-    /// It does not run, or is about to end. Of a part whose target has been stopped: `systemctl stop` may return before that.
+    /// Whether it does not run, or is about to end. `systemctl stop` of the target may return before its parts have
+    /// ended.
     fn is_ending(&self) -> bool {
         !self.is_running() || self.get("ActiveState") == "deactivating" || self.has_job()
     }
 
-    /// The units in the output of `systemctl show`: a block of lines each.
+    /// The units in the output of `systemctl show`. Each is a block of lines.
     fn parse(text: &str) -> Vec<Self> {
         let unit = |block: &str| {
             let mut properties = HashMap::<String, String>::new();
@@ -100,15 +102,15 @@ fn show_units(properties: &str, units: &[&str]) -> Result<Vec<Shown>, String> {
     Ok(Shown::parse(&String::from_utf8_lossy(&output.stdout)))
 }
 
-/// Where the other socket units listen.
+/// The addresses of the other socket units.
 fn addresses_of_others() -> io::Result<Vec<Address>> {
     let sockets = show_units("Id,ActiveState,Listen", &["*.socket"]).map_err(io::Error::other)?;
     let others = sockets.iter().filter(|unit| unit.get("Id") != SOCKET && unit.is_running());
     Ok(others.flat_map(Shown::addresses).collect())
 }
 
-/// systemd says itself when a file has changed. On 252 it does not see a drop-in whose directory is new, so what it has
-/// read is compared with what is there.
+/// systemd itself says when a file has changed. But systemd 252 does not see a drop-in in a new directory. So this
+/// compares the drop-ins that systemd has read with those that exist.
 fn not_reloaded(units: &Units, shown: &[Shown]) -> Option<Problem> {
     let mut names = Vec::new();
     let mut unread: Vec<PathBuf> = Vec::new();
@@ -129,14 +131,15 @@ fn not_reloaded(units: &Units, shown: &[Shown]) -> Option<Problem> {
     let files: Vec<_> = unread.iter().map(|file| file.display().to_string()).collect();
     let named = if files.is_empty() { String::new() } else { format!(", with {}", files.join(" and ")) };
     (!names.is_empty()).then(|| {
-        // To read another address is to drop the listener, so rebind reads it; of the rest a reload tells the workers.
+        // If systemd reads another address, it closes the listener. So `rebind` has to make it read the socket unit.
+        // A reload then applies the other units to the workers.
         let todo = match (names.iter().any(|name| name == SOCKET), names.len()) {
             (true, 1) => "`app-cluster rebind`",
             (true, _) => "`app-cluster rebind`, then `systemctl reload app-cluster`",
             (false, _) => "`systemctl daemon-reload`, then `systemctl reload app-cluster`",
         };
         let text = format!(
-            "systemd has not read the files as they are now{named} (it goes on with what it knows); write {todo}"
+            "systemd has not read the current files{named} (it still uses the old ones); write {todo}"
         );
         Problem::new(DAEMON_RELOAD, names.join(", "), text)
     })
@@ -147,7 +150,7 @@ fn check_listener(units: &Units, shown: &[Shown], findings: &mut Findings) {
     let workers: Vec<&Shown> =
         shown.iter().filter(|unit| unit.get("Id").starts_with("worker@") && unit.is_running()).collect();
     if socket.get("ActiveState") == "inactive" && workers.is_empty() {
-        // The cluster is stopped: nothing has to listen.
+        // The cluster is stopped, so it needs no listener.
         return;
     }
     if socket.get("ActiveState") == "failed" {
@@ -173,23 +176,23 @@ fn check_listener(units: &Units, shown: &[Shown], findings: &mut Findings) {
     }
 }
 
-/// How the cluster stands, for what is to be done about its listener.
+/// The state of the cluster, as far as it matters for its listener.
 pub(crate) struct Standing {
-    /// What is listened on of that which the socket unit names.
+    /// Which addresses of the socket unit have a listener.
     pub(crate) listening: Listening,
-    /// systemd may listen where this machine has no address (`FreeBind=`, `Transparent=`).
+    /// Whether systemd may listen on an address that this machine does not have (`FreeBind=`, `Transparent=`).
     pub(crate) binds_freely: bool,
-    /// The cluster is stopped, or about to be.
+    /// Whether the cluster is stopped, or about to be.
     pub(crate) is_stopped: bool,
-    /// The orchestrator does not run, and systemd is not about to start it.
+    /// Whether the orchestrator does not run, and systemd is not about to start it.
     pub(crate) is_without_orchestrator: bool,
 }
 
-/// Looks how the cluster stands.
+/// Finds out the state of the cluster.
 ///
 /// # Errors
 ///
-/// The unit cannot be read, systemd does not answer, or the process may not look.
+/// The unit cannot be read, systemd does not answer, or this process has no permission.
 pub(crate) fn standing() -> anyhow::Result<Standing> {
     let units = Units::load(Path::new("/"));
     let unit = units.get(SOCKET).with_context(|| format!("cannot read {SOCKET}"))?;
@@ -197,7 +200,8 @@ pub(crate) fn standing() -> anyhow::Result<Standing> {
     let of = |name: &str| shown.iter().find(|unit| unit.get("Id") == name).cloned().unwrap_or_default();
     let workers: Vec<&Shown> = shown.iter().filter(|unit| unit.get("Id").starts_with("worker@")).collect();
     Ok(Standing {
-        listening: look(unit, &shown).context("cannot look at who holds the listener; run it as root")?,
+        listening: look(unit, &shown)
+            .context("cannot find out which process holds the listener; run it as root")?,
         binds_freely: ["FreeBind", "Transparent"]
             .iter()
             .any(|key| unit.last("Socket", key).and_then(|at| demand::boolean(&at.value)) == Some(true)),
@@ -222,7 +226,7 @@ fn look(unit: &Unit, shown: &[Shown]) -> io::Result<Listening> {
     listener::look(&named, &holders)
 }
 
-/// What the unit names and is not looked for, unless systemd has said already that it is no address.
+/// What the unit names and this check does not look for, unless systemd already said that it is not an address.
 fn not_looked_for(listening: &Listening, unit: &Unit, findings: &Findings) -> Vec<String> {
     let lines = unit.list("Socket", "ListenStream");
     let unknown =
@@ -230,7 +234,7 @@ fn not_looked_for(listening: &Listening, unit: &Unit, findings: &Findings) -> Ve
     unknown.map(|at| format!("{}: whether systemd listens on {}", at.place(), at.value)).collect()
 }
 
-/// What was taken out of the unit is served by the workers that were started before.
+/// If an address was removed from the unit, workers that were started before still serve it.
 fn still_served(listening: &Listening) -> Option<String> {
     let left: Vec<String> = listening.left.iter().map(ToString::to_string).collect();
     (listening.lost.is_empty() && !left.is_empty()).then(|| {

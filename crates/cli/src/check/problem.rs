@@ -1,16 +1,16 @@
-//! What the check has to say.
+//! What the check reports.
 
 use std::fmt;
 
-/// The label of what is wrong with the configuration.
+/// The label of problems in the configuration.
 pub(super) const CONFIGURATION: &str = "configuration";
-/// The label of what systemd says.
+/// The label of problems that systemd reports.
 pub(super) const VERIFY: &str = "verify";
 
-/// Something that is wrong. Shown as `place: what is wrong (what happens); what to write`.
+/// A problem. Shown as `place: what is wrong (what happens); what to write`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Problem {
-    /// What found it, for tests.
+    /// The check that found it, for tests.
     pub(super) label: &'static str,
     /// Where it is: a file with its line and key, or a unit.
     place: String,
@@ -42,13 +42,13 @@ pub(super) struct Findings {
     pub(super) problems: Vec<Problem>,
     /// What is doubtful.
     pub(super) warnings: Vec<String>,
-    /// What could not be looked at, each with the reason. Without it, `no problems` would be untrue.
+    /// What could not be checked, each with the reason. Without it, `no problems` would be wrong.
     pub(super) unseen: Vec<String>,
 }
 
 impl Findings {
-    /// Adds a problem, once: a template's is found again for each of its instances, and where systemd has said something of a
-    /// line, that is enough.
+    /// Adds a problem once: the check finds a problem of a template again for each of its instances. If systemd has
+    /// reported a line, that is enough.
     pub(super) fn add(&mut self, problem: Problem) {
         let is_said = |known: &Problem| {
             known.place == problem.place
@@ -64,7 +64,7 @@ impl Findings {
         self.problems.iter().any(|problem| problem.place == place)
     }
 
-    /// Notes that something could not be looked at.
+    /// Notes that something could not be checked.
     pub(super) fn not_seen(&mut self, what: impl Into<String>) {
         let what = what.into();
         if !self.unseen.contains(&what) {

@@ -16,7 +16,8 @@ use super::users::{self, Access, Want};
 const COMMANDS: [&str; 7] =
     ["ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecReload", "ExecStop", "ExecStopPost"];
 
-/// Adds what keeps the services' users from executing what the units name, below `root`. That it is not there, systemd says.
+/// Adds what prevents the services' users from executing the programs of the units below `root`. If a program is
+/// missing, systemd reports it.
 pub(super) fn check(root: &Path, units: &Units, findings: &mut Findings) {
     for unit in units.loaded.iter().map(|loaded| &loaded.unit) {
         for at in COMMANDS.iter().flat_map(|key| unit.list("Service", key)) {
@@ -55,12 +56,13 @@ fn check_command(root: &Path, unit: &Unit, at: &Assignment, findings: &mut Findi
     }
 }
 
-/// Whether `User=` does not count: a `+` among the prefixes.
+/// Whether `User=` does not apply, because `+` is among the prefixes.
 fn runs_as_root(command: &str) -> bool {
     command.split('/').next().is_some_and(|prefixes| prefixes.contains('+'))
 }
 
-/// The program of a command line; none if its path is not known here. systemd.service(5), COMMAND LINES, has the prefixes.
+/// The program of a command line; none if its path is unknown here. systemd.service(5), COMMAND LINES, lists the
+/// prefixes.
 fn program(command: &str) -> Option<&str> {
     let program = command.trim_start_matches(['-', '@', ':', '+', '!', '|']).split_whitespace().next()?;
     let program = program.trim_matches('"');
@@ -74,7 +76,8 @@ fn noexec_mount(file: &Path) -> Option<PathBuf> {
     if !flags.contains(StatVfsMountFlags::NOEXEC) {
         return None;
     }
-    // proc(5): the fifth field of mountinfo is the mount point. Of two at the same place the later one lies above.
+    // proc(5): the fifth field of mountinfo is the mount point. Of two at the same place, the later one covers the
+    // other.
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let points = mounts.lines().filter_map(|line| Some(PathBuf::from(unescaped(line.split(' ').nth(4)?))));
     let above = points.filter(|point| file.starts_with(point));

@@ -1,4 +1,4 @@
-//! The rules: settings of the units without which the cluster loses its socket, its requests or its word.
+//! The rules: settings of the units. Without them, the cluster would lose its socket or requests, or break a promise.
 
 use super::demand::{Demand, Remedy, Unmet};
 use super::problem::Problem;
@@ -10,16 +10,16 @@ use super::units::{SERVICE, SOCKET, Units, WORKER};
 pub(super) struct Rule {
     /// Its name, for tests.
     pub(super) label: &'static str,
-    /// The unit it is about.
+    /// The unit that it applies to.
     pub(super) unit: &'static str,
     /// The setting: section and key, the usual name first.
     names: &'static [(&'static str, &'static str)],
     demand: Demand,
-    /// What happens otherwise.
+    /// What happens if the rule is broken.
     reason: &'static str,
 }
 
-/// systemd knows the setting under its old names too.
+/// systemd also accepts the old names of the setting.
 const START_LIMIT: &[(&str, &str)] = &[
     ("Unit", "StartLimitIntervalSec"),
     ("Unit", "StartLimitInterval"),
@@ -28,8 +28,8 @@ const START_LIMIT: &[(&str, &str)] = &[
 ];
 const LIMIT_FAILS_SOCKET: &str = "a unit that reaches its start limit takes the shared socket down with it";
 const RESTARTS_ALL: &str = "all workers would be stopped or restarted at once";
-const TMP_HOLDS_LISTENER: &str = "to clean up after each stop systemd forks a copy of itself, which holds the listener, and a \
-     restarted app-cluster.socket finds its address taken; TemporaryFileSystem=/tmp:mode=1777 has a /tmp of its own, too";
+const TMP_HOLDS_LISTENER: &str = "to clean up after each stop, systemd forks a copy of itself, which holds the listener, and a \
+     restarted app-cluster.socket finds its address in use; TemporaryFileSystem=/tmp:mode=1777 gives a private /tmp, too";
 
 /// Shortens the table below.
 const fn rule(
@@ -42,7 +42,7 @@ const fn rule(
     Rule { label, unit, names, demand, reason }
 }
 
-/// Every rule. Their grounds are in the comments of the units as shipped.
+/// Every rule. The comments of the shipped units give the reasons.
 #[rustfmt::skip]
 pub(super) const RULES: &[Rule] = &[
     rule("socket-start-limit", SOCKET, START_LIMIT, Demand::Zero, LIMIT_FAILS_SOCKET),
@@ -54,7 +54,7 @@ pub(super) const RULES: &[Rule] = &[
         Demand::OneOf { words: &["http"], default: "app-cluster.socket" },
         "workers ask for the listener by this name"),
     rule("socket-flush", SOCKET, &[("Socket", "FlushPending")], Demand::Is(false),
-        "connections that wait would be dropped"),
+        "waiting connections would be dropped"),
     rule("socket-service", SOCKET, &[("Socket", "Service")],
         Demand::OneOf { words: &[SERVICE], default: SERVICE },
         "the first connection would start that unit and not the cluster"),
@@ -69,7 +69,7 @@ pub(super) const RULES: &[Rule] = &[
         Demand::OneOf { words: &["exec", "all"], default: "main" },
         "a reload could not ask for more time, and a long rollout would be cut off"),
     rule("service-non-blocking", SERVICE, &[("Service", "NonBlocking")], Demand::Is(true),
-        "it is given the shared socket too, and its start would make it blocking for all workers"),
+        "the orchestrator gets the shared socket too, and its start would make the socket blocking for all workers"),
     rule("service-reload", SERVICE, &[("Service", "ExecReload")], Demand::WaitsForRollout,
         "systemctl reload would report success before the rollout has ended"),
     rule("service-private-tmp", SERVICE, &[("Service", "PrivateTmp")], Demand::Is(false), TMP_HOLDS_LISTENER),
@@ -88,11 +88,11 @@ pub(super) const RULES: &[Rule] = &[
         Demand::OneOf { words: &["on-failure", "always"], default: "no" },
         "a worker that crashes would stay down"),
     rule("worker-restart-prevent", WORKER, &[("Service", "RestartPreventExitStatus")], Demand::Names(&["78", "CONFIG"]),
-        "a worker whose configuration is wrong would be started again and again"),
+        "a worker whose configuration is wrong would be restarted endlessly"),
     rule("worker-instance", WORKER, &[("Service", "Environment")], Demand::Names(&["APP_CLUSTER_INSTANCE=%i"]),
-        "a worker would not know its place on the scoreboard: it would count nothing, and take connections without regard to the others"),
+        "a worker would not know its scoreboard slot: it would count nothing, and would not share connections evenly with the others"),
     rule("worker-scoreboard", WORKER, &[("Service", "RuntimeDirectory")], Demand::Names(&["app-cluster/scoreboard"]),
-        "without the directory of the scoreboard workers would count nothing, and take connections without regard to each other"),
+        "without the directory of the scoreboard, workers would count nothing, and would not share connections evenly"),
     rule("worker-restart-mode", WORKER, &[("Service", "RestartMode")],
         Demand::OneOf { words: &["normal", "debug"], default: "normal" },
         "a rollout would wait for ever for a worker that crashes"),
@@ -112,7 +112,7 @@ pub(super) const RULES: &[Rule] = &[
     rule("worker-stop-propagated", WORKER, &[("Unit", "StopPropagatedFrom")], Demand::Lacks(SERVICE), RESTARTS_ALL),
 ];
 
-/// What breaks a rule.
+/// The problems of a setting that breaks a rule.
 pub(super) fn check(units: &Units) -> Vec<Problem> {
     units.loaded.iter().flat_map(|loaded| judge(&loaded.unit, loaded.kind)).collect()
 }

@@ -1,4 +1,4 @@
-//! Why the orchestrator does not come up: the step that failed, by systemd's name, and what to do about it.
+//! Why the orchestrator does not start: systemd's name of the step that failed, and what to do about it.
 
 use std::process::Command;
 
@@ -6,14 +6,14 @@ use super::live::Shown;
 use super::problem::Problem;
 use super::units::SERVICE;
 
-/// Exit statuses from here on are systemd's own, of a step before the program; systemd.exec(5), PROCESS EXIT CODES.
+/// From here on, exit statuses come from systemd, for a step before the program; systemd.exec(5), PROCESS EXIT CODES.
 const FIRST_OF_SYSTEMD: u32 = 200;
 /// `si_code` of SIGCHLD in `ExecMainCode`, sigaction(2).
 const EXITED: &str = "1";
-/// The label of an orchestrator that does not come up.
+/// The label of an orchestrator that does not start.
 pub(super) const ORCHESTRATOR: &str = "orchestrator";
 
-/// What keeps the orchestrator from running, if anything does.
+/// What prevents the orchestrator from running, if anything does.
 pub(super) fn orchestrator(shown: &Shown) -> Option<Problem> {
     let waits = shown.get("SubState") == "auto-restart";
     let failed = shown.get("ActiveState") == "failed";
@@ -29,15 +29,15 @@ pub(super) fn orchestrator(shown: &Shown) -> Option<Problem> {
         None => (format!("it ended with result `{}`", shown.get("Result")), LOOK_IN_THE_JOURNAL),
     };
     let (then, last) = match waits {
-        true => ("systemd tries again and again", ""),
-        false => ("systemd has given up", "; when that is corrected, write `systemctl start app-cluster`"),
+        true => ("systemd keeps trying", ""),
+        false => ("systemd has given up", "; fix that, then write `systemctl start app-cluster`"),
     };
     Some(Problem::new(ORCHESTRATOR, SERVICE, format!("{what} ({then}); {advice}{last}")))
 }
 
 const LOOK_IN_THE_JOURNAL: &str = "`journalctl -u app-cluster -n 20` says why";
 
-/// What systemd calls the status.
+/// systemd's name of the status.
 fn name(status: u32) -> String {
     let output = Command::new("systemd-analyze").args(["exit-status", &status.to_string()]).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
@@ -53,16 +53,16 @@ fn remedy(status: u32) -> &'static str {
         }
         238 => {
             "/var/lib/app-cluster has to be a directory on a disk that can be written: look with `ls -ld \
-             /var/lib/app-cluster`, move away what is there instead"
+             /var/lib/app-cluster`, and move away what is there instead"
         }
         233 => {
-            "/run/app-cluster has to be a directory: look with `ls -ld /run/app-cluster`, move away what is there instead"
+            "/run/app-cluster has to be a directory: look with `ls -ld /run/app-cluster`, and move away what is there instead"
         }
         216 | 217 => "write `systemd-sysusers app-cluster.conf`, which creates the users",
         203 => "write `apt install --reinstall app-cluster`: its program is missing or cannot be executed",
         225 | 228 => {
             "this kernel or container forbids a part of the sandbox: `journalctl -u app-cluster -n 20` names it, \
-             `systemctl edit app-cluster.service` can take it out"
+             and `systemctl edit app-cluster.service` can remove it"
         }
         _ => LOOK_IN_THE_JOURNAL,
     }

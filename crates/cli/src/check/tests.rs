@@ -1,4 +1,4 @@
-//! The shipped units are right; every rule says so when they no longer are.
+//! The shipped units have no problems, and every rule reports the change that breaks it.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -8,7 +8,7 @@ use std::{env, fs};
 use super::rules::RULES;
 use super::*;
 
-/// Every line that an administrator got wrong and the check was silent about.
+/// Mistakes of administrators that the check once did not report.
 mod mistakes;
 
 const UNITS: &str = "usr/lib/systemd/system";
@@ -31,10 +31,10 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// An installation with the shipped units, the programs that they and the cases name, and nothing else.
+/// An installation with only the shipped units and the programs that they and the cases name.
 fn installed() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
-    // Services look below it as their own users.
+    // The users of the services have to reach the files below it.
     fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
     copy(&source("../../units"), &root.path().join(UNITS));
     for name in [
@@ -66,7 +66,7 @@ fn the_shipped_units_have_no_problem() {
     assert!(text.contains("worker@.service: ok\n") && text.ends_with("no problems\n"), "{text}");
 }
 
-/// What breaks each rule, as a drop-in.
+/// For each rule, a drop-in that breaks it.
 const BREAKS: &[(&str, &str)] = &[
     ("socket-start-limit", "[Unit]\nStartLimitIntervalSec=10s"),
     ("socket-trigger-limit", "[Socket]\nTriggerLimitIntervalSec=2s"),
@@ -101,7 +101,7 @@ const BREAKS: &[(&str, &str)] = &[
     ("worker-stop-propagated", "[Unit]\nStopPropagatedFrom=app-cluster.service"),
 ];
 
-/// What breaks a rule only when it is taken out of the unit: a list that drop-ins cannot shorten.
+/// A rule that is broken only if its line is removed from the unit: a list that drop-ins cannot shorten.
 const TAKEN_OUT: (&str, &str) = ("worker-sockets", "Sockets=app-cluster.socket");
 
 fn labels(root: &Path) -> Vec<&'static str> {
@@ -115,7 +115,7 @@ fn every_rule_finds_what_breaks_it_and_nothing_else_does() {
         let rule = RULES.iter().find(|rule| rule.label == *label).unwrap();
         drop_in(root.path(), rule.unit, text);
         let found = labels(root.path());
-        // systemd 252 does not know RestartMode=, and says so.
+        // systemd 252 does not know RestartMode=, and reports it.
         let is_unknown = *label == "worker-restart-mode" && found == ["verify"];
         assert!(is_unknown || found == [*label], "{found:?} of {text}");
     }
@@ -166,7 +166,7 @@ fn systemds_defaults_break_the_rules_that_ask_for_more() {
     ];
     let expected = RULES.iter().map(|rule| rule.label).filter(|label| !kept_by_defaults.contains(label));
     let found = labels(root.path());
-    // That they name no address and no program, systemd says.
+    // systemd reports that they name no address and no program.
     let of_rules = found.into_iter().filter(|label| *label != "verify");
     assert_eq!(of_rules.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
 }
@@ -209,8 +209,8 @@ fn a_missing_unit_is_a_problem() {
     assert!(text.contains("/app-cluster.target: missing; install the package again\n1 problem\n"), "{text}");
 }
 
-/// Every directory in `tests/check` is laid over the shipped units; `expected.txt` in it is the report.
-/// `UPDATE_EXPECTED=1 cargo test -p cli` writes what is said now, to be read in the diff.
+/// Each directory in `tests/check` is copied over the shipped units. Its `expected.txt` is the report.
+/// `UPDATE_EXPECTED=1 cargo test -p cli` writes the current reports. Review their diff.
 #[test]
 fn every_case_reports_what_is_expected() {
     let mut cases: Vec<_> =

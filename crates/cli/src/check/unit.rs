@@ -7,7 +7,7 @@ use config::{Problem, drop_in};
 
 use super::unit_file::{self, Assignment};
 
-/// Where units are looked for, below the root, highest precedence first (`systemd-analyze unit-paths`).
+/// Where systemd looks for units below the root, highest precedence first (`systemd-analyze unit-paths`).
 const DIRECTORIES: [&str; 11] = [
     "etc/systemd/system.control",
     "run/systemd/system.control",
@@ -24,12 +24,12 @@ const DIRECTORIES: [&str; 11] = [
 
 /// The directories below `root` that may hold units.
 pub(super) fn directories(root: &Path) -> Vec<PathBuf> {
-    // Where /lib is a link to /usr/lib, the same files would be found twice.
+    // If /lib is a link to /usr/lib, the same files would be found twice.
     let merged = root.join("lib").is_symlink();
     DIRECTORIES.iter().filter(|dir| !(merged && dir.starts_with("lib/"))).map(|dir| root.join(dir)).collect()
 }
 
-/// Why there is no unit.
+/// Why a unit is absent.
 #[derive(Debug)]
 pub(super) enum Absent {
     /// No directory has a file of this name.
@@ -38,7 +38,7 @@ pub(super) enum Absent {
     Masked(PathBuf),
 }
 
-/// A unit with all that is assigned to it.
+/// A unit with all its assignments.
 #[derive(Debug)]
 pub(super) struct Unit {
     /// Its file.
@@ -52,7 +52,7 @@ pub(super) struct Unit {
 }
 
 impl Unit {
-    /// Reads the unit `name`, which may be a template, or an instance whose own drop-ins count too.
+    /// Reads the unit `name`. It may be a template, or an instance, whose own drop-ins count too.
     pub(super) fn load(directories: &[PathBuf], name: &str) -> Result<Self, Absent> {
         let template = template_of(name);
         let file = drop_in::first(directories, name)
@@ -83,19 +83,19 @@ impl Unit {
         &self.assignments
     }
 
-    /// The assignment to `key` of `section` that holds, of a setting with one value.
+    /// The assignment to `key` of `section` that is in effect, for a setting with one value.
     pub(super) fn last(&self, section: &str, key: &str) -> Option<&Assignment> {
         let last = self.assignments.iter().rfind(|a| a.section == section && a.key == key)?;
         (!last.value.is_empty()).then_some(last)
     }
 
-    /// What is in the list `key` of `section`: an empty assignment takes back all before it.
+    /// What is in the list `key` of `section`. An empty assignment clears the list.
     pub(super) fn list(&self, section: &str, key: &str) -> Vec<&Assignment> {
         let all = self.assignments.iter().filter(|a| a.section == section && a.key == key);
         since_reset(&all.collect::<Vec<_>>())
     }
 
-    /// The assignments to `key` of `section`, or to one of the other names systemd has for it.
+    /// The assignments to `key` of `section`, or to one of its other names.
     pub(super) fn assignments<'a>(
         &'a self,
         names: &'a [(&'static str, &'static str)],
@@ -106,7 +106,7 @@ impl Unit {
     }
 }
 
-/// What is in a list: an empty assignment takes back all before it.
+/// What is in a list. An empty assignment clears the list.
 pub(super) fn since_reset<'a>(all: &[&'a Assignment]) -> Vec<&'a Assignment> {
     let begin = all.iter().rposition(|a| a.value.is_empty()).map_or(0, |at| at + 1);
     all[begin..].to_vec()
@@ -144,7 +144,7 @@ fn template_of(name: &str) -> Option<String> {
     (!instance.is_empty()).then(|| format!("{prefix}@.{unit_type}"))
 }
 
-/// The instances of `template` that have files of their own: `worker@3.service` for `worker@3.service.d`.
+/// The instances of `template` that have their own files: `worker@3.service` for `worker@3.service.d`.
 pub(super) fn instances(directories: &[PathBuf], template: &str) -> Vec<String> {
     let Some((prefix, suffix)) = template.split_once('@') else { return Vec::new() };
     let entries = directories.iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten().flatten();

@@ -9,11 +9,11 @@ pub(super) struct Assignment {
     pub(super) section: String,
     /// What is assigned to.
     pub(super) key: String,
-    /// The value, its lines joined by spaces, without white space around it.
+    /// The value, without surrounding white space. Its lines are joined by spaces.
     pub(super) value: String,
     /// The file.
     pub(super) file: PathBuf,
-    /// The line it begins on, from 1.
+    /// The line on which it begins, from 1.
     pub(super) line: usize,
 }
 
@@ -24,7 +24,7 @@ impl Assignment {
     }
 }
 
-/// Parses `text`, the content of `file`. What systemd passes over is passed over: `systemd-analyze verify` tells of it.
+/// Parses `text`, the content of `file`. It ignores what systemd ignores: `systemd-analyze verify` reports that.
 pub(super) fn parse(file: &Path, text: &str) -> Vec<Assignment> {
     let mut assignments = Vec::new();
     let mut section: Option<String> = None;
@@ -46,7 +46,8 @@ pub(super) fn parse(file: &Path, text: &str) -> Vec<Assignment> {
     assignments
 }
 
-/// Lines with content: comments and empty ones left out, continuations joined, each with its first line's number.
+/// Lines with content, each with the number of its first line. Comments and empty lines are left out, continuations
+/// are joined.
 fn logical_lines(text: &str) -> Vec<(usize, String)> {
     let mut lines: Vec<(usize, String)> = Vec::new();
     let mut continues = false;

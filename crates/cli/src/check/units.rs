@@ -1,4 +1,4 @@
-//! The units of the cluster, loaded once for all that judges them.
+//! The units of the cluster, loaded once for all checks.
 
 use std::path::{Path, PathBuf};
 
@@ -13,22 +13,22 @@ pub(super) const WORKER: &str = "worker@.service";
 pub(crate) const TARGET: &str = "app-cluster.target";
 const SLICE: &str = "app-cluster.slice";
 
-/// All units of the cluster; each has to be there.
+/// All units of the cluster. Each has to exist.
 const UNITS: [&str; 5] = [SOCKET, SERVICE, WORKER, TARGET, SLICE];
 
-/// One unit: a unit of the package, or an instance that has files of its own.
+/// A unit of the package, or an instance that has its own files.
 #[derive(Debug)]
 pub(super) struct Loaded {
     /// Its name.
     pub(super) name: String,
-    /// The unit of the package that it is, or is an instance of.
+    /// The unit of the package. For an instance, its template.
     pub(super) kind: &'static str,
     /// What is in its files.
     pub(super) unit: Unit,
 }
 
 impl Loaded {
-    /// The name under which systemd can load it: a template cannot be loaded, the first worker can.
+    /// The name under which systemd can load it. systemd cannot load a template, but it can load the first worker.
     pub(super) fn instance(&self) -> String {
         self.name.replace("@.", "@1.")
     }
@@ -37,10 +37,10 @@ impl Loaded {
 /// The units below a root.
 #[derive(Debug)]
 pub(super) struct Units {
-    /// Those that are there.
+    /// The units that exist.
     pub(super) loaded: Vec<Loaded>,
     absent: Vec<(String, Absent)>,
-    /// Where units are looked for, highest precedence first.
+    /// Where systemd looks for units, highest precedence first.
     pub(super) directories: Vec<PathBuf>,
 }
 
@@ -60,7 +60,7 @@ impl Units {
         Self { loaded, absent, directories }
     }
 
-    /// The unit of this name, if it is there.
+    /// The unit of this name, if it exists.
     pub(super) fn get(&self, name: &str) -> Option<&Unit> {
         self.loaded.iter().find(|loaded| loaded.name == name).map(|loaded| &loaded.unit)
     }
@@ -74,14 +74,14 @@ impl Units {
         files
     }
 
-    /// What keeps them from being read.
+    /// Adds the units and files that cannot be read.
     pub(super) fn check(&self, root: &Path, findings: &mut Findings) {
         for (name, reason) in &self.absent {
             findings.add(of_absent(name, root, reason));
         }
         for loaded in &self.loaded {
             for problem in &loaded.unit.unreadable {
-                // systemd reads it as root: that another user cannot is no fault of the file.
+                // systemd reads it as root. If another user cannot read it, the file is not at fault.
                 if rustix::process::geteuid().is_root() {
                     findings.add(Problem::new(
                         "unreadable",
@@ -97,7 +97,7 @@ impl Units {
         }
     }
 
-    /// systemd makes a slice that has no file, but none that is masked, and then not what is to be in it.
+    /// systemd creates a slice that has no file, but not one that is masked. The unit in it then cannot start.
     fn check_slice(&self, unit: &Unit, findings: &mut Findings) {
         let Some(slice) = unit.last("Service", "Slice").filter(|slice| slice.value != SLICE) else { return };
         if let Some(file) =
@@ -113,7 +113,7 @@ impl Units {
 }
 
 impl Units {
-    /// Services and sockets that have to start before it, and cannot. Units of other types need no files.
+    /// Services and sockets that the unit requires and that cannot start. Units of other types need no files.
     fn check_required(&self, unit: &Unit, findings: &mut Findings) {
         let lists = ["Requires", "Requisite", "BindsTo"].map(|key| unit.list("Unit", key));
         for at in lists.iter().flatten() {
@@ -131,7 +131,7 @@ impl Units {
     }
 }
 
-/// Whether two paths lead to one file.
+/// Whether two paths lead to the same file.
 pub(super) fn is_same(one: &Path, other: &Path) -> bool {
     one == other || matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }

@@ -1,4 +1,4 @@
-//! The users that services run as, and what they may do with a file.
+//! The users that services run as, and which files they may use.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -15,7 +15,7 @@ pub(super) struct Account {
     groups: Vec<u32>,
 }
 
-/// What is asked for.
+/// A kind of access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Want {
     Read,
@@ -31,13 +31,13 @@ impl Want {
     }
 }
 
-/// Whether the kernel would let a user do it.
+/// Whether the kernel would permit an access.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Access {
     Granted,
     /// This file, or directory on the way to it, forbids it.
     Denied(PathBuf),
-    /// It cannot be told: this file cannot be looked at, or has an access control list.
+    /// It is not known: this file is not accessible, or has an access control list.
     Unknown(PathBuf),
 }
 
@@ -51,14 +51,14 @@ pub(super) fn entry(root: &Path, database: &str, name: &str) -> Option<String> {
     if let Some(line) = text.lines().find(is_it) {
         return Some(line.to_owned());
     }
-    // Users may come from elsewhere, nsswitch.conf(5); of an image only its files are known.
+    // Users may come from other sources, nsswitch.conf(5). Of an image, only the files are known.
     let output =
         (root == Path::new("/")).then(|| Command::new("getent").args([database, name]).output().ok());
     let text = String::from_utf8(output??.stdout).ok()?;
     text.lines().next().map(str::to_owned)
 }
 
-/// The user that a service runs as; none if there is no such user, or systemd makes one for it.
+/// The user that a service runs as; none if there is no such user, or if systemd creates one for it.
 pub(super) fn of_service(root: &Path, unit: &Unit) -> Option<Account> {
     let user = unit.last("Service", "User").map_or("root", |user| user.value.as_str());
     let line = entry(root, "passwd", user)?;
@@ -85,14 +85,14 @@ fn memberships(root: &Path, user: &str) -> Vec<u32> {
 }
 
 impl Account {
-    /// Whether it may do `want` with `file`, which is there, below `root`.
+    /// Whether it has the access `want` to `file`, which exists below `root`.
     pub(super) fn may(&self, want: Want, root: &Path, file: &Path) -> Access {
         let Ok(real) = fs::canonicalize(file) else { return Access::Unknown(file.to_owned()) };
         let Ok(real_root) = fs::canonicalize(root) else { return Access::Unknown(root.to_owned()) };
         if !real.starts_with(&real_root) {
             return Access::Unknown(file.to_owned());
         }
-        // The directories that hold a link count, as those of the file that it leads to do.
+        // The user needs access to the directories of a link and to those of its target.
         for (root, path) in [(root, file), (real_root.as_path(), real.as_path())] {
             for directory in between(root, path) {
                 match self.may_here(Want::Execute, &directory) {
@@ -104,7 +104,7 @@ impl Account {
         self.may_here(want, &real)
     }
 
-    /// The same of this file or directory alone, inode(7).
+    /// The same for this file or directory alone, inode(7).
     fn may_here(&self, want: Want, path: &Path) -> Access {
         let Ok(metadata) = fs::metadata(path) else { return Access::Unknown(path.to_owned()) };
         let mode = metadata.mode();
@@ -115,7 +115,7 @@ impl Account {
         } else {
             mode
         };
-        // capabilities(7), CAP_DAC_OVERRIDE: a program still has to be executable for someone.
+        // capabilities(7), CAP_DAC_OVERRIDE: even root may execute only a file that has an execute bit.
         let may =
             if self.uid == 0 { want == Want::Read || mode & 0o111 != 0 } else { bits & want.bit() != 0 };
         if may {
@@ -140,7 +140,7 @@ fn between(root: &Path, path: &Path) -> Vec<PathBuf> {
     directories
 }
 
-/// acl(5): what it grants is not in the mode.
+/// acl(5): the mode does not contain what the list grants.
 fn has_access_list(path: &Path) -> bool {
     rustix::fs::getxattr(path, "system.posix_acl_access", &mut [0_u8; 0]).is_ok_and(|length| length > 0)
 }
@@ -185,7 +185,7 @@ mod tests {
         let file = root.path().join("file");
         fs::write(&file, "").unwrap();
         let metadata = fs::metadata(&file).unwrap();
-        // The owner's bits count for the owner, also where others may more.
+        // For the owner, only the owner's bits count, even if others have more rights.
         set_mode(&file, 0o044);
         let owner =
             Account { name: "owner".to_owned(), uid: metadata.uid() | 1 << 30, groups: vec![metadata.gid()] };

@@ -1,4 +1,4 @@
-//! Values that systemd takes and that are not what was meant, or name what is not there.
+//! Values that systemd accepts, but that are a mistake or name something that does not exist.
 
 use std::path::{Path, PathBuf};
 
@@ -9,12 +9,12 @@ use super::unit_file::Assignment;
 use super::units::Units;
 use super::users;
 
-/// No process runs in less, so the number was meant to have a unit.
+/// No process can run in less memory, so the number lacks a unit.
 const LEAST_MEMORY: u64 = 1 << 20;
 const MEMORY: [&str; 6] =
     ["MemoryMin", "MemoryLow", "MemoryHigh", "MemoryMax", "MemorySwapMax", "MemoryZSwapMax"];
 
-/// Lists of paths that have to be there before systemd has set the namespace up; systemd.exec(5).
+/// Lists of paths that have to exist when systemd sets up the namespace; systemd.exec(5).
 const PATHS_OF_NAMESPACE: [&str; 7] = [
     "ReadWritePaths",
     "ReadOnlyPaths",
@@ -31,7 +31,7 @@ pub(super) fn check(root: &Path, units: &Units, findings: &mut Findings) {
         findings.extend(memory(unit));
         findings.extend(unit.list("Service", "Environment").into_iter().filter_map(percent));
         findings.extend(accounts(root, unit));
-        // What is looked up below another root directory is not here.
+        // With another root directory, the files are elsewhere.
         if unit.last("Service", "RootDirectory").is_none() && unit.last("Service", "RootImage").is_none() {
             findings.extend(missing_files(root, unit));
         }
@@ -51,20 +51,27 @@ fn memory(unit: &Unit) -> Vec<Problem> {
         .map(|at| {
             let (key, value) = (&at.key, &at.value);
             let advice = format!("write {key}={value}M");
-            problem("memory", at, &format!("is {value} bytes"), "no process runs in so little", &advice)
+            problem(
+                "memory",
+                at,
+                &format!("is {value} bytes"),
+                "no process can run in so little memory",
+                &advice,
+            )
         })
         .collect()
 }
 
-/// A `%` that was meant as such and that systemd takes for a specifier: before two hexadecimal digits as in a URL, or in the
-/// middle of a word as in a password. Of one before a letter that is no specifier it says so itself; any other it leaves.
+/// A literal `%` that systemd takes for a specifier. It stands before two hexadecimal digits, as in a URL, or in the
+/// middle of a word, as in a password. If the letter after it is not a specifier, systemd reports that itself. systemd
+/// leaves any other `%` as it is.
 fn percent(at: &Assignment) -> Option<Problem> {
     let word = unescaped(&at.value)?;
-    let reason = "systemd puts something else in its place, systemd.unit(5), SPECIFIERS";
+    let reason = "systemd replaces it, systemd.unit(5), SPECIFIERS";
     Some(problem("percent", at, &format!("has {word}"), reason, "write %% for each %"))
 }
 
-/// The first such `%`, with the letter behind it.
+/// The first such `%`, with the letter after it.
 fn unescaped(value: &str) -> Option<String> {
     const SPECIFIERS: &str = "aAbBCdDEfgGhHiIjJlLmMnNopPqsStTuUvVwWyY";
     const OF_INSTANCE: &str = "iIjJnNpP";
@@ -94,7 +101,7 @@ fn unescaped(value: &str) -> Option<String> {
 fn accounts(root: &Path, unit: &Unit) -> Vec<Problem> {
     let dynamic =
         unit.last("Service", "DynamicUser").is_some_and(|a| demand::boolean(&a.value) == Some(true));
-    // An image without users is one in which systemd-sysusers(8) has still to run.
+    // In an image without users, systemd-sysusers(8) has not run yet.
     if dynamic || !root.join("etc/passwd").exists() {
         return Vec::new();
     }
@@ -109,7 +116,7 @@ fn accounts(root: &Path, unit: &Unit) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (section, key, database) in named {
         let Some(at) = unit.last(section, key) else { continue };
-        // A number needs no name, and what a specifier stands for is not known here.
+        // A number needs no entry. The value of a specifier is not known here.
         let is_known = at.value.contains('%')
             || at.value.parse::<u32>().is_ok()
             || users::entry(root, database, &at.value).is_some();
@@ -162,7 +169,8 @@ fn absent(at: &Assignment, path: &str, reason: &str, advice: &str) -> Problem {
     problem("missing-file", at, &format!("{path} does not exist"), reason, advice)
 }
 
-/// The path, if it is absolute, has to be there and is not. Of one with a pattern or a specifier it is not known here.
+/// The path if it is absolute and has to exist, but does not. A path with a pattern or a specifier cannot be checked
+/// here.
 fn missing(root: &Path, path: &str) -> Option<String> {
     let path = path.trim_matches('"').trim_start_matches('+');
     let is_plain = path.starts_with('/') && !path.contains(['%', '*', '?', '[']);

@@ -1,6 +1,6 @@
-//! What systemd itself says of the units: `systemd-analyze verify`, which needs no systemd that runs.
+//! What systemd itself reports about the units. `systemd-analyze verify` does not need a running systemd.
 //!
-//! It reads the files where they are, with all drop-ins, as PID 1 would: a copy of them would lack what they depend on.
+//! It reads the files in place, with all drop-ins, as PID 1 would. A copy would lack the units that they depend on.
 
 mod advice;
 mod keys;
@@ -37,7 +37,7 @@ pub(super) fn check(root: &Path, units: &Units, findings: &mut Findings) {
         };
         findings.extend(problem);
     }
-    // That a unit cannot be loaded follows from what was said of it. If nothing was, it is all there is.
+    // The message that a unit cannot be loaded follows another one. If there is no other one, it is reported.
     if findings.problems.iter().all(|problem| problem.label == CONFIGURATION) {
         let follows = said.iter().filter_map(|said| match said {
             Said::Follows(message) => Some(*message),
@@ -45,7 +45,7 @@ pub(super) fn check(root: &Path, units: &Units, findings: &mut Findings) {
         });
         let concerns = |message: &&str| names.iter().any(|name| message.contains(name.as_str()));
         findings.extend(follows.filter(concerns).map(|message| {
-            let advice = "`systemctl cat` and the name of the unit shows its files";
+            let advice = "`systemctl cat` and the name of the unit show its files";
             Problem::new(VERIFY, "systemd", format!("says \"{message}\"; {advice}"))
         }));
     }
@@ -55,7 +55,7 @@ pub(super) fn check(root: &Path, units: &Units, findings: &mut Findings) {
 fn ask(root: &Path, names: &[String]) -> Result<String, String> {
     let mut command = Command::new("systemd-analyze");
     command.args(["verify", "--man=no", "--recursive-errors=no"]).args(names).env_clear();
-    // The rest of the environment could change where it looks, and how it writes.
+    // The rest of the environment could change where it looks and what it prints.
     command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C").env("SYSTEMD_COLORS", "0");
     if root != Path::new("/") {
         command.arg(format!("--root={}", root.display()));
@@ -65,7 +65,8 @@ fn ask(root: &Path, names: &[String]) -> Result<String, String> {
 }
 
 fn of_line(units: &Units, keys: &Keys, file: &Path, line: usize, message: &str) -> Option<Problem> {
-    // systemd loads what the units depend on, too; that is others' business. And where /lib is a link, it says /lib.
+    // systemd also loads units that the cluster's units depend on. Problems in those are not reported. If /lib is a
+    // link, systemd prints /lib.
     let file = &units.files().into_iter().find(|ours| is_same(ours, file))?;
     let advice = advice::of_line(keys, message, assignment_at(units, file, line));
     let at = assignment_at(units, file, line).filter(|_| said::is_about_a_key(message));
@@ -74,7 +75,7 @@ fn of_line(units: &Units, keys: &Keys, file: &Path, line: usize, message: &str) 
     Some(Problem::new(VERIFY, place, format!("systemd says \"{message}\"; {advice}")))
 }
 
-/// The assignment on a line, or the one that goes on there.
+/// The assignment on a line, or the one that continues there.
 fn assignment_at<'a>(units: &'a Units, file: &Path, line: usize) -> Option<&'a Assignment> {
     let all = units.loaded.iter().flat_map(|loaded| loaded.unit.all());
     all.filter(|a| a.file == file && a.line <= line).max_by_key(|a| a.line)
@@ -82,7 +83,7 @@ fn assignment_at<'a>(units: &'a Units, file: &Path, line: usize) -> Option<&'a A
 
 fn of_unit(root: &Path, units: &Units, name: &str, message: &str) -> Option<Problem> {
     let loaded = units.loaded.iter().find(|loaded| loaded.instance() == name)?;
-    // It tries as the user that it runs as: whether the service's user may, and why not, is found elsewhere.
+    // It checks as the user that it runs as. Another check examines the access of the service's user.
     let is_for_program = message.ends_with("is not executable: Permission denied");
     if is_for_program || is_to_come(root, message) {
         return None;
@@ -93,7 +94,7 @@ fn of_unit(root: &Path, units: &Units, name: &str, message: &str) -> Option<Prob
     Some(Problem::new(VERIFY, place, format!("systemd says \"{message}\"; {advice}")))
 }
 
-/// The program of a worker is there once the orchestrator has started it.
+/// Whether it is about the program of a worker, which exists only after the orchestrator has started the worker.
 fn is_to_come(root: &Path, message: &str) -> bool {
     let links = Names::packaged().links();
     let mut paths = message.split_whitespace().map(Path::new).filter(|path| path.starts_with(&links));

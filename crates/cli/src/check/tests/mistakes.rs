@@ -1,6 +1,6 @@
 use super::*;
 
-/// A mistake: the unit with the drop-in, the drop-in, its line that is wrong, and what is said of that line.
+/// A mistake: the unit with the drop-in, the drop-in, its wrong line, and what the check says about that line.
 struct Mistake {
     unit: &'static str,
     text: &'static str,
@@ -24,7 +24,7 @@ const SERVICE: &str = "app-cluster.service";
 
 #[rustfmt::skip]
 const MISTAKES: &[Mistake] = &[
-    // What systemd says.
+    // Mistakes that systemd reports.
     mistake(WORKER, "[Service]\nEnviroment=A=b", 2, &["[Service] Enviroment:", "systemd says", "write Environment=A=b"]),
     mistake(WORKER, "[Servce]\nUser=me", 1, &["Unknown section 'Servce'", "write [Service]"]),
     mistake(WORKER, "[Service]\nMemoryMx=512M", 2, &["[Service] MemoryMx:", "write MemoryMax=512M"]),
@@ -48,7 +48,7 @@ const MISTAKES: &[Mistake] = &[
     mistake(SOCKET, "[Socket]\nListenStream=:99999", 2, &["[Socket] ListenStream:", "a port from 1 to 65535"]),
     mistake(SOCKET, "[Socket]\nListenStream=", 2, &["[Socket] ListenStream:", "write ListenStream= and an address"]),
     mistake(SOCKET, "[Socket]\nAccept=yes", 2, &["[Socket] Accept:", "systemd says", "write Accept=no"]),
-    // What it does not.
+    // Mistakes that systemd does not report.
     mistake(WORKER, "[Service]\nMemoryMax=512", 2, &["[Service] MemoryMax:", "is 512 bytes", "write MemoryMax=512M"]),
     mistake("app-cluster.slice", "[Slice]\nMemoryHigh=900", 2, &["[Slice] MemoryHigh:", "write MemoryHigh=900M"]),
     mistake(WORKER, "[Service]\nUser=none", 2, &["[Service] User:", "there is no user none", "217/USER"]),
@@ -163,10 +163,13 @@ fn a_name_that_is_not_read_is_named() {
     );
     assert_eq!(text, says);
 
-    // What is read already must not be lost.
+    // The file that is already read must not be overwritten.
     write(root.path(), "etc/app-cluster/conf.d/50.toml", "workers = 2\n");
     let (text, _) = report(root.path());
-    assert!(!text.contains("mv ") && text.contains("50.toml is there already: rename it, or"), "{text}");
+    assert!(
+        !text.contains("mv ") && text.contains("50.toml is there already: rename this file, or"),
+        "{text}"
+    );
 
     let root = installed();
     write(root.path(), "etc/systemd/system/worker@.service.d/limits", "[Service]\nMemoryMax=1G\n");
@@ -223,6 +226,6 @@ fn what_could_not_be_looked_at_is_told() {
     symlink(&file, conf_d.join("50.toml")).unwrap();
     let (text, exit) = report(root.path());
     assert_eq!(exit, Exit::Done, "{text}");
-    assert!(text.contains("\nnot looked at: whether user app-cluster can read /"), "{text}");
-    assert!(text.ends_with("\nno problems in what could be looked at\n"), "{text}");
+    assert!(text.contains("\nnot checked: whether user app-cluster can read /"), "{text}");
+    assert!(text.ends_with("\nno problems in what could be checked\n"), "{text}");
 }

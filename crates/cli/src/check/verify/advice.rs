@@ -1,4 +1,4 @@
-//! What to write instead of what systemd does not take.
+//! What to write instead of what systemd does not accept.
 
 use config::spelling;
 
@@ -10,7 +10,7 @@ use crate::check::unit_file::Assignment;
 /// The sections that the units of the cluster have.
 const SECTIONS: [&str; 4] = ["Unit", "Service", "Socket", "Slice"];
 
-/// Limits that are no sizes: systemd takes no K, M or G for them (systemd.exec(5)).
+/// Limits that are not sizes. For them, systemd accepts no K, M or G (systemd.exec(5)).
 const COUNTS: [&str; 5] = ["LimitNOFILE", "LimitNPROC", "LimitLOCKS", "LimitSIGPENDING", "LimitNICE"];
 
 /// Advice on a line; `at` is the assignment there.
@@ -66,7 +66,7 @@ fn of_value(keys: &Keys, at: &Assignment) -> String {
     }
 }
 
-/// The assignment that systemd means when it names the unit alone.
+/// The assignment that systemd means if it names only the unit.
 pub(super) fn assignment_behind<'a>(unit: &'a Unit, message: &str) -> Option<&'a Assignment> {
     if let Some((_, rest)) = message.split_once("Command ") {
         let command = rest.split_once(" is not executable").map_or(rest, |(command, _)| command);

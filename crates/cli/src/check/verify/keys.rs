@@ -1,8 +1,8 @@
-//! What systemd knows: its sections, the keys in each, and what kind of value each takes.
+//! The settings that systemd knows: its sections, their keys, and the kind of value of each key.
 
 use std::process::Command;
 
-/// The settings of the systemd that is installed.
+/// The settings of the installed systemd.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     /// Section, key, kind of value.
@@ -10,8 +10,8 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Those of the systemd of this machine, which lists them itself; none if it does not. An image is looked at and not
-    /// trusted: nothing below its root is executed.
+    /// The settings that the systemd of this machine lists; none if it does not. An image is not trusted: the check
+    /// executes nothing below its root.
     pub(super) fn of_systemd() -> Self {
         let output =
             Command::new("/lib/systemd/systemd").arg("--dump-configuration-items").env_clear().output();

@@ -7,11 +7,11 @@ pub(super) enum Said<'a> {
     OfLine { file: &'a str, line: usize, message: &'a str },
     /// `unit: message`.
     OfUnit { unit: &'a str, message: &'a str },
-    /// What follows from something else that is said.
+    /// A consequence of another message.
     Follows(&'a str),
 }
 
-/// Takes a line apart; none if it says nothing of a unit.
+/// Parses a line; none if it is not about a unit.
 pub(super) fn parse(line: &str) -> Option<Said<'_>> {
     let line = line.trim();
     if line.contains("has a bad unit file setting") || line.contains("not loaded, socket cannot be started") {
@@ -30,7 +30,7 @@ pub(super) fn quoted<'a>(message: &'a str, before: &str) -> Option<&'a str> {
     message.split_once(before)?.1.split_once('\'').map(|(word, _)| word)
 }
 
-/// Whether what is said of a line is about an assignment: sections and lines that are none have no key.
+/// Whether the message about a line is about an assignment. Sections and invalid lines have no key.
 pub(super) fn is_about_a_key(message: &str) -> bool {
     const NOT: [&str; 4] =
         ["Unknown section", "Invalid section header", "Assignment outside of section", "Missing '='"];
