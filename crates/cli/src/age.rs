@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use config::timespan;
 
-/// Since `usec` microseconds after the epoch; nothing if that is 0 or to come.
+/// The time since `usec` microseconds after the epoch; none if that is 0 or in the future.
 pub(crate) fn since(usec: u64, now: SystemTime) -> Option<Duration> {
     now.duration_since(moment(usec)?).ok()
 }
@@ -18,10 +18,10 @@ pub(crate) fn ago(usec: u64, now: SystemTime) -> String {
     }
 }
 
-/// How long it is until `usec` microseconds after the epoch, `27 s`; nothing if that is 0.
+/// How long it is until `usec` microseconds after the epoch, `27 s`; none if that is 0.
 pub(crate) fn left(usec: u64, now: SystemTime) -> Option<String> {
     let left = moment(usec)?.duration_since(now).unwrap_or_default();
-    // What has not quite passed is still there.
+    // The rest of a second counts as a second.
     let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
     Some(match seconds {
         0..120 => format!("{seconds} s"),
@@ -30,7 +30,7 @@ pub(crate) fn left(usec: u64, now: SystemTime) -> Option<String> {
     })
 }
 
-/// The two greatest units of a time span, without fractions of a second: `2d 3h`.
+/// The two largest units of a time span, without fractions of a second: `2d 3h`.
 pub(crate) fn span(span: Duration) -> String {
     let seconds = timespan::format(Duration::from_secs(span.as_secs()));
     if seconds == "0" { "0s".to_owned() } else { seconds.split(' ').take(2).collect::<Vec<_>>().join(" ") }

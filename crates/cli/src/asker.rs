@@ -1,8 +1,8 @@
-//! Who asks for a rollout, as the history shows it.
+//! The user who requests a rollout, as the history shows it.
 
 use std::fs;
 
-/// Who typed the command: the one who called sudo(8), else the name of the user, else the number.
+/// The user who typed the command: the caller of sudo(8), else the name of the user, else the number.
 pub(crate) fn name() -> String {
     let uid = rustix::process::getuid().as_raw();
     let set = |variable| std::env::var(variable).ok().filter(|value| !value.is_empty());

@@ -1,4 +1,4 @@
-//! The way to the orchestrator, how long its answer is waited for, and what its errors mean for the caller.
+//! The connection to the orchestrator: how long the command waits for an answer, and what errors mean for it.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use zbus::fdo;
 use crate::clock;
 use crate::exit::{Exit, Failure};
 
-/// As long as other D-Bus clients wait for an answer.
+/// Other D-Bus clients wait for an answer as long as this.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// Connects to the system bus (`DBUS_SYSTEM_BUS_ADDRESS`, else the usual socket).
@@ -27,7 +27,7 @@ pub(crate) async fn answer<T>(call: impl Future<Output = Result<T, api::Error>>)
     answer_within(ANSWER_TIMEOUT, call).await
 }
 
-/// The same for a call that takes its time.
+/// The same for a call that takes longer.
 pub(crate) async fn answer_within<T>(
     limit: Duration,
     call: impl Future<Output = Result<T, api::Error>>,
@@ -38,13 +38,13 @@ pub(crate) async fn answer_within<T>(
     }
 }
 
-/// Whether no orchestrator runs: one that does not answer is another thing.
+/// Whether no orchestrator runs. An orchestrator that does not answer is another matter.
 pub(crate) fn is_absence(error: &api::Error) -> bool {
     matches!(error, api::Error::ZBus(zbus::Error::FDO(error))
         if matches!(**error, fdo::Error::ServiceUnknown(_) | fdo::Error::NameHasNoOwner(_)))
 }
 
-/// What an error of a call means. Where the orchestrator answers, the words are its own.
+/// What an error of a call means. If the orchestrator answered, the message is its own.
 pub(crate) fn failure(error: api::Error) -> Failure {
     match error {
         api::Error::Configuration(problems) => Failure::new(
@@ -63,7 +63,10 @@ fn of_the_bus(error: zbus::Error) -> Failure {
     use fdo::Error as Bus;
     let other_version = |error: &dyn std::fmt::Display| {
         let what = format!("the orchestrator that runs is of another version ({error})");
-        Failure::new(Exit::Failed, format!("{what}; `systemctl restart app-cluster` renews it and no worker"))
+        Failure::new(
+            Exit::Failed,
+            format!("{what}; `systemctl restart app-cluster` restarts the orchestrator and no worker"),
+        )
     };
     match error {
         zbus::Error::FDO(error) => match *error {
@@ -87,7 +90,7 @@ fn of_the_bus(error: zbus::Error) -> Failure {
 fn unreachable(what: &str) -> Failure {
     let rest = match said_of_its_start() {
         Some(said) if said.is_empty() => {
-            "systemd is starting it; ask again in a moment; when it does not come up, `app-cluster check` says why".to_owned()
+            "systemd is starting it; try again in a moment; if it does not start, `app-cluster check` says why".to_owned()
         }
         Some(said) => said,
         None => "start it with `systemctl start app-cluster`, or see `journalctl -u app-cluster`".to_owned(),
@@ -95,7 +98,7 @@ fn unreachable(what: &str) -> Failure {
     Failure::new(Exit::Unreachable, format!("{what}; {rest}"))
 }
 
-/// What the orchestrator has said of itself: of the start under way, or why the last one failed.
+/// The status text of the orchestrator: about the start in progress, or why the last start failed.
 fn said_of_its_start() -> Option<String> {
     let show = ["show", "--property=ActiveState,StatusText", "app-cluster.service"];
     let output = std::process::Command::new("systemctl").args(show).output().ok()?;
@@ -105,7 +108,7 @@ fn said_of_its_start() -> Option<String> {
     match value("ActiveState")? {
         "activating" => Some(said),
         "failed" if !said.is_empty() => {
-            Some(format!("{said}; when that is corrected, start it with `systemctl start app-cluster`"))
+            Some(format!("{said}; fix that, then start it with `systemctl start app-cluster`"))
         }
         _ => None,
     }

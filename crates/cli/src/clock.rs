@@ -1,7 +1,8 @@
-//! Time as this process lives it.
+//! Time during which this process runs.
 //!
-//! Ctrl-Z stops the process and no clock: after `fg` every deadline by the clock is over at once, and what has come meanwhile
-//! has not been read. So time is counted in ticks, and one in which the process was stopped for an hour counts once.
+//! Ctrl-Z stops the process, but not the clock. After `fg`, every deadline by the clock would be over at once, before
+//! the process has read what arrived meanwhile. So time is counted in ticks. A tick in which the process was stopped
+//! for an hour counts once.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tokio::time::sleep;
 
 const TICK: Duration = Duration::from_secs(1);
 
-/// Returns after this process has run for so long.
+/// Returns after this process has run for this time.
 pub(crate) async fn running(span: Duration) {
     let mut left = span;
     while !left.is_zero() {
@@ -19,7 +20,7 @@ pub(crate) async fn running(span: Duration) {
     }
 }
 
-/// What `work` gives, unless this process runs for `limit` without it.
+/// The result of `work`; none if this process runs for `limit` before there is one.
 pub(crate) async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;

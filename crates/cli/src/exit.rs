@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-/// How the command ended. The numbers are a promise to scripts and to `ExecReload=`; from 64 on they
-/// are those of `sysexits.h`.
+/// How the command ended. Scripts and `ExecReload=` rely on the numbers. From 64 on, they are those of
+/// `sysexits.h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
@@ -15,8 +15,8 @@ pub enum Exit {
     Restored = 2,
     /// The rollout failed, and the cluster is not whole: releases are mixed, or a worker is not ready.
     NotWhole = 3,
-    /// The operation was refused: it cannot be done now, or not by this user, or there is nothing to do it to. Nothing was
-    /// changed.
+    /// The operation was refused, and nothing was changed. It is not possible now, or not permitted to this user, or
+    /// there is nothing to apply it to.
     Refused = 4,
     /// The command line is wrong (`EX_USAGE`).
     Usage = 64,
@@ -24,7 +24,7 @@ pub enum Exit {
     Unreachable = 75,
     /// The configuration or a unit is wrong (`EX_CONFIG`).
     Configuration = 78,
-    /// Interrupted a second time; the orchestrator goes on (128 + SIGINT).
+    /// Interrupted a second time. The orchestrator continues (128 + SIGINT).
     Interrupted = 130,
 }
 

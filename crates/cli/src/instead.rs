@@ -1,12 +1,12 @@
-//! What to type here for the words of other process managers, of PM2 above all.
+//! What to type instead of the commands of other process managers, especially PM2.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-/// Words that are no verbs here, and the sentence that says what to type.
+/// Words that are not verbs here, and the sentence that says what to type.
 const INSTEAD: [(&[&str], &str); 18] = [
     (
         &["start", "run", "serve"],
-        "`systemctl start app-cluster` starts the workers, and `app-cluster deploy PATH` brings them another program",
+        "`systemctl start app-cluster` starts the workers, and `app-cluster deploy PATH` makes them run another program",
     ),
     (
         &["stop"],
@@ -20,7 +20,7 @@ const INSTEAD: [(&[&str], &str); 18] = [
     ),
     (
         &["delete", "del"],
-        "`systemctl disable --now app-cluster.target` takes the cluster down for good, and `app-cluster scale 2` leaves two workers",
+        "`systemctl disable --now app-cluster.target` stops the cluster and keeps it from starting at boot, and `app-cluster scale 2` leaves two workers",
     ),
     (&["list", "ls", "l", "ps", "id", "pid"], "`app-cluster status` shows the workers"),
     (&["jlist", "prettylist"], "`app-cluster status --json` shows the workers to programs"),
@@ -47,7 +47,7 @@ const INSTEAD: [(&[&str], &str); 18] = [
     ),
     (
         &["reset"],
-        "restarts are counted by systemd: `systemctl reset-failed worker@2` begins anew for worker 2",
+        "systemd counts the restarts, and `systemctl reset-failed worker@2` sets the count of worker 2 to zero",
     ),
     (
         &["kill"],
@@ -56,15 +56,15 @@ const INSTEAD: [(&[&str], &str); 18] = [
     (&["sendSignal"], "`systemctl kill --signal=USR1 worker@2` sends worker 2 a signal"),
     (
         &["env", "set", "multiset"],
-        "the environment is set by `systemctl edit worker@.service` (`Environment=`, `EnvironmentFile=`), and \
-         `systemctl reload app-cluster` brings it",
+        "`systemctl edit worker@.service` sets the environment (`Environment=`, `EnvironmentFile=`), and \
+         `systemctl reload app-cluster` applies it",
     ),
     (
         &["ecosystem", "init", "conf", "config", "get"],
         "the number of workers and how they are replaced are in /etc/app-cluster/app-cluster.toml, all else in the units: \
          `systemctl edit worker@.service`",
     ),
-    (&["help"], "`app-cluster --help` tells what can be typed"),
+    (&["help"], "`app-cluster --help` lists the commands"),
 ];
 
 /// What to type instead, if the command line is wrong because of such a word.
@@ -74,7 +74,7 @@ pub(crate) fn of(usage: &clap::Error) -> Option<String> {
     }
     let Some(ContextValue::String(word)) = usage.get(ContextKind::InvalidSubcommand) else { return None };
     let (_, sentence) = INSTEAD.iter().find(|(words, _)| words.contains(&word.as_str()))?;
-    Some(format!("`{word}` is no command here; {sentence}"))
+    Some(format!("`{word}` is not a command here; {sentence}"))
 }
 
 #[cfg(test)]
@@ -120,7 +120,7 @@ mod tests {
         assert!(
             said("start web -i 4")
                 .unwrap()
-                .starts_with("`start` is no command here; `systemctl start app-cluster`")
+                .starts_with("`start` is not a command here; `systemctl start app-cluster`")
         );
         assert_eq!(said("relaod"), None);
         assert_eq!(said("scale start"), None);

@@ -1,7 +1,7 @@
 //! The command `app-cluster`: what people type, and what `ExecReload=` of `app-cluster.service` runs.
 //!
-//! One file per verb. `args` is what can be typed, `exit` what the exit status means, `bus` the way to
-//! the orchestrator, `rollout` what all verbs share that follow one.
+//! Each verb has a file. `args` defines the command line and `exit` the exit status. `bus` connects to the
+//! orchestrator. All verbs that follow a rollout share `rollout`.
 
 mod abort;
 mod age;
@@ -42,7 +42,7 @@ pub fn command() -> clap::Command {
     Args::command()
 }
 
-/// Runs the command with `args`, the first of which is its name, and gives its exit status.
+/// Runs the command with `args` and returns its exit status. The first of `args` is the name of the command.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let exit = match Args::try_parse_from(args) {
         Ok(args) => perform(args.verb).unwrap_or_else(|error| {
@@ -52,7 +52,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(usage) => {
             match instead::of(&usage) {
                 Some(sentence) => output::complain(&format!("app-cluster: {sentence}\n")),
-                // Nothing can be done about a terminal that is gone.
+                // If the terminal is gone, there is no other place for the message.
                 None => drop(usage.print()),
             }
             if usage.use_stderr() { Exit::Usage } else { Exit::Done }

@@ -7,7 +7,7 @@ use anyhow::Context;
 /// The version of what `--json` prints, of all commands. `docs/json.md` says what may change without a new one.
 pub(crate) const SCHEMA_VERSION: u32 = 1;
 
-/// Writes `text` to standard output. A reader that has seen enough (`| head`) is no failure.
+/// Writes `text` to standard output. If the reader has ended (`| head`), that is not a failure.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     print_on(text).map(drop)
 }
@@ -22,7 +22,8 @@ pub(crate) fn print_on(text: &str) -> anyhow::Result<bool> {
     }
 }
 
-/// Writes `text` to standard error. There is no other place to tell that it cannot be written, and the exit status says it, too.
+/// Writes `text` to standard error. An error is ignored: there is no other place to report it, and the exit status
+/// also says that the command failed.
 pub(crate) fn complain(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }

@@ -19,13 +19,13 @@ const HISTORY: [Column; 7] =
     [("WHEN", 0), ("WHAT", 1), ("FROM → TO", 0), ("BY", 3), ("OUTCOME", 0), ("TOOK", 4), ("FAILURE", 2)];
 const OUTCOME: usize = 4;
 
-/// What there is to show.
+/// What to show.
 struct Everything {
     releases: Vec<Release>,
     history: Vec<Entry>,
 }
 
-/// What `--json` prints: the same under the names of the interface. `docs/json.md` describes it.
+/// What `--json` prints: the same, with the names of the interface. `docs/json.md` describes it.
 #[derive(Serialize)]
 struct Json<'a> {
     schema_version: u32,
@@ -33,7 +33,7 @@ struct Json<'a> {
     history: &'a [Entry],
 }
 
-/// Shows releases and history as `options` ask for.
+/// Shows releases and history as `options` say.
 pub(crate) async fn run(options: ReleasesOptions) -> anyhow::Result<Exit> {
     let cluster = bus::connect().await?;
     let releases = bus::answer(cluster.releases()).await?;
@@ -98,7 +98,7 @@ fn entry_row(entry: &Entry, now: SystemTime) -> Row<7> {
         or_dash(&entry.by),
         words::entry_state(entry.state).to_owned(),
         took(entry),
-        // A cell is a line.
+        // A cell has only one line.
         or_dash(&entry.failure.replace('\n', "; ")),
     ];
     Row { cells, paint: Some((OUTCOME, paint(entry.state))) }
@@ -115,7 +115,7 @@ fn paint(state: EntryState) -> Paint {
     }
 }
 
-/// How long it took, shorter than a minute to a tenth of a second.
+/// How long it took. Below a minute, it has tenths of a second.
 fn took(entry: &Entry) -> String {
     match entry.ended_usec.checked_sub(entry.begun_usec).map(Duration::from_micros) {
         None => "-".to_owned(),

@@ -17,7 +17,7 @@ use crate::exit::Exit;
 use crate::table::Style;
 use crate::{bus, output};
 
-/// Shows the cluster as `options` ask for.
+/// Shows the cluster as `options` say.
 pub(crate) async fn run(options: StatusOptions) -> anyhow::Result<Exit> {
     let cluster = bus::connect().await?;
     if options.watch {
@@ -33,7 +33,7 @@ fn text(look: &Look, earlier: Option<&Look>) -> String {
     table::render(look, earlier, &Style::of_stdout())
 }
 
-/// [`Status`](api::Status) under the names of the interface, and in each worker what else is known of its process.
+/// [`Status`](api::Status) with the names of the interface. Each worker has additional fields about its process.
 /// `docs/json.md` describes it.
 #[derive(Serialize)]
 struct Json<'a> {
@@ -90,7 +90,7 @@ pub(crate) mod tests {
         assert_eq!((&first["memory_bytes"], &first["cpu_usec"]), (&12_900_000.into(), &61_000_000.into()));
         assert_eq!(first["counters"], serde_json::to_value(table::tests::counters(1)).unwrap());
         assert_eq!(first["counters"]["responses"]["5xx"], 3);
-        // Nothing of the interface is missing: without what is added it is the status again.
+        // Without the additional fields, it is the status again. So no field of the interface is missing.
         for (worker, is_known) in
             value["workers"].as_array_mut().unwrap().iter_mut().zip([true, false, false, false])
         {

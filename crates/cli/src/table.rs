@@ -1,4 +1,4 @@
-//! A table as wide as the terminal allows: unimportant columns go first, after the last one was shortened.
+//! A table that fits the terminal: first the last column is shortened, then unimportant columns are left out.
 
 use std::io::{self, IsTerminal};
 
@@ -15,7 +15,7 @@ pub(crate) struct Style {
 }
 
 impl Style {
-    /// What standard output can show. `NO_COLOR` is that of no-color.org.
+    /// What standard output can show. no-color.org defines `NO_COLOR`.
     pub(crate) fn of_stdout() -> Self {
         let stdout = io::stdout();
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
@@ -26,10 +26,10 @@ impl Style {
     }
 }
 
-/// A column's title, and how soon it is left out of a narrow terminal: greatest first, 0 never.
+/// A column's title, and how soon a narrow terminal leaves it out: the greatest number first, 0 never.
 pub(crate) type Column = (&'static str, u8);
 
-/// A line, and the cell of it that is painted.
+/// A row, and its coloured cell.
 pub(crate) struct Row<const N: usize> {
     pub(crate) cells: [String; N],
     pub(crate) paint: Option<(usize, Paint)>,
@@ -41,7 +41,7 @@ impl<const N: usize> From<[String; N]> for Row<N> {
     }
 }
 
-/// The table, each line with its newline.
+/// The table. Each line ends with a newline.
 pub(crate) fn render<const N: usize>(columns: &[Column; N], rows: &[Row<N>], style: &Style) -> String {
     let widest = |i: usize| rows.iter().map(|row| row.cells[i].chars().count()).max().unwrap_or(0);
     let mut widths: [usize; N] = std::array::from_fn(|i| widest(i).max(columns[i].0.chars().count()));
@@ -54,7 +54,7 @@ pub(crate) fn render<const N: usize>(columns: &[Column; N], rows: &[Row<N>], sty
     text
 }
 
-/// Narrows `widths` to what the terminal has room for, and gives the columns that are left.
+/// Narrows `widths` to the width of the terminal, and returns the columns that remain.
 fn fit<const N: usize>(
     columns: &[Column; N],
     widths: &mut [usize; N],

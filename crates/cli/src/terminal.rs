@@ -1,9 +1,9 @@
-//! The terminal while a command shows what changes: drawn anew from the top, with keys that are heard as they are typed.
+//! The terminal while a command shows live figures: redraws the screen from the top and reads each key at once.
 //!
-//! It is no alternate screen and the cursor stays visible, so whatever ends the process leaves nothing to put right but the two
-//! modes of the keyboard (termios(3): ICANON, ECHO). They are what they were before once the value is dropped, also by a panic,
-//! and while the process is stopped by Ctrl-Z. What was on the screen moves up and can be scrolled back to; what was drawn last
-//! stays.
+//! It uses no alternate screen, and the cursor stays visible. So when the process ends, only two modes of the keyboard
+//! have to be restored (termios(3): ICANON, ECHO). They are restored when the value is dropped, also after a panic,
+//! and while Ctrl-Z stops the process. The former content of the screen moves up into the scrollback. What was drawn
+//! last stays.
 
 use std::io::{self, IsTerminal, Read};
 use std::thread;
@@ -18,9 +18,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 /// What the user at the terminal wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// That it ends.
+    /// To end the command.
     ToLeave,
-    /// That it is drawn anew, because there is another size or another program had the screen.
+    /// To redraw, because the size has changed or another program used the screen.
     ToDraw,
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// The terminal; none if standard output is none, or one that only writes line after line.
+    /// The terminal; none if standard output is not a terminal, or if that can only append lines.
     pub(crate) fn open() -> anyhow::Result<Option<Self>> {
         let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         if !io::stdout().is_terminal() || is_dumb {
@@ -62,19 +62,19 @@ impl Terminal {
         Ok(Some(terminal))
     }
 
-    /// The lines that it has.
+    /// The number of lines.
     pub(crate) fn rows(&self) -> usize {
         self.size().0
     }
 
-    /// Lines and columns; those of old where it does not say.
+    /// Lines and columns. If the terminal does not know, 24 and 80.
     fn size(&self) -> (usize, usize) {
         let (rows, columns) =
             self.screen.size_checked().filter(|size| size.0 > 0 && size.1 > 0).unwrap_or((24, 80));
         (rows.into(), columns.into())
     }
 
-    /// Moves up what is on the screen.
+    /// Scrolls up what is on the screen.
     fn make_room(&self) -> anyhow::Result<()> {
         let rows = self.rows();
         self.screen.write_str(&"\n".repeat(rows)).and_then(|()| self.screen.flush()).context("cannot draw")
@@ -92,7 +92,7 @@ impl Terminal {
         self.screen.flush()
     }
 
-    /// Waits until the user wants something. May be dropped at any moment.
+    /// Waits until the user wants something. The future may be dropped at any moment.
     pub(crate) async fn asked(&mut self) -> Asked {
         let [interrupt, quit, terminate, hangup] = &mut self.leave;
         loop {
@@ -113,7 +113,8 @@ impl Terminal {
     }
 }
 
-/// The keys that are typed. A thread, for a terminal that others share must not be made non-blocking; it ends with the process.
+/// The keys that are typed. A thread reads them, because a terminal that other processes share must not be made
+/// non-blocking. The thread ends with the process.
 fn keys() -> UnboundedReceiver<u8> {
     let (sender, keys) = unbounded_channel();
     if io::stdin().is_terminal() {
@@ -127,14 +128,14 @@ fn keys() -> UnboundedReceiver<u8> {
 /// The modes of the keyboard.
 #[derive(Default)]
 struct Modes {
-    /// What they were, while they are ours.
+    /// The former modes, while this process has changed them.
     former: Option<Termios>,
 }
 
 impl Modes {
-    /// Hears keys as they are typed, and does not show them.
+    /// Makes the terminal deliver each key at once and not show it.
     fn set(&mut self) {
-        // Where it is no terminal, there are no keys.
+        // If standard input is not a terminal, there are no keys.
         let Ok(now) = tcgetattr(io::stdin()) else { return };
         let mut modes = now.clone();
         modes.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
@@ -142,17 +143,17 @@ impl Modes {
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &modes);
     }
 
-    /// Makes them what they were.
+    /// Restores the former modes.
     fn restore(&mut self) {
         if let Some(former) = self.former.take() {
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, &former);
         }
     }
 
-    /// What Ctrl-Z does to a process that does not ask to be told.
+    /// Does what Ctrl-Z does to a process that does not handle it.
     fn stop(&mut self) {
         self.restore();
-        // It is permitted to send oneself a signal.
+        // A process may always send itself a signal.
         let _ = kill_process(getpid(), Number::STOP);
     }
 }

@@ -1,4 +1,4 @@
-//! The cluster at one moment, and how fast it went since the moment before.
+//! The cluster at one moment, and its rates since an earlier moment.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -17,31 +17,31 @@ pub(super) struct Look {
     pub(super) processes: BTreeMap<u32, Process>,
 }
 
-/// What is known of a worker's main process beside its status.
+/// What is known of a worker's main process in addition to its status.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Process {
     pub(super) pid: u32,
     pub(super) usage: Usage,
-    /// What it has counted, if it counts.
+    /// Its counters, if it counts.
     pub(super) counters: Option<Counters>,
 }
 
 impl Look {
-    /// Looks now.
+    /// The cluster now.
     pub(super) async fn now(cluster: &Cluster) -> Result<Self, Failure> {
         let (status, counters) = tokio::join!(bus::answer(cluster.status()), bus::answer(cluster.counters()));
         let status = status.map_err(|failure| match failure {
-            // Everybody may ask; if not, it is the bus that does not know the orchestrator's policy.
+            // Every user may ask. A refusal means that the bus has not read the orchestrator's policy.
             Failure { exit: Exit::Refused, message } => Failure::new(Exit::Unreachable, message),
             failure => failure,
         })?;
-        // Without what is counted the status is worth showing.
+        // The status is useful even without counters.
         let mut counters: BTreeMap<_, _> =
             counters.unwrap_or_default().into_iter().map(|told| (told.instance, told)).collect();
         let mut process = |worker: &Worker| Process {
             pid: worker.pid,
             usage: Usage::of_process(worker.pid),
-            // Between the two answers another process may have taken the place of this one.
+            // Between the two answers, another process may have replaced this one.
             counters: counters.remove(&worker.instance).filter(|told| told.pid == worker.pid),
         };
         let processes = status.workers.iter().map(|worker| (worker.instance, process(worker))).collect();
@@ -53,7 +53,7 @@ impl Look {
         self.processes.get(&worker.instance)
     }
 
-    /// How many requests a worker had in each second since `earlier`, if its process was there, else since it began.
+    /// A worker's requests per second since `earlier`. If its process did not run then, since the process began.
     pub(super) fn requests_per_second(&self, worker: &Worker, earlier: Option<&Self>) -> Option<f64> {
         let now = self.process(worker)?.counters.as_ref()?;
         let before = self.same_process(worker, earlier);
@@ -63,7 +63,8 @@ impl Look {
         }
     }
 
-    /// How much of one processor a worker used since `earlier`, if its process was there, else since it began: 1 is all.
+    /// A worker's share of one processor since `earlier`; 1 is all of it. If its process did not run then, since the
+    /// process began.
     pub(super) fn cpu_share(&self, worker: &Worker, earlier: Option<&Self>) -> Option<f64> {
         let Cpu { used, age } = self.process(worker)?.usage.cpu?;
         let before = self.same_process(worker, earlier);
@@ -73,7 +74,7 @@ impl Look {
         }
     }
 
-    /// The process that a worker had earlier if it is the same, and how long ago that was.
+    /// The earlier figures of a worker if it has the same process now, and how long ago they were taken.
     fn same_process<'a>(
         &self,
         worker: &Worker,

@@ -1,5 +1,5 @@
-//! The answer on a screen that may have less room than it takes: what matters most stands first, and what is left out is
-//! counted.
+//! Fits the answer to a screen that may be too small. The most important parts come first, and a line counts what is
+//! left out.
 
 use api::{Worker, WorkerState};
 
@@ -7,11 +7,11 @@ use super::look::Look;
 use super::{table, traffic};
 use crate::table::Style;
 
-/// As much of the answer as `rows` lines hold: how things stand, the rollout, the states, what the workers count.
+/// As much of the answer as fits in `rows` lines: the summary, the states, the counters, the rollout.
 pub(super) fn fit(look: &Look, earlier: Option<&Look>, style: &Style, rows: usize) -> Vec<String> {
     let mut page = lines(&table::summary(look));
     let rollout = lines(&table::rollout(look));
-    // A failure may have many last lines, and the workers are what people watch.
+    // A failure may have many lines of a log, but users watch the workers.
     let rollout = first(rollout, (rows / 3).max(1), |more| format!("… and {more} more lines"));
     let reserved = if rollout.is_empty() { 0 } else { rollout.len() + 1 };
     let room = |page: &Vec<String>| rows.saturating_sub(page.len() + reserved + 1);
@@ -20,7 +20,7 @@ pub(super) fn fit(look: &Look, earlier: Option<&Look>, style: &Style, rows: usiz
     append(&mut page, states);
     let counters = lines(&traffic::render(look, earlier, style));
     let counters = first(counters, room(&page), |more| format!("… and {more} more"));
-    // Titles and a number say nothing.
+    // Titles and a count alone are useless.
     append(&mut page, if counters.len() > 2 { counters } else { Vec::new() });
     append(&mut page, rollout);
     page.truncate(rows);
@@ -31,7 +31,7 @@ fn lines(text: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Adds a part below an empty line, if there is anything in it.
+/// Adds a part below an empty line. An empty part adds nothing.
 fn append(page: &mut Vec<String>, part: Vec<String>) {
     if !part.is_empty() {
         page.push(String::new());
@@ -39,7 +39,7 @@ fn append(page: &mut Vec<String>, part: Vec<String>) {
     }
 }
 
-/// The first lines, and one that counts those that have no room.
+/// The first lines, and one that counts the others if there is no room for them.
 fn first(mut lines: Vec<String>, room: usize, counted: impl FnOnce(usize) -> String) -> Vec<String> {
     if lines.len() > room {
         let more = lines.split_off(room.saturating_sub(1)).len();
@@ -48,12 +48,12 @@ fn first(mut lines: Vec<String>, room: usize, counted: impl FnOnce(usize) -> Str
     lines
 }
 
-/// The titles and as many workers as there is room for, in their order: those that are not ready go before those that are.
+/// The titles and as many workers as there is room for, in their order. Workers that are not ready take precedence.
 fn states(workers: &[Worker], table: Vec<String>, room: usize) -> Vec<String> {
     if table.len() <= room {
         return table;
     }
-    // The titles, and the line that counts.
+    // The titles and the line that counts need room too.
     let shown = room.saturating_sub(2);
     let mut order: Vec<_> = (0..workers.len()).collect();
     order.sort_by_key(|&i| workers[i].state == WorkerState::Ready);
@@ -85,7 +85,7 @@ mod tests {
     use super::super::table::tests::{counters, four_workers, look};
     use super::*;
 
-    /// So many workers that count, of which these are not ready.
+    /// This many workers that count; these of them are not ready.
     fn busy(count: u32, failed: &[u32]) -> Look {
         let four = four_workers();
         let state = |i| if failed.contains(&i) { WorkerState::Failed } else { WorkerState::Ready };

@@ -1,4 +1,4 @@
-//! Quantities as people read them, in few letters.
+//! Quantities in a short form for people.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub(super) fn bytes(bytes: u64) -> String {
     format!("{bytes}B")
 }
 
-/// A part of a whole, from 0 to 1, or more where there are several wholes. What is not nothing does not look like it.
+/// A share: 1 is one whole, and there may be several. A share above zero never looks like zero.
 pub(super) fn share(share: f64) -> String {
     match share * 100.0 {
         0.0 => "0%".to_owned(),
@@ -34,7 +34,7 @@ pub(super) fn rate(per_second: f64) -> String {
     }
 }
 
-/// How long a request took, to two digits at least: `850us`, `1.2ms`, `12ms`.
+/// How long a request took, with at least two digits: `850us`, `1.2ms`, `12ms`.
 pub(super) fn latency(latency: Duration) -> String {
     let microseconds = latency.as_micros();
     for (unit, size) in [("s", 1_000_000), ("ms", 1000)] {

@@ -12,7 +12,7 @@ use crate::age;
 use crate::rollout::words;
 use crate::table::{self, Column, Row, Style};
 
-/// The columns, and the order in which they are left out of a narrow terminal: greatest first.
+/// The columns, and the order in which a narrow terminal leaves them out: the greatest number first.
 const COLUMNS: [Column; 9] = [
     ("WORKER", 0),
     ("STATE", 0),
@@ -26,8 +26,8 @@ const COLUMNS: [Column; 9] = [
 ];
 const STATE: usize = 1;
 
-/// The whole answer: summary, workers, what they count, rollout. What has a speed is told since `earlier`, if there is an
-/// earlier look, else since each process began.
+/// The whole answer: summary, workers, counters, rollout. Rates are since `earlier`; without it, since each process
+/// began.
 pub(super) fn render(look: &Look, earlier: Option<&Look>, style: &Style) -> String {
     let parts = [workers(look, earlier, style), traffic::render(look, earlier, style), rollout(look)];
     let mut text = summary(look);
@@ -38,17 +38,17 @@ pub(super) fn render(look: &Look, earlier: Option<&Look>, style: &Style) -> Stri
     text
 }
 
-/// How things stand, in one line.
+/// The summary, in one line.
 pub(super) fn summary(look: &Look) -> String {
     format!("{}: {}\n", look.status.cluster, look.status.summary)
 }
 
-/// The last rollout; nothing if there was none.
+/// The last rollout; empty if there was none.
 pub(super) fn rollout(look: &Look) -> String {
     look.status.rollout.iter().map(|rollout| describe(rollout, look.at)).collect()
 }
 
-/// The workers and their states, a line for each below the titles; nothing if there are none.
+/// The workers and their states, a line for each below the titles; empty if there are none.
 pub(super) fn workers(look: &Look, earlier: Option<&Look>, style: &Style) -> String {
     let row = |worker: &Worker| Row {
         cells: cells(look, earlier, worker),
@@ -58,7 +58,7 @@ pub(super) fn workers(look: &Look, earlier: Option<&Look>, style: &Style) -> Str
     if rows.is_empty() { String::new() } else { table::render(&COLUMNS, &rows, style) }
 }
 
-/// The worker as systemd calls it, and whether it is there for the rollout only.
+/// The worker as systemd calls it, and whether it is a surge worker.
 pub(super) fn name(status: &Status, worker: &Worker) -> String {
     let name = worker.unit.strip_suffix(".service").unwrap_or(&worker.unit);
     let mut steps = status.rollout.iter().flat_map(|rollout| &rollout.steps);
@@ -97,7 +97,7 @@ pub(super) fn word(state: WorkerState) -> &'static str {
     }
 }
 
-/// The state, with systemd's own word where that says more.
+/// The state, with systemd's own word if that says more.
 fn state(worker: &Worker, now: SystemTime) -> String {
     let word = word(worker.state);
     match (worker.state, age::left(worker.next_try_usec, now)) {
@@ -118,10 +118,10 @@ fn paint(state: WorkerState) -> Paint {
     }
 }
 
-/// The rollout in a few lines: how far it is, what is under way, what failed, what can be done.
+/// The rollout in a few lines: its progress, the workers in progress, what failed, what an operator can do.
 fn describe(rollout: &Rollout, now: SystemTime) -> String {
     let (replaced, total) = (words::replaced(rollout), words::total(rollout));
-    // Without steps it never began. After the way back, those that were replaced are not any more.
+    // Without steps, it never began. After it was undone, no worker counts as replaced.
     let went_back = matches!(rollout.state, RolloutState::Restored | RolloutState::Aborted);
     let counts = total > 0 && (replaced > 0 || !went_back);
     let facts = [

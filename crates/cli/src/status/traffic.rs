@@ -9,7 +9,7 @@ use super::quantity;
 use super::table::name;
 use crate::table::{self, Column, Row, Style};
 
-/// The columns, and the order in which they are left out of a narrow terminal: greatest first.
+/// The columns, and the order in which a narrow terminal leaves them out: the greatest number first.
 const COLUMNS: [Column; 8] = [
     ("WORKER", 0),
     ("CONNS", 0),
@@ -21,7 +21,7 @@ const COLUMNS: [Column; 8] = [
     ("P99", 4),
 ];
 
-/// The table; nothing if no worker counts.
+/// The table; empty if no worker counts.
 pub(super) fn render(look: &Look, earlier: Option<&Look>, style: &Style) -> String {
     let counts = |worker: &Worker| look.process(worker).and_then(|process| process.counters.as_ref());
     if !look.status.workers.iter().any(|worker| counts(worker).is_some()) {

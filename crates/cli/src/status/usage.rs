@@ -6,26 +6,26 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// What a worker uses; nothing of what is not known, because there is no process, no cgroup v2 or no permission.
+/// What a worker uses. A value is absent without a process, without cgroup v2 or without permission.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Usage {
     /// The bytes charged to its control group.
     pub(super) memory_bytes: Option<u64>,
-    /// The time of its main process on a processor.
+    /// The processor time of its main process.
     pub(super) cpu: Option<Cpu>,
 }
 
-/// Time on a processor.
+/// The processor time of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cpu {
-    /// All that the process has used.
+    /// The time that the process has used.
     pub(super) used: Duration,
     /// How long ago it began.
     pub(super) age: Duration,
 }
 
 impl Usage {
-    /// What the worker uses whose main process this is; 0 is none.
+    /// What the worker with this main process uses. 0 means that there is no process.
     pub(super) fn of_process(pid: u32) -> Self {
         Self { memory_bytes: memory(pid), cpu: cpu(pid) }
     }
@@ -37,7 +37,7 @@ fn memory(pid: u32) -> Option<u64> {
     fs::read_to_string(current).ok()?.trim().parse().ok()
 }
 
-/// The path in the unified hierarchy, `cgroups(7)`: the line that begins with `0::`.
+/// The path in the unified hierarchy, `cgroups(7)`. Its line begins with `0::`.
 fn group(groups: &str) -> Option<&str> {
     groups.lines().find_map(|line| line.strip_prefix("0::/"))
 }
@@ -56,8 +56,8 @@ struct Times {
     began: Duration,
 }
 
-/// `proc_pid_stat(5)`: utime and stime are the fields 14 and 15, starttime is 22. The name, field 2, may have blanks and
-/// parentheses in it.
+/// `proc_pid_stat(5)`: utime and stime are the fields 14 and 15, starttime is 22. The name, field 2, may contain blanks and
+/// parentheses.
 fn times(stat: &str, ticks_per_second: u64) -> Option<Times> {
     let (_, fields) = stat.rsplit_once(')')?;
     let fields: Vec<_> = fields.split_ascii_whitespace().collect();

@@ -1,4 +1,4 @@
-//! `app-cluster status --watch`: the same every second, on a terminal in place.
+//! `app-cluster status --watch`: shows the same every second. On a terminal, it redraws in place.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::output;
 use crate::table::Style;
 use crate::terminal::{Asked, Terminal};
 
-/// Shows the cluster every second, until the user leaves.
+/// Shows the cluster every second until the user ends it.
 pub(super) async fn run(cluster: &Cluster) -> anyhow::Result<Exit> {
     let mut seconds = interval(Duration::from_secs(1));
-    // Not one after another what was missed while the process was stopped.
+    // After Ctrl-Z, the ticks that were missed are not made up for.
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let first = next(&mut seconds, cluster).await?;
     match Terminal::open()? {
@@ -38,9 +38,9 @@ async fn in_place(
     let (mut earlier, mut now) = (None, Ok::<_, Failure>(first));
     loop {
         let lines = match &now {
-            // The last line is the cursor's.
+            // The last line is for the cursor.
             Ok(look) => page::fit(look, earlier.as_ref(), &Style::of_stdout(), terminal.rows() - 1),
-            // It may be back in a moment.
+            // The orchestrator may be back in a moment.
             Err(failure) => vec![failure.message.clone()],
         };
         if terminal.draw(&lines).is_err() {

@@ -1,4 +1,4 @@
-//! A bus of its own.
+//! A private bus.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-/// A private `dbus-daemon`, ended when dropped.
+/// A private `dbus-daemon`. It ends when this is dropped.
 pub(crate) struct Bus {
     daemon: Child,
     pub(crate) address: String,
@@ -14,12 +14,12 @@ pub(crate) struct Bus {
 }
 
 impl Bus {
-    /// A bus on which everybody may do everything but what `denied` says, a list of `<deny …/>`.
+    /// A bus on which every user may do everything except `denied`, a list of `<deny …/>`.
     pub(crate) fn start(denied: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("bus.conf");
         let listen = format!("unix:path={}", dir.path().join("bus").display());
-        // That of the session bus, and what is denied.
+        // The policy of the session bus, and what is denied.
         let policy = format!(
             "<allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/><allow own=\"*\"/>{denied}"
         );

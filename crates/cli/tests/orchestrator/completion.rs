@@ -1,4 +1,4 @@
-//! What bash completes, typed into it.
+//! What bash completes when a user types into it.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::fake::Script;
 use crate::pty::Pty;
 use crate::scripted;
 
-/// As the package has it (`xtask/src/docs.rs`).
+/// The completion as in the package (`xtask/src/docs.rs`).
 fn completion() -> String {
     let mut generated = Vec::new();
     clap_complete::generate(Shell::Bash, &mut cli::command(), "app_cluster", &mut generated);
@@ -29,7 +29,7 @@ fn release(id: &str) -> Release {
     }
 }
 
-/// Types this and has bash insert all completions (M-*, bash(1)); returns the line as it is then.
+/// Types this and makes bash insert all completions (M-*, bash(1)). Returns the completed line.
 fn completed(bash: &mut Pty, typed: &str) -> String {
     let lines = |bash: &Pty| bash.written().matches("\rGOT ").count();
     let before = lines(bash);

@@ -1,4 +1,4 @@
-//! An orchestrator that says what a test tells it to say.
+//! An orchestrator that follows the script of a test.
 
 mod first;
 mod today;
@@ -26,13 +26,13 @@ use crate::bus::Bus;
 /// What the orchestrator says.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Script {
-    /// The answer to whatever begins or resumes a rollout: signals that follow one another.
+    /// The signals that follow one another after a call that begins or resumes a rollout.
     pub(crate) story: Vec<Rollout>,
-    /// The answer to everything but a question: a refusal.
+    /// A refusal of every call that changes something.
     pub(crate) refusal: Option<fn(String) -> api::Error>,
     /// What `Status` says of the rollout.
     pub(crate) last: Vec<Rollout>,
-    /// What `Status` says of the workers, if it is not one that is ready.
+    /// What `Status` says of the workers; if empty, one worker is ready.
     pub(crate) workers: Vec<Worker>,
     /// What it says of them after a `Reconfigure`, one answer after another.
     pub(crate) scaled: Vec<Vec<Worker>>,
@@ -46,11 +46,11 @@ pub(crate) struct Script {
     pub(crate) aborted: Option<Rollout>,
 }
 
-/// What an orchestrator does, whichever members ask for it.
+/// What an orchestrator does, in every version of the interface.
 pub(crate) struct Fake {
     script: Script,
     calls: Arc<Mutex<Vec<String>>>,
-    /// How often the status was asked for since a `Reconfigure`.
+    /// The number of status calls since a `Reconfigure`.
     looks: Mutex<Option<usize>>,
 }
 
@@ -77,7 +77,7 @@ impl Fake {
         status
     }
 
-    /// Obeys a call; what it begins is the story.
+    /// Obeys a call, which begins the story.
     fn begin(&self, call: String) -> Result<&[Rollout], api::Error> {
         self.permit()?;
         self.record(call);
@@ -136,7 +136,7 @@ fn each<T: Clone + Into<U>, U>(items: &[T]) -> Vec<U> {
     items.iter().cloned().map(Into::into).collect()
 }
 
-/// An orchestrator that is on the bus until it is dropped.
+/// An orchestrator on the bus. It leaves when this is dropped.
 pub(crate) struct Orchestrator {
     runtime: Runtime,
     connection: zbus::Connection,
@@ -144,17 +144,17 @@ pub(crate) struct Orchestrator {
 }
 
 impl Orchestrator {
-    /// One of today.
+    /// An orchestrator of the current version.
     pub(crate) fn start(bus: &Bus, script: Script) -> Self {
         Self::with(bus, script, |builder, fake| builder.serve_at(api::PATH, Today(fake)))
     }
 
-    /// One of 1.0.0, which knows none of the dictionaries.
+    /// An orchestrator of 1.0.0, which does not know the dictionaries.
     pub(crate) fn start_first(bus: &Bus, script: Script) -> Self {
         Self::with(bus, script, |builder, fake| builder.serve_at(api::PATH, First(fake)))
     }
 
-    /// One of a version to come.
+    /// An orchestrator of a future version.
     pub(crate) fn start_tomorrow(bus: &Bus, script: Script) -> Self {
         Self::with(bus, script, |builder, fake| builder.serve_at(api::PATH, Tomorrow(fake)))
     }
@@ -171,7 +171,7 @@ impl Orchestrator {
         Self { runtime, connection, calls }
     }
 
-    /// Which calls it has obeyed.
+    /// The calls that it has obeyed.
     pub(crate) fn calls(&self) -> Vec<String> {
         self.calls.lock().unwrap().clone()
     }
@@ -182,7 +182,7 @@ impl Orchestrator {
         self.runtime.block_on(today::announce(&emitter, &rollout)).unwrap();
     }
 
-    /// What it says of itself to `busctl introspect`.
+    /// The description of its interface, as for `busctl introspect`.
     pub(crate) fn introspected(&self) -> String {
         self.runtime.block_on(async {
             let proxy = zbus::fdo::IntrospectableProxy::builder(&self.connection);
@@ -217,7 +217,7 @@ pub(crate) fn rollout(state: RolloutState, steps: &[StepState]) -> Rollout {
     }
 }
 
-/// What the one worker has counted, whose process this is.
+/// The counters of the one worker, which has this process.
 pub(crate) fn counters(pid: u32) -> Counters {
     Counters {
         instance: 1,
@@ -242,7 +242,7 @@ pub(crate) fn counters(pid: u32) -> Counters {
     }
 }
 
-/// What the history tells of the same rollout.
+/// The entry of the history for the same rollout.
 pub(crate) fn entry(state: EntryState) -> Entry {
     Entry {
         rollout: ID,

@@ -1,4 +1,4 @@
-//! The interface as zbus serves it, and as `docs/org.appcluster1.xml` describes it.
+//! `docs/org.appcluster1.xml` describes the interface that zbus serves.
 
 use crate::fake::Script;
 use crate::scripted;

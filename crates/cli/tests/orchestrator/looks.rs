@@ -1,4 +1,4 @@
-//! What can be looked at without changing anything: `status`, `releases`, the command line itself.
+//! Commands that change nothing: `status`, `releases`, and the command line itself.
 
 use api::{EntryState, Release, RolloutState as State, StepState as Step};
 
@@ -40,12 +40,12 @@ fn status_shows_the_cluster_to_people_and_programs() {
 #[test]
 fn status_does_without_what_is_counted() {
     let bare = ["app-cluster: 1 of 4 ready, release 1.0", ""];
-    // The worker of the status is another process by now.
+    // The worker in the status is another process by now.
     let (bus, _orchestrator) = scripted(Script { counters: vec![counters(7)], ..Script::default() });
     let ended = run(&bus, &["status"]);
     assert_eq!((ended.exit, ended.lines.len(), &ended.lines[..2]), (0, 4, &bare.map(str::to_owned)[..]));
 
-    // An orchestrator, or a bus, that does not know the question.
+    // An orchestrator or a bus that does not know the method.
     let denied = ["GetCounters", "Counters"]
         .map(|member| format!("<deny send_interface=\"org.appcluster1\" send_member=\"{member}\"/>"));
     let bus = Bus::start(&denied.concat());
@@ -108,7 +108,7 @@ fn a_wrong_command_line_is_64() {
     let ended = run(&bus, &["start", "server.js", "-i", "4"]);
     assert_eq!(ended.exit, 64);
     assert!(
-        ended.errors.starts_with("app-cluster: `start` is no command here; `systemctl start app-cluster`")
+        ended.errors.starts_with("app-cluster: `start` is not a command here; `systemctl start app-cluster`")
     );
     assert_eq!(ended.errors.lines().count(), 1, "{}", ended.errors);
     for args in [["--help"], ["--version"]] {

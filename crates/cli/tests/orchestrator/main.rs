@@ -1,4 +1,4 @@
-//! The real command against an orchestrator on a real bus: what it prints, how it ends, what it calls.
+//! The real command with an orchestrator on a real bus: what it prints, its exit status, and its calls.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -23,14 +23,14 @@ use api::{Failure, Rollout, RolloutState, StepState};
 use bus::Bus;
 use fake::{Orchestrator, Script, rollout};
 
-/// An orchestrator on a bus of its own.
+/// An orchestrator on a private bus.
 fn scripted(script: Script) -> (Bus, Orchestrator) {
     let bus = Bus::start("");
     let orchestrator = Orchestrator::start(&bus, script);
     (bus, orchestrator)
 }
 
-/// A script whose rollout stays like this.
+/// A script whose rollout does not change.
 fn staying(state: RolloutState, steps: &[StepState]) -> Script {
     let now = vec![rollout(state, steps)];
     Script { story: now.clone(), last: now, ..Script::default() }

@@ -1,4 +1,4 @@
-//! The command as a process: started, listened to, signalled, ended.
+//! The command as a process: its start, its output, its signals and its end.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -10,10 +10,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::bus::Bus;
 
-/// Whoever waits longer waits for ever.
+/// A test that waits longer than this has failed.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A command that runs.
+/// A running command.
 pub(crate) struct Running {
     child: Child,
     lines: Receiver<String>,
@@ -27,7 +27,7 @@ pub(crate) struct Ended {
     pub(crate) errors: String,
 }
 
-/// The command with these arguments, without systemd, typed by alice.
+/// The command with these arguments, as alice types it without systemd.
 pub(crate) fn command(bus: &Bus, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_app-cluster"));
     command
@@ -54,7 +54,7 @@ pub(crate) fn start(mut command: Command) -> Running {
 }
 
 impl Running {
-    /// Waits until a line ends like this.
+    /// Waits for a line that ends like this.
     pub(crate) fn says(&self, end: &str) {
         while !self
             .lines

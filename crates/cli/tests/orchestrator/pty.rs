@@ -1,4 +1,4 @@
-//! A terminal for the command, with somebody before it.
+//! A terminal for the command, and a user who types.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -32,7 +32,7 @@ impl Pty {
         let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
         let slave = File::options().read(true).write(true).open(Path::new(&name)).unwrap();
         let stdio = || Stdio::from(OwnedFd::from(slave.try_clone().unwrap()));
-        // setsid(1) becomes the command: a process that leads no group need not fork.
+        // setsid(1) executes the command without a fork, because it does not lead a process group.
         let mut session = Command::new("setsid");
         session.arg("--ctty").arg(command.get_program()).args(command.get_args());
         session.env("TERM", "xterm").env_remove("NO_COLOR");
@@ -74,28 +74,28 @@ impl Pty {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// All that it has written.
+    /// Everything that the command has written.
     pub(crate) fn written(&self) -> String {
         self.written.lock().unwrap().clone()
     }
 
-    /// The lines that it drew last, without what paints them.
+    /// The lines that the command drew last, without colours.
     fn drawn(&self) -> Vec<String> {
         let written = self.written();
         let Some((drawn, _)) = written.rsplit_once("\x1b[0J") else { return Vec::new() };
         let (_, drawn) = drawn.rsplit_once("\x1b[1;1H").unwrap_or_default();
-        // Where the next line would begin.
+        // The last carriage return only moves to the start of the next line.
         let drawn = console::strip_ansi_codes(drawn);
         drawn.trim_end_matches('\r').lines().map(|line| line.trim_matches('\r').to_owned()).collect()
     }
 
-    /// Waits until it has drawn what is wanted, and returns that.
+    /// Waits until the command has drawn what `is_wanted` accepts, and returns the lines.
     #[track_caller]
     pub(crate) fn until_drawn(&self, is_wanted: impl Fn(&[String]) -> bool) -> Vec<String> {
         self.until(|| Some(self.drawn()).filter(|drawn| is_wanted(drawn)))
     }
 
-    /// Waits for something.
+    /// Waits until this returns a value.
     #[track_caller]
     pub(crate) fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
         let deadline = Instant::now() + DEADLINE;
@@ -108,12 +108,12 @@ impl Pty {
         }
     }
 
-    /// Whether keys are heard one by one, and not shown.
+    /// Whether the terminal delivers each key at once and does not show it.
     pub(crate) fn is_quiet(&self) -> bool {
         is_quiet(&self.slave)
     }
 
-    /// Whether it is stopped, proc_pid_stat(5).
+    /// Whether the command is stopped, proc_pid_stat(5).
     pub(crate) fn is_stopped(&self) -> bool {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
         stat.rsplit_once(") ").unwrap().1.starts_with('T')

@@ -1,4 +1,4 @@
-//! Orchestrators of other versions, which run while the package is upgraded or taken back: the command speaks with them.
+//! The command works with orchestrators of other versions, which run during an upgrade or a downgrade of the package.
 
 use std::fs;
 
@@ -30,7 +30,7 @@ fn today(script: Script) -> (Bus, Orchestrator) {
     (bus, orchestrator)
 }
 
-/// What a call prints, without how long it took.
+/// What a command prints, without how long it took.
 fn lines(ended: &Ended) -> Vec<&str> {
     let all = ended.lines.iter();
     all.map(|line| line.split_once(" in ").map_or(line.as_str(), |(before, _)| before)).collect()
@@ -126,7 +126,7 @@ fn an_orchestrator_to_come_may_say_more_than_is_known() {
     let ended = run(&bus, &["status"]);
     assert_eq!((ended.exit, ended.errors.as_str()), (0, ""), "{:?}", ended.lines);
     assert!(ended.lines.iter().any(|line| line.starts_with("worker@1  2 ")), "{:?}", ended.lines);
-    // What it does not know at all is another matter.
+    // A method that the orchestrator does not have is another matter.
     let ended = run(&bus, &["releases"]);
     assert!(ended.exit == 1 && ended.errors.contains("is of another version"), "{}", ended.errors);
 }

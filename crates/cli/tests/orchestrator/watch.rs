@@ -108,7 +108,7 @@ fn colours_and_a_dumb_terminal() {
     let mut dumb = command(&bus, &["status", "--watch"]);
     dumb.env("TERM", "dumb");
     let mut pty = Pty::start(&dumb, 24, 80);
-    // Twice, one below the other.
+    // The answer appears twice, one below the other.
     pty.until(|| (pty.written().matches("app-cluster: 1 of 4 ready").count() > 1).then_some(()));
     assert!(!pty.written().contains('\x1b'), "{:?}", pty.written());
     pty.types("\x03");
@@ -122,6 +122,6 @@ fn a_reader_that_has_seen_enough_ends_it() {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let seen: Vec<_> = lines.take(2).map(Result::unwrap).collect();
     assert!(seen[0].starts_with("app-cluster: ") && !seen.concat().contains('\x1b'), "{seen:?}");
-    // The reader is gone.
+    // The reader has gone away.
     assert!(child.wait().unwrap().success());
 }

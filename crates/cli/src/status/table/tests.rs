@@ -1,4 +1,4 @@
-//! The answer for given clusters, letter by letter.
+//! The exact answer for given clusters.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -56,7 +56,7 @@ pub(crate) fn four_workers() -> Status {
     }
 }
 
-/// A look at that cluster, of whose first and third worker more is known; the first one counts.
+/// A look at that cluster. More is known of the first and the third worker, and the first one counts.
 pub(crate) fn look(status: Status) -> Look {
     let cpu = Cpu { used: Duration::from_secs(61), age: Duration::from_secs(180_000) };
     let usage = |bytes| Usage { memory_bytes: Some(bytes), cpu: Some(cpu) };

@@ -1,4 +1,4 @@
-//! The answer for workers that count, do not, or say what cannot be.
+//! The answer for workers that count, that do not, or that report impossible figures.
 
 use api::{Latency, Responses};
 
@@ -25,7 +25,7 @@ fn speeds_are_those_since_the_look_before_if_it_saw_the_same_process() {
     let text = render(&now, Some(&before), &style);
     assert!(text.contains("50.0%  12.3M") && text.contains("1203541   50     "), "{text}");
 
-    // Since it began, for it was another one.
+    // The rate is since the process began, because the earlier process was another one.
     before.processes.get_mut(&1).unwrap().pid = 3999;
     let text = render(&now, Some(&before), &style);
     assert!(text.contains("0.03%  12.3M") && text.contains("1203541   6.7    "), "{text}");

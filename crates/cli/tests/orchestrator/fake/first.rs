@@ -1,4 +1,4 @@
-//! The members of 1.0.0, which knows no others.
+//! The members of 1.0.0, which has no others.
 
 use api::{Options, Rollout, positional};
 use zbus::object_server::SignalEmitter;

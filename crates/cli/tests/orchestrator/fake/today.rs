@@ -1,11 +1,11 @@
-//! The members of the interface, in the order of the orchestrator, which `docs/org.appcluster1.xml` describes.
+//! The members of the interface, in the order of the orchestrator. `docs/org.appcluster1.xml` describes them.
 
 use api::{Dictionary, Options, Rollout, positional};
 use zbus::object_server::SignalEmitter;
 
 use super::{Fake, ID, each};
 
-/// An orchestrator of today.
+/// An orchestrator of the current version.
 pub(super) struct Today(pub(super) Fake);
 
 #[zbus::interface(name = "org.appcluster1")]
@@ -178,8 +178,8 @@ async fn tell(emitter: &SignalEmitter<'_>, story: &[Rollout]) -> Result<u64, api
     Ok(ID)
 }
 
-/// Tells a step, as the orchestrator does: for the clients of today, and then for those of 1.0. What those are told is wrong
-/// here, so that it shows when a client of today believes it.
+/// Sends the signal of a step as the orchestrator does: for clients of the current version, then for those of 1.0. The
+/// second one is wrong here, so a test fails if a current client uses it.
 pub(super) async fn announce(emitter: &SignalEmitter<'_>, rollout: &Rollout) -> zbus::Result<()> {
     Today::rollout_progress(emitter, rollout.clone().into()).await?;
     let wrong = Rollout { steps: Vec::new(), message: "for 1.0".to_owned(), ..rollout.clone() };

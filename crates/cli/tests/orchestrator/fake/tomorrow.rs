@@ -1,4 +1,5 @@
-//! An orchestrator of a version to come: it says more than is known today, and knows the members of 1.0 no longer.
+//! An orchestrator of a future version. It sends fields that this version does not know, and no longer has the members
+//! of 1.0.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +42,7 @@ impl Tomorrow {
     ) -> zbus::Result<()>;
 }
 
-/// What is under way has a word that is new.
+/// A current rollout has a state that this version does not know.
 fn step(rollout: &Rollout) -> BTreeMap<String, OwnedVariant> {
     let mut fields = more(rollout.clone());
     if rollout.state == RolloutState::Running {
@@ -50,7 +51,7 @@ fn step(rollout: &Rollout) -> BTreeMap<String, OwnedVariant> {
     fields
 }
 
-/// The fields of today, without one, and with one more.
+/// The current fields, without one of them, and with an additional one.
 fn more(value: impl Into<Dictionary>) -> BTreeMap<String, OwnedVariant> {
     let context = Context::new(LE, 0);
     let sent = to_bytes(context, &value.into()).unwrap();
