@@ -1,6 +1,6 @@
 //! The D-Bus interface `org.appcluster1`, which the orchestrator serves and its clients call.
 //!
-//! `docs/dbus.md` describes the interface. The bus carries the values of [`Status`] and the other types as
+//! `docs/reference/dbus.md` describes the interface. The bus carries the values of [`Status`] and the other types as
 //! dictionaries ([`Dictionary`]), which can gain fields. The members of 1.0 carry them as structs, which
 //! cannot ([`positional`]). [`Cluster`] is the client side. It can also talk to an orchestrator of 1.0.
 //!

@@ -2,7 +2,7 @@
 
 use crate::{Dictionary, Error, positional};
 
-/// The members that clients call. `docs/dbus.md` says what they do.
+/// The members that clients call. `docs/reference/dbus.md` says what they do.
 #[zbus::proxy(
     interface = "org.appcluster1",
     default_service = "org.appcluster1",

@@ -1,11 +1,11 @@
-//! `docs/org.appcluster1.xml` describes the methods that the proxy has, and every member of 1.0.0 unchanged.
+//! `docs/reference/org.appcluster1.xml` describes the methods that the proxy has, and every member of 1.0.0 unchanged.
 //! Tests of the orchestrator compare the types.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 const PROXY: &str = include_str!("../src/proxy.rs");
 const ROLLOUTS: &str = include_str!("../src/rollouts.rs");
-const DESCRIPTION: &str = include_str!("../../../docs/org.appcluster1.xml");
+const DESCRIPTION: &str = include_str!("../../../docs/reference/org.appcluster1.xml");
 /// The description that 1.0.0 had. Its clients are served until 2.0.
 const FROZEN: &str = include_str!("org.appcluster1-1.0.0.xml");
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use anyhow::Context;
 
-/// The version of what `--json` prints, of all commands. `docs/json.md` says what may change without a new one.
+/// The version of what `--json` prints, of all commands. `docs/reference/json.md` says what may change without a new one.
 pub(crate) const SCHEMA_VERSION: u32 = 1;
 
 /// Writes `text` to standard output. If the reader has ended (`| head`), that is not a failure.

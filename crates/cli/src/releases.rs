@@ -25,7 +25,7 @@ struct Everything {
     history: Vec<Entry>,
 }
 
-/// What `--json` prints: the same, with the names of the interface. `docs/json.md` describes it.
+/// What `--json` prints: the same, with the names of the interface. `docs/reference/json.md` describes it.
 #[derive(Serialize)]
 struct Json<'a> {
     schema_version: u32,

@@ -34,7 +34,7 @@ fn text(look: &Look, earlier: Option<&Look>) -> String {
 }
 
 /// [`Status`](api::Status) with the names of the interface. Each worker has additional fields about its process.
-/// `docs/json.md` describes it.
+/// `docs/reference/json.md` describes it.
 #[derive(Serialize)]
 struct Json<'a> {
     schema_version: u32,

@@ -47,7 +47,7 @@ impl<C> Case<C> {
         Self { rfc, section, what, conversation, want, axum: None, lenient: None }
     }
 
-    /// Plain axum has this outcome instead. `why` is the first column of a row in docs/worker.md.
+    /// Plain axum has this outcome instead. `why` is the first column of a row in docs/reference/worker.md.
     #[must_use]
     pub fn axum(self, outcome: &'static str, why: &'static str) -> Self {
         Self { axum: Some(Difference { outcome: Some(outcome), why }), ..self }
@@ -59,7 +59,7 @@ impl<C> Case<C> {
         Self { axum: Some(Difference { outcome: None, why }), ..self }
     }
 
-    /// The RFC is stricter than both servers. `why` is the first column of a row in docs/worker.md, too.
+    /// The RFC is stricter than both servers. `why` is the first column of a row in docs/reference/worker.md, too.
     #[must_use]
     pub fn lenient(self, why: &'static str) -> Self {
         Self { lenient: Some(why), ..self }
@@ -82,7 +82,7 @@ impl<C> fmt::Display for Case<C> {
 /// Asserts that every case holds, on both servers. All conversations run at once.
 ///
 /// # Panics
-/// If a case does not hold, with all that do not; or if docs/worker.md does not mention a difference.
+/// If a case does not hold, with all that do not; or if docs/reference/worker.md does not mention a difference.
 pub async fn hold<C: Conversation>(cases: &[Case<C>]) {
     let mut faults = undocumented(cases);
     for server in [Server::Worker, Server::Axum] {
@@ -101,11 +101,11 @@ pub async fn hold<C: Conversation>(cases: &[Case<C>]) {
 }
 
 fn undocumented<C>(cases: &[Case<C>]) -> Vec<String> {
-    const DOCUMENT: &str = include_str!("../../../docs/worker.md");
+    const DOCUMENT: &str = include_str!("../../../docs/reference/worker.md");
     let rows = cases.iter().flat_map(|case| {
         let difference = case.axum.as_ref().map(|difference| difference.why);
         difference.into_iter().chain(case.lenient).map(move |row| (case, row))
     });
     let untold = rows.filter(|(_, row)| !DOCUMENT.contains(&format!("\n| {row} |")));
-    untold.map(|(case, row)| format!("{case}: docs/worker.md has no row {row:?}")).collect()
+    untold.map(|(case, row)| format!("{case}: docs/reference/worker.md has no row {row:?}")).collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! A [`Case`] is a few bytes and their outcome. The tables in `tests/` contain the cases, one table per
 //! topic. If plain axum behaves differently, the case says so and names the reason. The reason is a row of
-//! the table "Differences to plain axum" in docs/worker.md.
+//! the table "Differences to plain axum" in docs/reference/worker.md.
 
 mod case;
 mod code;

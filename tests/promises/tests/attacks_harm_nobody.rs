@@ -1,5 +1,5 @@
 //! Attacking clients: no other client loses a request, and no worker crashes. No worker takes more memory
-//! than docs/worker.md says, or keeps it afterwards.
+//! than docs/reference/worker.md says, or keeps it afterwards.
 
 use std::time::{Duration, Instant};
 
@@ -143,7 +143,7 @@ impl Harm {
     }
 }
 
-/// The memory of an HTTP/1.1 connection according to docs/worker.md, if its client sends heads of this many
+/// The memory of an HTTP/1.1 connection according to docs/reference/worker.md, if its client sends heads of this many
 /// KiB.
 fn http1(head: u64) -> u64 {
     40 + 4 * head

@@ -156,7 +156,7 @@ const ATTEMPTS: [(&str, &str); 5] = [
     ("write to /usr", "touch /usr/probe && rm /usr/probe"),
 ];
 
-/// What any user can do, until the administrator follows docs/worker.md.
+/// What any user can do, until the administrator follows docs/how-to/restrict-file-access.md.
 const ATTEMPTS_ON_FILES: [(&str, &str); 4] = [
     ("write where everybody may", "touch /srv/probe && rm /srv/probe"),
     ("read what is at home", "cat /home/probe"),
@@ -164,10 +164,10 @@ const ATTEMPTS_ON_FILES: [(&str, &str); 4] = [
     ("see the processes of others", "cat /proc/1/stat"),
 ];
 
-/// The lines of docs/worker.md that restrict a worker's access to files.
+/// The lines of docs/how-to/restrict-file-access.md that restrict a worker's access to files.
 fn file_directives() -> &'static str {
-    let guide = include_str!("../../../docs/worker.md");
-    let block = guide.split_once("```ini\n[Service]\n").and_then(|(_, rest)| rest.split_once("```"));
+    let guide = include_str!("../../../docs/how-to/restrict-file-access.md");
+    let block = guide.split_once("\n[Service]\n").and_then(|(_, rest)| rest.split_once("```"));
     block.expect("the guide has a drop-in").0
 }
 
@@ -201,7 +201,10 @@ fn a_worker_is_kept_from_what_is_not_its_own(suite: Suite) {
         assert!(!heard.contains(&format!("worker is able to {what}")), "{heard}");
     }
     for (what, _) in ATTEMPTS_ON_FILES {
-        assert!(heard.contains(&format!("worker is able to {what}")), "docs/worker.md says so\n{heard}");
+        assert!(
+            heard.contains(&format!("worker is able to {what}")),
+            "docs/how-to/restrict-file-access.md says so\n{heard}"
+        );
     }
     let heard = heard_of("shielded", file_directives());
     assert!(!heard.contains("shielded is able to"), "{heard}");

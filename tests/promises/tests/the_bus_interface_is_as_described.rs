@@ -15,7 +15,7 @@ promises::in_every_suite!(
     whatever_somebody_without_rights_tries,
 );
 
-const DESCRIPTION: &str = include_str!("../../../docs/org.appcluster1.xml");
+const DESCRIPTION: &str = include_str!("../../../docs/reference/org.appcluster1.xml");
 const HOSTILE: &str = include_str!("hostile/caller.pl");
 
 /// How much more resident memory the orchestrator may have after a flood, in kibibytes: malloc keeps freed

@@ -1,4 +1,4 @@
-//! `docs/org.appcluster1.xml` describes the interface that zbus serves.
+//! `docs/reference/org.appcluster1.xml` describes the interface that zbus serves.
 
 use crate::fake::Script;
 use crate::scripted;
@@ -21,7 +21,7 @@ fn described(xml: &str) -> Vec<&str> {
 fn the_description_is_what_zbus_makes_of_the_types() {
     let (_bus, orchestrator) = scripted(Script::default());
     let served = orchestrator.introspected();
-    let committed = include_str!("../../../../docs/org.appcluster1.xml");
+    let committed = include_str!("../../../../docs/reference/org.appcluster1.xml");
     assert!(described(&served).len() > 50, "{served}");
     assert_eq!(described(&served), described(committed), "{served}");
 }

@@ -5,7 +5,7 @@ use conformance::{
     http1::{Talk, send},
 };
 
-/// Rows in docs/worker.md.
+/// Rows in docs/reference/worker.md.
 const CODINGS: &str = "`Transfer-Encoding` other than just `chunked`";
 const BROKEN: &str = "A body that breaks off, or has invalid chunks";
 const EARLY: &str = "A response before the end of an upload";

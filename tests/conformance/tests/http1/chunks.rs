@@ -5,7 +5,7 @@ use conformance::{
     http1::{Talk, send},
 };
 
-/// A row in docs/worker.md.
+/// A row in docs/reference/worker.md.
 const BROKEN: &str = "A body that breaks off, or has invalid chunks";
 
 pub(crate) fn cases() -> Vec<Case<Talk>> {

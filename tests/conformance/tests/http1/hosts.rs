@@ -5,7 +5,7 @@ use conformance::{
     http1::{Talk, send},
 };
 
-/// The row in docs/worker.md.
+/// The row in docs/reference/worker.md.
 const LENIENT: &str = "An HTTP/1.1 request without `Host`, with two, or with an invalid one";
 
 pub(crate) fn cases() -> Vec<Case<Talk>> {

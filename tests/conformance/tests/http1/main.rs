@@ -31,7 +31,7 @@ async fn every_case_holds() {
     hold(&all()).await;
 }
 
-/// docs/worker.md gives this number. With the HTTP/2 cases they are nearly 400, as docs/promises.md says.
+/// docs/reference/worker.md gives this number. With the HTTP/2 cases they are nearly 400, as docs/promises.md says.
 #[test]
 fn there_are_more_than_180_cases() {
     assert!(all().len() > 180, "{} cases", all().len());

@@ -5,7 +5,7 @@ use conformance::{
     http1::{Talk, send},
 };
 
-/// Rows in docs/worker.md.
+/// Rows in docs/reference/worker.md.
 const TARGETS: &str = "An invalid target";
 const LARGE: &str = "A large head";
 

@@ -6,7 +6,7 @@ use conformance::{
     http2::{Talk, frame, kind, send},
 };
 
-/// A row in docs/worker.md.
+/// A row in docs/reference/worker.md.
 const CODE: &str = "The code of an HTTP/2 error";
 /// `GET http /` of the static table (RFC 7541, appendix A).
 const GET: &[u8] = &[0x82, 0x86, 0x84];

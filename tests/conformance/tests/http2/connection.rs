@@ -6,7 +6,7 @@ use conformance::{
     http2::{GET, PREFACE, Talk, begin_with, flag, frame, kind, request, send},
 };
 
-/// A row in docs/worker.md.
+/// A row in docs/reference/worker.md.
 const CODE: &str = "The code of an HTTP/2 error";
 
 pub(crate) fn cases() -> Vec<Case<Talk>> {

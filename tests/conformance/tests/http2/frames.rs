@@ -5,12 +5,12 @@ use conformance::{
     http2::{GET, POST, Talk, data, fields, flag, frame, head, kind, request, send},
 };
 
-/// A row in docs/worker.md.
+/// A row in docs/reference/worker.md.
 const LARGE: &str = "A large head";
 /// The largest payload by default (RFC 9113 §4.2).
 const LARGEST: usize = 16_384;
 
-/// A row in docs/worker.md.
+/// A row in docs/reference/worker.md.
 const CODE: &str = "The code of an HTTP/2 error";
 
 pub(crate) fn cases() -> Vec<Case<Talk>> {

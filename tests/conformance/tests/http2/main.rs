@@ -31,7 +31,7 @@ async fn every_case_holds() {
     hold(&all()).await;
 }
 
-/// docs/worker.md gives this number. h2spec 2.6.0 has 146 cases in its groups generic, http2 and hpack.
+/// docs/reference/worker.md gives this number. h2spec 2.6.0 has 146 cases in its groups generic, http2 and hpack.
 #[test]
 fn there_are_200_cases() {
     assert!(all().len() >= 200, "{} cases", all().len());

@@ -5,7 +5,7 @@ use conformance::{
     http2::{GET, POST, Talk, data, fields, frame, head, kind, request, send},
 };
 
-/// A row in docs/worker.md.
+/// A row in docs/reference/worker.md.
 const SPACES: &str = "Spaces around a value in HTTP/2";
 const MALFORMED: &str = "1: reset PROTOCOL_ERROR; goes on";
 const FINE: &str = "1: 200 hello; goes on";

@@ -1,4 +1,4 @@
-//! The members of the interface, in the order of the orchestrator. `docs/org.appcluster1.xml` describes them.
+//! The members of the interface, in the order of the orchestrator. `docs/reference/org.appcluster1.xml` describes them.
 
 use api::{Dictionary, Options, Rollout, positional};
 use zbus::object_server::SignalEmitter;
