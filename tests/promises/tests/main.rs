@@ -12,6 +12,7 @@ mod chaos;
 mod concurrent_reloads;
 mod connections_are_spread;
 mod crash_loop_spares_the_socket;
+mod documents_are_true;
 mod drain_keeps_its_word;
 mod every_address_is_served;
 mod every_protocol_outlives_a_reload;
