@@ -7,7 +7,7 @@ use machine::Suite;
 use xshell::cmd;
 
 use crate::{
-    deb, faults, host, interface, purity, test, tools,
+    deb, faults, host, interface, purity, test, tools, words,
     workspace::{VERSION, Workspace},
 };
 
@@ -18,6 +18,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     step("format");
     tools::ensure_components(workspace)?;
     workspace.cargo().args(["fmt", "--all", "--check"]).run()?;
+    step("words");
+    words::run(workspace)?;
     // Made while other things compile: mmdebstrap mostly waits for its mirror.
     let trees = thread::spawn(make_trees);
     let checked = check(workspace);

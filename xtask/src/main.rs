@@ -21,6 +21,7 @@ mod test;
 mod tools;
 mod tree;
 mod up;
+mod words;
 mod workspace;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -62,6 +63,8 @@ enum Task {
     Interface(interface::Options),
     /// Measure what takes too long for a test, and write it into docs/benchmarks.md
     Bench(bench::Options),
+    /// Check the words and the sentences of the documents, the man pages and the help texts
+    Words,
     /// Check everything that a change must pass: what .ci/run calls
     Ci,
 }
@@ -90,6 +93,7 @@ fn carry_out(workspace: &Workspace, task: Task) -> Result<()> {
         Task::Fuzz(options) => fuzz::run(workspace, &options),
         Task::Interface(options) => interface::run(workspace, &options),
         Task::Bench(options) => bench::run(workspace, &options),
+        Task::Words => words::run(workspace),
         Task::Ci => ci::run(workspace),
     }
 }

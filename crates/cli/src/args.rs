@@ -50,28 +50,30 @@ Examples:
   app-cluster status --watch
   app-cluster status --json | jq '.workers[] | {unit, release, requests: .counters.requests}'
 
-Needs no privileges. UPTIME counts from the moment the worker said it was ready. MEM is the memory of \
-the worker's control group. RESTARTS counts what systemd restarted by itself; a rollout is none. A worker \
-marked extra is there for the rollout only.
+Needs no privileges. UPTIME is the time since the worker became ready. MEM is the memory of the worker's \
+control group. RESTARTS is how often systemd restarted the worker by itself; a rollout does not count. An \
+extra worker exists only for the rollout.
 
-The second table is what workers count on the scoreboard, since their processes began: connections open \
-now, requests in flight now, requests, the share of answers with 5xx, and how long it took to answer half \
-of the requests, and 99 of 100. CPU (100% is one processor) and REQ/S are means of the same time; with \
---watch they are those of the last second. A worker that does not count has dashes, and if none does \
-there is no such table.")]
+The second table is what the workers count on the scoreboard since their processes began. CONNS and IN \
+FLIGHT are the connections and requests of this moment. 5XX is the share of answers with 5xx. Half of the \
+requests were answered within P50, and 99 of 100 within P99.
+
+CPU (100% is one processor) and REQ/S are means since the process began, and with --watch those of the \
+last second. A worker that does not count has dashes. If no worker counts, there is no second table.")]
     Status(StatusOptions),
 
     /// Replace all workers, one after another, and wait for the end
     #[command(after_long_help = "\
 Examples:
-  sudo systemctl reload app-cluster    what it is for: systemd runs this command
+  sudo systemctl reload app-cluster    the usual way: systemd runs this command
   sudo app-cluster reload              the same with progress on the terminal
 
-The rollout stops at the first worker that fails; those already replaced are put back on the release \
-they ran before, unless rollout.on_failure is halt. The exit status tells how it ended, see app-cluster \
---help. Ctrl-C aborts the rollout: \
-workers that were replaced go back to the old release, and where they were only restarted it ends after \
-those at hand. A second Ctrl-C leaves it to the orchestrator.")]
+The rollout stops at the first worker that fails. The workers already replaced go back to the release \
+they ran before, unless rollout.on_failure is halt. The exit status tells how the rollout ended; see \
+app-cluster --help.
+
+Ctrl-C aborts the rollout: replaced workers go back to the old release. If the release is the same, the \
+rollout ends after the workers in progress. A second Ctrl-C leaves the rollout to the orchestrator.")]
     Reload,
 
     /// Roll the workers to another program
@@ -82,13 +84,13 @@ Examples:
   sudo app-cluster deploy /srv/shop/1.4     a directory with an executable `worker` in it
   sudo app-cluster deploy ./shop --canary 1
 
-A file is copied; it can be removed afterwards. A directory is not: workers execute the program `worker` \
-in it, with all that lies beside, so it has to stay, and the user app-cluster-worker has to be able to \
-read it. It cannot lie in /home, /root or /tmp, which are hidden from the orchestrator.
+The orchestrator copies a file, so you can remove it afterwards. It does not copy a directory: workers \
+execute the program `worker` in it. So keep the directory, and let the user app-cluster-worker read it. It \
+cannot be in /home, /root or /tmp, which systemd hides from the orchestrator.
 
-With --canary the command ends with status 0 as soon as K workers run the release; the extra ones, which \
-come first, count. The rollout then waits for app-cluster resume or app-cluster abort. Otherwise the command ends as app-cluster reload does; Ctrl-C \
-aborts.")]
+With --canary the command ends with status 0 as soon as K workers run the release. Extra workers come \
+first, and count. The rollout then waits for app-cluster resume or app-cluster abort. Without --canary the \
+command ends as app-cluster reload does. Ctrl-C aborts.")]
     Deploy(DeployOptions),
 
     /// Roll the workers back to a release that is on disk
@@ -97,9 +99,9 @@ Examples:
   sudo app-cluster rollback            to the release before
   sudo app-cluster rollback 1.2.0      to this one, see app-cluster releases
 
-It is a rollout like any other, and the command ends as app-cluster reload does; Ctrl-C aborts.")]
+It is a rollout like any other. The command ends as app-cluster reload does. Ctrl-C aborts.")]
     Rollback {
-        /// The release, one of those that `app-cluster releases` shows
+        /// A release that `app-cluster releases` shows
         #[arg(value_name = "ID", value_parser = NonEmptyStringValueParser::new(), value_hint = ValueHint::Other)]
         id: Option<String>,
     },
@@ -110,9 +112,9 @@ Examples:
   app-cluster releases
   app-cluster releases --json | jq '.history[0]'
 
-Needs no privileges. The asterisk marks the release that a worker started now would run. One is rejected \
-when the last rollout to it failed. DIRECTORY is where it lies if it was not copied. The newest \
-stands first.")]
+Needs no privileges. The asterisk marks the release that a worker would run if it started now. A release \
+is rejected if the last rollout to it failed. DIRECTORY is the directory of a release that was not copied. \
+The newest is first.")]
     Releases(ReleasesOptions),
 
     /// Take no further worker in the running rollout
@@ -122,7 +124,8 @@ Examples:
   sudo app-cluster resume              goes on
   sudo app-cluster abort               goes back to the old release
 
-Workers that are being replaced are brought to an end. The rollout's deadline stands still meanwhile.")]
+The orchestrator first finishes the workers in progress. The time of the pause does not count for the \
+rollout's deadline.")]
     Pause,
 
     /// Go on with a paused rollout, and wait for the end
@@ -131,7 +134,7 @@ Examples:
   sudo app-cluster resume
   sudo app-cluster resume --no-wait
 
-It ends as app-cluster reload does; Ctrl-C aborts.")]
+The command ends as app-cluster reload does. Ctrl-C aborts.")]
     Resume {
         /// Do not wait for the end
         #[arg(long)]
@@ -144,10 +147,11 @@ Examples:
   sudo app-cluster abort                  the running one
   sudo app-cluster abort 1763811642000    this one, which may be waiting for its turn
 
-Workers that were replaced go back to the release they ran before, and the command waits for that. Where \
-they were only restarted, the rollout ends after those at hand. The exit status is 0 when the old release \
-is back or nothing was changed, 1 when the rollout was done before it could be aborted, 3 when the \
-cluster is not whole.")]
+Replaced workers go back to the release they ran before, and the command waits for that. If the release is \
+the same, the rollout ends after the workers in progress.
+
+The exit status is 0 if the old release is back or nothing was changed. It is 1 if the rollout was done \
+before it could be aborted, and 3 if the cluster is not whole.")]
     Abort {
         /// The rollout's id, as `app-cluster status` shows it
         #[arg(value_name = "ROLLOUT", value_parser = value_parser!(u64).range(1..), value_hint = ValueHint::Other)]
@@ -163,44 +167,54 @@ Examples:
 
 Writes /etc/app-cluster/conf.d/90-scale.toml (with --runtime \
 /run/app-cluster/conf.d/91-scale-runtime.toml) and applies it. No worker that stays is restarted. \
-When it is refused, the files are left as they were.
+If the command is refused, the files stay as they were.
 
-The command ends when the new workers are ready and those that are too many have ended. It ends with status 1 at the \
-first new worker that fails to start; the number stays, and the worker is tried again. Ctrl-C leaves the rest to the \
-orchestrator. During a rollout the number takes effect at its end, and the command does not wait for that.")]
+The command ends when the new workers are ready and the surplus ones have ended. If a new worker fails to \
+start, the command ends with status 1; the number stays, and the worker is tried again. Ctrl-C leaves the \
+rest to the orchestrator. During a rollout the number takes effect at its end, and the command does not \
+wait for that.")]
     Scale(ScaleOptions),
 
-    /// Have systemd listen where the socket unit says, after it was edited
+    /// Make systemd listen on the addresses of the edited socket unit
     #[command(after_long_help = "\
 Examples:
   sudo systemctl edit app-cluster.socket    an empty ListenStream= first, then the addresses
   sudo app-cluster rebind
 
 systemd opens addresses when the socket unit starts, and cannot start it while the cluster runs. So this \
-restarts app-cluster.target: the workers answer what they have begun, and then all of it starts again. In between, connections \
-are refused.
+command restarts app-cluster.target. The workers answer what they have begun, and then everything starts \
+again. In between, connections are refused.
 
-It stops nothing, and ends with status 4 or 78, where that would not end well: another program has a new address, another \
-address of the unit includes it, or this machine has no such address; the unit names an address that cannot be looked for \
-(with a specifier or a network interface, or vsock); `app-cluster check` finds a fault; or a rollout is under way. Where the \
-cluster is stopped, it only has systemd read the unit.
+The command stops nothing, and ends with status 4 or 78, in each of these cases.
+  another program has a new address
+  another address of the unit includes a new address
+  this machine does not have a new address
+  the unit names an address that cannot be checked: with a specifier or a network interface, or vsock
+  `app-cluster check` finds a problem
+  a rollout is in progress
 
-Do not leave the unit edited without it. Once systemd has read the file, it no longer hands the old listener to workers \
-that start: one that crashes does not come back.")]
+If the cluster is stopped, the command only makes systemd read the unit.
+
+Run it right after the edit. Once systemd has read the file, it no longer hands the old listener to \
+workers that start: a worker that crashes does not come back.")]
     Rebind,
 
-    /// Check configuration and units, and say what to write where they are wrong
+    /// Check configuration and units, and say what to write instead
     #[command(after_long_help = "\
 Examples:
   app-cluster check
   app-cluster check --root /srv/image
 
 Reads the same files as the orchestrator and systemd do, with drop-ins, and changes nothing. systemd \
-itself judges the units (systemd-analyze verify); files and programs are judged as the user sees them that \
-the unit names. Where systemd runs, what it has loaded counts too: files that it has not read, an address on \
-which it does not listen (any more), an orchestrator that it cannot start. A problem is one line: file, \
-line, key, what is wrong, what to write. The exit status is 78 if there is any; a warning does not count. \
-What could not be looked at is said; root may look at everything.")]
+itself judges the units (systemd-analyze verify). Files and programs are checked as the unit's user sees \
+them.
+
+If systemd runs, the command also checks what systemd has loaded. It finds files that systemd has not \
+read, an address on which it does not listen, and an orchestrator that it cannot start.
+
+A problem is one line: file, line, key, what is wrong, what to write. The exit status is 78 if there is a \
+problem; a warning does not count. The command names what it was not permitted to read. root may read \
+everything.")]
     Check {
         /// Check the installation below this directory
         #[arg(long, value_name = "DIR", default_value = "/", hide_default_value = true, value_hint = ValueHint::DirPath)]
@@ -212,16 +226,16 @@ What could not be looked at is said; root may look at everything.")]
 pub(crate) struct StatusOptions {
     /// Print it as JSON
     ///
-    /// The fields are those of GetStatus() on the D-Bus interface org.appcluster1, and for each worker memory_bytes,
-    /// cpu_usec (the time of its main process on a processor) and counters, which are those of GetCounters(): null where
-    /// it is not known. schema_version is 1; fields may be added without a new number.
+    /// The fields are those of GetStatus() on the D-Bus interface org.appcluster1. Each worker also has memory_bytes,
+    /// cpu_usec (the processor time of its main process) and counters, which are those of GetCounters(). An unknown value
+    /// is null. schema_version is 1; fields may be added without a new number.
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Show it anew every second, until q or Ctrl-C
+    /// Show it again every second, until q or Ctrl-C
     ///
-    /// On a terminal it takes the whole screen: the rollout, the states, then what the workers count. What has no room is
-    /// counted in a line; a worker that is not ready is shown before those that are.
+    /// On a terminal it takes the whole screen: the rollout, the states, then what the workers count. If there is no room
+    /// for all workers, those that are not ready come first, and a line counts the rest.
     #[arg(long, conflicts_with = "json")]
     pub(crate) watch: bool,
 }
