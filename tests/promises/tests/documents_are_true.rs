@@ -60,6 +60,7 @@ impl Page {
                 Block::File { path, content } => machine.write_file(path, content),
                 Block::Command { line, shown } => {
                     let output = machine.shell(&format!("cd {DIRECTORY}; exec 2>&1; {line}"));
+                    output.assert_success();
                     let occurs = occurs(shown, output.stdout());
                     assert!(occurs.is_ok(), "{} shows {occurs:?} for\n{output}", self.name);
                 }
