@@ -176,6 +176,7 @@ impl UnitInfo {
             restarts: self.restarts,
             has_job: self.job.is_some(),
             has_foreign_job: self.job.is_some(),
+            may_go: false,
             fed_after: self.fed_after(),
         }
     }

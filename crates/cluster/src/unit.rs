@@ -122,6 +122,8 @@ pub struct Unit {
     pub has_job: bool,
     /// Whether that job is another client's, as far as is known.
     pub has_foreign_job: bool,
+    /// Whether a call that got no answer may still lead to a job, which takes it away.
+    pub may_go: bool,
     /// The time from when it became active to when it last fed its watchdog. None without a watchdog.
     pub fed_after: Option<Duration>,
 }
@@ -134,6 +136,7 @@ impl Unit {
         restarts: 0,
         has_job: false,
         has_foreign_job: false,
+        may_go: false,
         fed_after: None,
     };
 

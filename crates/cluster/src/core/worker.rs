@@ -160,6 +160,7 @@ impl Worker {
         Unit {
             has_job: unit.has_job || self.verdicts > 0 || self.is_asked_for(),
             has_foreign_job: self.verdicts > 0 || self.info.job.is_some_and(|job| !self.may_be_own(job)),
+            may_go: self.unanswered.is_some(),
             ..unit
         }
     }

@@ -80,7 +80,9 @@ impl Rollout {
         let waits = |step: &Step| step.is_at_hand() && !step.is_asked && step.unit.is_active();
         let is_restoring = |step: &Step| step.state == StepState::Restoring;
         let is_alone = self.count(|step| step.instance != this && is_restoring(step) && !waits(step)) == 0;
-        let others = self.count(|step| step.instance != this && (step.is_capacity() || waits(step)));
+        // systemd may still do what it was asked for without an answer.
+        let stays = |step: &Step| step.is_capacity() || (waits(step) && !step.unit.may_go);
+        let others = self.count(|step| step.instance != this && stays(step));
         (self.phase == Phase::Restoring && is_alone && !self.is_anyone_awaited()) || others >= self.required()
     }
 

@@ -49,6 +49,18 @@ fn who_has_been_asked_for_is_not_counted_on_although_the_answer_is_lost() {
 }
 
 #[test]
+fn a_worker_of_which_a_call_got_no_answer_is_not_counted_on() {
+    let mut scene = Scene::new(3, 0, Policy { max_unavailable: 2, ..POLICY });
+    assert_eq!(scene.replace(1), [Restart(2), Restart(3)]);
+    scene.looked(1, unit(Activating, 4));
+    let unanswered = Unit { may_go: true, ..old() };
+    assert_eq!(scene.looked(2, unanswered), [Ignore]);
+    assert_eq!(scene.looked(3, unanswered), [Ignore], "2 serves, but systemd may still restart it");
+    assert_eq!(scene.looked(2, old()), [Ignore], "so may it restart 3");
+    assert_eq!(scene.looked(3, old()), [Restart(3)], "2 serves, and nothing takes it away");
+}
+
+#[test]
 fn a_resumed_rollout_lets_the_replaced_ones_settle_and_takes_the_others() {
     let (rollout, actions) = Rollout::begin(&planned(&[new(), new(), old()], 0, &[1, 2]), IN_PLACE, false);
     let mut scene = Scene::begun(rollout, actions);
