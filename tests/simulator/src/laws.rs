@@ -9,6 +9,8 @@
 //! - **width** No more workers are under way than there are extra ones and ones that may be missing.
 //! - **the first worker proves a release** Until one worker of a rollout has settled, no other is under way.
 //!   No other instance executes the new release, even after a crash, unless it is not known what it executes.
+//! - **the canary holds** Until an operator resumes it there, a rollout takes no more workers than its canary,
+//!   extra ones among them.
 //! - **a failed trial touches no other** If no worker has settled, at most one wanted worker was taken. With
 //!   an extra worker, none was.
 //! - **what serves is left alone** No worker that serves is restarted outside of a rollout.
@@ -102,6 +104,8 @@ pub(crate) struct Rolled {
     begun: u64,
     /// How many workers were wanted then.
     desired: u32,
+    /// How many workers it may take. An operator who resumes it there lifts this.
+    canary: Option<u32>,
     steps: Vec<view::Step>,
     is_waiting: bool,
     /// A worker has settled.

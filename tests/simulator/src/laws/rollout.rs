@@ -64,6 +64,7 @@ impl World {
             |n: u32| self.systemd.service(n).has_process() && self.systemd.service(n).release == to;
         let had = bits(&|n| self.disk.links[n as usize] == to || executes(n));
         let noted = self.disk.history.iter().rev().find(|entry| entry.id == rollout.id);
+        let canary = noted.and_then(|entry| entry.canary);
         let begun = noted.map(|entry| entry.begun_monotonic_usec + self.systemd.booted).unwrap_or(self.now);
         let desired = self.desired();
         if rollout.kind == Kind::Undo {
@@ -79,6 +80,7 @@ impl World {
             to,
             begun,
             desired,
+            canary,
             steps: Vec::new(),
             is_waiting: false,
             is_proved: false,

@@ -125,6 +125,19 @@ impl World {
         } else if under_way > width {
             self.violate("width", || format!("{under_way} are under way, at most {width}"));
         }
+        let canary = self.books.rolled.as_ref().and_then(|rolled| rolled.canary);
+        if let Some(canary) = canary.filter(|canary| count_taken(rollout) > *canary) {
+            let taken = count_taken(rollout);
+            self.violate("the canary holds", || format!("{taken} are taken, and {canary} may be"));
+        }
+    }
+
+    /// An operator resumes the rollout. If that is at its canary, it may take all workers.
+    pub(crate) fn watch_resume(&mut self) {
+        let Some(rollout) = self.view().and_then(|view| view.rollout) else { return };
+        let Some(rolled) = self.books.rolled.as_mut().filter(|rolled| rolled.id == rollout.id) else { return };
+        let is_paused = rollout.state == view::RolloutState::Paused;
+        rolled.canary = rolled.canary.filter(|canary| !is_paused || count_taken(&rollout) < *canary);
     }
 
     /// Checks the capacity, as far as the orchestrator can know it.
@@ -175,6 +188,12 @@ impl World {
             _ => settings.max_unavailable as usize,
         }
     }
+}
+
+/// How many workers a rollout has taken, as its canary counts them.
+fn count_taken(rollout: &view::Rollout) -> u32 {
+    let taken = rollout.steps.iter().filter(|s| is_under_way(s.state) || s.state == StepState::Done);
+    u32::try_from(taken.count()).unwrap_or(u32::MAX)
 }
 
 fn is_taken(state: Option<StepState>) -> bool {

@@ -247,6 +247,9 @@ impl World {
             _ => None,
         };
         self.people.asked.push(Asked { caller, at: self.now, is_order, withdraws, release, met_waiting });
+        if request == Request::Resume {
+            self.watch_resume();
+        }
         let life = self.orchestrator.life;
         let within = if met_waiting { REFUSED_WITHIN } else { REPLY_WITHIN };
         self.at(within, Item::Expect { life, caller });
