@@ -20,7 +20,8 @@
 //! - **numbers** If there are limits, no worker passes that was seen to answer with errors while an old one
 //!   did not. No other worker fails because of its answers.
 //! - **the outcome is true** After `Done` all workers run the new release. After `Restored` all that served
-//!   serve on the old one. After `Failed` on the way back, some worker really is not back.
+//!   serve on the old one. After `Aborted` they do too, if there is an old one, or the message names those that
+//!   are not ready. After `Failed` on the way back, some worker really is not back.
 //! - **every rollout ends** in bounded time once the world is calm, and the end of every ordered rollout is
 //!   announced.
 //! - **what should run runs**, and **nothing else runs**, once the world is calm.

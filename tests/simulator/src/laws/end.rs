@@ -3,6 +3,7 @@
 use cluster::history::Kind;
 use cluster::step::StepState;
 use cluster::view::{self, RolloutState, View, WorkerState};
+use names::Instance;
 
 use super::{LastDone, Rolled, has};
 use crate::systemd::{Job, Missing, Service, Verb, Who};
@@ -33,7 +34,8 @@ impl World {
         }
         match rollout.state {
             RolloutState::Done => self.judge_done(&rolled, rollout),
-            RolloutState::Restored => self.judge_restored(&rolled, rollout),
+            RolloutState::Aborted if rolled.from.is_none() => {}
+            RolloutState::Restored | RolloutState::Aborted => self.judge_restored(&rolled, rollout),
             RolloutState::Failed => self.judge_failed(&rolled, rollout),
             _ => {}
         }
@@ -74,18 +76,21 @@ impl World {
 
     fn judge_restored(&mut self, rolled: &Rolled, rollout: &view::Rollout) {
         let has_release = rolled.from.is_some();
+        let names = |instance| rollout.state == RolloutState::Aborted && is_named(&rollout.message, instance);
         for step in rollout.steps.iter().filter(|step| !step.is_surge && step.state != StepState::Skipped) {
             let worker = step.instance.number();
             let service = self.systemd.service(worker);
             let is_known = !has(rolled.had, worker) && !self.disk.had_lost;
             let is_new = service.has_process() && service.release == rolled.to && is_known;
             let is_held = self.passes_for_stopped(worker);
-            let is_excused =
-                service.missing == Missing::World || is_held || has(rolled.stopped_since, worker);
+            let is_excused = service.missing == Missing::World
+                || is_held
+                || has(rolled.stopped_since, worker)
+                || names(step.instance);
             let is_missing = !service.is_active() && !is_excused;
             let has_to_serve = has_release && has(rolled.served, worker);
             if (has_release && is_new) || (has_to_serve && is_missing) {
-                let seen = format!("restored and worker {worker} is {service:?}");
+                let seen = format!("{:?} and worker {worker} is {service:?}", rollout.state);
                 return self.violate("the outcome is true", || seen);
             }
         }
@@ -119,6 +124,13 @@ impl World {
             step.is_surge || step.state == StepState::Skipped || (is_old(rolled, service) && is_seen)
         })
     }
+}
+
+/// Whether the message of an end says that this worker is not ready.
+fn is_named(message: &str, instance: Instance) -> bool {
+    let list = message.split_once("not ready: ").map_or("", |(_, list)| list);
+    let list = list.split_once(';').map_or(list, |(list, _)| list);
+    list.split(", ").any(|named| named == instance.to_string())
 }
 
 fn is_old(rolled: &Rolled, service: &Service) -> bool {
