@@ -18,6 +18,8 @@ pub struct Past<'a, Id> {
 pub struct Lineage<'a, Id> {
     /// The oldest first.
     past: Vec<Past<'a, Id>>,
+    /// The order in which the releases came, the oldest first.
+    known: Vec<&'a Id>,
     /// The releases that a rollback or undo has left, and that no rollout has brought back.
     left: Vec<&'a Id>,
 }
@@ -40,7 +42,7 @@ impl<'a, Id: Eq> FromIterator<Past<'a, Id>> for Lineage<'a, Id> {
         let past: Vec<_> = past.into_iter().collect();
         let mut ages = Ages::default();
         past.iter().for_each(|rollout| ages.note(rollout));
-        Self { past, left: ages.left }
+        Self { past, known: ages.known, left: ages.left }
     }
 }
 
@@ -96,14 +98,21 @@ impl<'a, Id: Eq> Ages<'a, Id> {
 impl<'a, Id: Eq> Lineage<'a, Id> {
     /// The releases to go back to from the current one, the best first. A rollout brought them to every
     /// worker, or they ran before the current one did. A release that a rollback left is not among them: to
-    /// go back twice is to go back further.
+    /// go back twice is to go back further, even if the rollback that made the current one so ended halfway.
     pub fn before(&self, current: &Id) -> impl Iterator<Item = &'a Id> {
         let good = self.past.iter().rev().filter_map(move |past| match past.to {
-            Some(to) if to == current => past.from,
+            Some(to) if to == current => {
+                past.from.filter(|from| !(past.is_way_back && self.is_newer(from, to)))
+            }
             to if past.is_done => to,
             _ => None,
         });
         good.filter(move |id| *id != current && !self.was_left(id))
+    }
+
+    fn is_newer(&self, id: &Id, than: &Id) -> bool {
+        let at = |id: &Id| self.known.iter().position(|known| *known == id);
+        at(id) > at(than)
     }
 
     /// The last rollout in which every worker ran this release, by its index. None if there was no such
@@ -210,6 +219,12 @@ mod tests {
         let further =
             past(&[FIRST, SECOND, third, (Some("c"), "b", true, true), (Some("b"), "a", true, true)]);
         assert_eq!(further.before("a"), [""; 0], "both were left");
+    }
+
+    #[test]
+    fn a_way_back_that_ended_halfway_leads_no_way_forward() {
+        let halfway = past(&[FIRST, SECOND, (Some("b"), "c", false, false), (Some("c"), "b", false, true)]);
+        assert_eq!(halfway.before("b"), ["a"], "b is current, and some workers still run c");
     }
 
     #[test]

@@ -135,7 +135,9 @@ impl World {
     /// An operator resumes the rollout. If that is at its canary, it may take all workers.
     pub(crate) fn watch_resume(&mut self) {
         let Some(rollout) = self.view().and_then(|view| view.rollout) else { return };
-        let Some(rolled) = self.books.rolled.as_mut().filter(|rolled| rolled.id == rollout.id) else { return };
+        let Some(rolled) = self.books.rolled.as_mut().filter(|rolled| rolled.id == rollout.id) else {
+            return;
+        };
         let is_paused = rollout.state == view::RolloutState::Paused;
         rolled.canary = rolled.canary.filter(|canary| !is_paused || count_taken(&rollout) < *canary);
     }
