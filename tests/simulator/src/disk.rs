@@ -31,11 +31,36 @@ pub(crate) struct Disk {
     pub(crate) is_configuration_valid: bool,
     pub(crate) boot: u32,
     pub(crate) is_boot_known: bool,
-    /// For the laws: since the orchestrator was started, something that was written is gone, or was not
-    /// written.
-    pub(crate) has_lost: bool,
-    /// The same, since the beginning.
-    pub(crate) had_lost: bool,
+    /// For the laws: what does not say all that this orchestrator knows.
+    pub(crate) behind: Behind,
+    /// An orchestrator began with less than its predecessor knew.
+    has_lost: bool,
+}
+
+/// Files that are lost, or that could not be written. The next write of one says all that the orchestrator knows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Behind {
+    history: bool,
+    ledger: bool,
+    current: bool,
+    /// It was not known which boot this is. A rollout that began meanwhile does not say it.
+    boot: bool,
+}
+
+impl Behind {
+    /// What this task writes, if it is knowledge.
+    fn of(&mut self, task: &Task) -> Option<&mut bool> {
+        match task {
+            Task::History(_) => Some(&mut self.history),
+            Task::Ledger(_) => Some(&mut self.ledger),
+            Task::MakeCurrent(_) => Some(&mut self.current),
+            _ => None,
+        }
+    }
+
+    fn is_any(self) -> bool {
+        self.history || self.ledger || self.current || self.boot
+    }
 }
 
 impl Disk {
@@ -52,8 +77,8 @@ impl Disk {
             is_configuration_valid: true,
             boot: 1,
             is_boot_known: true,
+            behind: Behind::default(),
             has_lost: false,
-            had_lost: false,
         }
     }
 
@@ -84,8 +109,11 @@ impl Disk {
     /// Does what is asked for, or fails.
     pub(crate) fn perform(&mut self, task: Task, rng: &mut Rng, chaos: &mut Chaos) -> Answer {
         let is_read = matches!(task, Task::Open | Task::Settings | Task::Survey { .. });
-        if !is_read && chaos.strikes(rng, Class::WriteFails) {
-            self.note_loss();
+        let fails = !is_read && chaos.strikes(rng, Class::WriteFails);
+        if let Some(is_behind) = self.behind.of(&task) {
+            *is_behind = fails;
+        }
+        if fails {
             return Answer::Done(Err("the disk is full".to_owned()));
         }
         match task {
@@ -169,25 +197,39 @@ impl Disk {
         (is_there || stages).then_some(id)
     }
 
-    pub(crate) fn note_loss(&mut self) {
-        (self.has_lost, self.had_lost) = (true, true);
+    /// The orchestrator was killed before this was done.
+    pub(crate) fn leave(&mut self, task: &Task) {
+        if let Some(is_behind) = self.behind.of(task) {
+            *is_behind = true;
+        }
     }
 
     /// A file that the orchestrator relies on is lost.
     pub(crate) fn lose(&mut self, class: Class) {
-        self.note_loss();
         match class {
-            Class::LostLedger => self.ledger = Ledger::default(),
-            Class::LostCurrent => self.current = None,
-            _ => self.is_boot_known = false,
+            Class::LostLedger => (self.ledger, self.behind.ledger) = (Ledger::default(), true),
+            Class::LostCurrent => (self.current, self.behind.current) = (None, true),
+            _ => (self.is_boot_known, self.behind.boot) = (false, true),
         }
+    }
+
+    /// An orchestrator reads what is there. Returns whether it does not know all that its predecessor knew.
+    pub(crate) fn begin(&mut self) -> bool {
+        let is_less = std::mem::take(&mut self.behind).is_any();
+        self.has_lost |= is_less;
+        is_less
+    }
+
+    /// Whether something is lost, so that the orchestrator, or the disk, does not know it.
+    pub(crate) fn has_lost(&self) -> bool {
+        self.has_lost || self.behind.is_any()
     }
 
     /// The machine boots, and what is in /run is gone.
     pub(crate) fn boot(&mut self) {
         self.boot += 1;
-        self.is_boot_known = true;
-        self.ledger = Ledger::default();
+        (self.is_boot_known, self.behind.boot) = (true, false);
+        (self.ledger, self.behind.ledger) = (Ledger::default(), false);
         self.links = [None; STRANGER as usize + 1];
     }
 }

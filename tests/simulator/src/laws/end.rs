@@ -80,7 +80,7 @@ impl World {
         for step in rollout.steps.iter().filter(|step| !step.is_surge && step.state != StepState::Skipped) {
             let worker = step.instance.number();
             let service = self.systemd.service(worker);
-            let is_known = !has(rolled.had, worker) && !self.disk.had_lost;
+            let is_known = !has(rolled.had, worker) && !self.disk.has_lost();
             let is_new = service.has_process() && service.release == rolled.to && is_known;
             let is_held = self.passes_for_stopped(worker);
             let is_excused = service.missing == Missing::World
@@ -109,7 +109,7 @@ impl World {
 
     fn judge_failed(&mut self, rolled: &Rolled, rollout: &view::Rollout) {
         let was_whole = !rolled.is_noted || rolled.was_whole;
-        let is_known = !rolled.is_unsure && !self.disk.had_lost;
+        let is_known = !rolled.is_unsure && !self.disk.has_lost();
         let is_judged = rolled.is_restoring && rolled.from.is_some() && is_known;
         if is_judged && !rolled.was_interrupted && was_whole && self.is_whole(rolled, &rollout.steps) {
             self.violate("the outcome is true", || "failed and all are whole".to_owned());

@@ -17,7 +17,7 @@ impl World {
         let Some(rolled) = &self.books.rolled else { return };
         // If a file was lost in between, it is not known any more which release was current. The number of
         // workers at the beginning is not known either.
-        let is_unknown = rolled.was_interrupted && self.disk.had_lost;
+        let is_unknown = rolled.was_interrupted && self.disk.has_lost();
         if rolled.from.is_none() || rolled.is_proved || is_unknown || worker > SIZE {
             return;
         }

@@ -23,14 +23,14 @@ impl World {
         let is_rolled = rolled.is_some_and(|rolled| [rolled.from, rolled.to].contains(&Some(at)));
         // The orchestrator may not have heard yet of a process that another client has started.
         let executes = |(worker, service): (u32, &crate::systemd::Service)| {
-            let is_known = self.is_as_heard(worker) && !self.disk.had_lost;
+            let is_known = self.is_as_heard(worker) && !self.disk.has_lost();
             service.is_active() && service.release == Some(at) && is_known
         };
         let is_ordered = self.people.orders().any(|ordered| ordered == at);
         let release = &self.disk.releases[at];
-        let is_good = release.is_runnable && !release.is_rejected && !self.disk.had_lost;
+        let is_good = release.is_runnable && !release.is_rejected && !self.disk.has_lost();
         match () {
-            () if self.disk.current == Some(at) && !self.disk.had_lost => Some("it is current"),
+            () if self.disk.current == Some(at) && !self.disk.has_lost() => Some("it is current"),
             () if is_rolled => Some("the rollout under way is about it"),
             () if is_ordered => Some("a rollout to it waits"),
             () if self.systemd.services().any(executes) => Some("a worker runs it"),

@@ -19,14 +19,14 @@ impl World {
         self.books.is_cold = is_cold;
         // If no worker runs when it begins, the orchestrator cannot know whether the whole cluster was
         // stopped.
-        if is_cold || self.disk.has_lost {
+        let knows_less = self.disk.begin();
+        if is_cold || knows_less {
             self.people.must_stay = 0;
         }
-        if self.disk.has_lost {
+        if knows_less {
             let runs = self.systemd.services().filter(|(_, service)| service.has_process());
             self.books.unknown |= runs.fold(0, |bits: u16, (worker, _)| bits | 1 << worker);
         }
-        self.disk.has_lost = false;
     }
 
     /// An orchestrator has found processes that run. What it knows of them is in the ledger of its predecessor,
@@ -104,7 +104,7 @@ impl World {
         let has_ended_well =
             !matches!(self.books.last_end, Some(RolloutState::Failed | RolloutState::Aborted));
         let may_run = |worker: u32, service: &Service| {
-            let is_unknown = has(self.books.unknown, worker) || self.disk.had_lost;
+            let is_unknown = has(self.books.unknown, worker) || self.disk.has_lost();
             !has_ended_well || service.release == self.disk.current || is_unknown
         };
         let is_sound = |worker: u32, service: &Service| {
@@ -115,7 +115,7 @@ impl World {
         let mut seen = None;
         for (worker, service) in self.systemd.services().take(view.properties.desired as usize) {
             // It is not known any more who stopped it.
-            let is_unknown = self.disk.had_lost && service.is_at_rest();
+            let is_unknown = self.disk.has_lost() && service.is_at_rest();
             if has(self.people.may_stay, worker) || is_unknown || !is_sound(worker, service) {
                 continue;
             }
@@ -139,7 +139,7 @@ impl World {
             let is_told = view.workers.iter().find(|told| told.instance.number() == worker);
             let is_held = is_told.is_some_and(|told| told.state == WorkerState::Stopped);
             let is_stopped = self.systemd.service(worker).is_at_rest();
-            if is_held && !has(self.people.may_stay, worker) && !self.disk.had_lost {
+            if is_held && !has(self.people.may_stay, worker) && !self.disk.has_lost() {
                 self.violate("no worker is held", || format!("worker {worker}, which no operator stopped"));
             }
             // A worker that was killed because it drained for too long is failed, but still counts as stopped
@@ -181,7 +181,7 @@ impl World {
         });
         let is_judged = is_watched && may_go_back && self.people.may_stay == 0;
         let is_last = self.books.last_end == Some(RolloutState::Done);
-        if is_judged && is_last && self.disk.current == Some(to) && !self.disk.had_lost {
+        if is_judged && is_last && self.disk.current == Some(to) && !self.disk.has_lost() {
             self.violate(law, || "it is current still".to_owned());
         }
     }
@@ -216,7 +216,7 @@ impl World {
         }
         let is_wrong = |(worker, service): &(u32, &Service)| {
             // If a file was lost, it is not known any more who stopped it.
-            let may_stay = has(self.people.may_stay, *worker) || self.disk.had_lost;
+            let may_stay = has(self.people.may_stay, *worker) || self.disk.has_lost();
             let is_excused = may_stay && service.is_at_rest();
             let is_right = service.is_active() && service.release == self.books.last;
             !is_excused && !is_right

@@ -88,7 +88,7 @@ impl World {
         let is_heard = self.orchestrator.heard(worker).is_active() && self.is_as_heard(worker);
         let is_known = is_heard && service.is_active();
         // If its ledger is lost, the orchestrator does not know when the rollout began.
-        let is_unknown = rolled.was_interrupted && self.disk.had_lost;
+        let is_unknown = rolled.was_interrupted && self.disk.has_lost();
         let is_proved = rolled.proved[worker as usize] == service.invocation && service.invocation != 0;
         if !is_known || is_extra || is_unknown {
             return;
@@ -171,7 +171,7 @@ impl World {
             && heard.active == Some(ActiveState::Activating)
             && heard.invocation == invocation(service)
             && runs_old
-            && !self.disk.had_lost
+            && !self.disk.has_lost()
             // It is told in whole seconds, rounded up.
             && self.clock().epoch_usec() + 1_000_000 < rollout.deadline_usec
     }

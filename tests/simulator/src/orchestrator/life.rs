@@ -65,9 +65,7 @@ impl World {
         for (_, task) in self.orchestrator.tasks.drain(..count).collect::<Vec<_>>() {
             self.disk.perform(task, &mut self.rng, &mut self.chaos);
         }
-        if !self.orchestrator.tasks.is_empty() {
-            self.disk.note_loss();
-        }
+        self.orchestrator.tasks.iter().for_each(|(_, task)| self.disk.leave(task));
         for _ in 0..self.rng.index(self.bus.calls.len() + 1) {
             self.call_arrives();
         }

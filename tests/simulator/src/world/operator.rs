@@ -125,7 +125,7 @@ impl World {
         let is_noted = Instance::new(worker).is_some_and(|instance| ledger.stopped.contains_key(&instance));
         self.orchestrator.core.is_none()
             && self.books.rolled.is_none()
-            && !self.disk.had_lost
+            && !self.disk.has_lost()
             && self.disk.links.get(worker as usize).is_some_and(Option::is_some)
             && is_wanted
             && !is_noted
@@ -134,9 +134,11 @@ impl World {
     /// The orchestrator has found out how things stand. If none of the wanted workers runs, all were stopped
     /// together.
     pub(crate) fn has_adopted(&mut self) {
+        // What was lost before is lost to it too.
+        self.disk.begin();
         let wanted = self.disk.ledger.wanted.unwrap_or(0).min(self.disk.settings.workers);
         let is_any_up = (1..=wanted).any(|worker| !self.systemd.service(worker).is_at_rest());
-        if !is_any_up || self.disk.had_lost {
+        if !is_any_up || self.disk.has_lost() {
             self.people.stopped_away = 0;
         }
         // The last running worker may have ended since the orchestrator was started. Then the orchestrator
