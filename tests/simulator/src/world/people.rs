@@ -143,9 +143,12 @@ impl World {
                 self.ask(request);
             }
         }
-        if !self.people.awaited.is_empty() && self.chaos.strikes(&mut self.rng, Class::AbortQueued) {
-            let at = self.rng.index(self.people.awaited.len());
-            self.ask(Request::Abort(self.people.awaited[at].0));
+        // The last one in the history may be one that an earlier orchestrator began.
+        let last = self.disk.history.last().map(|entry| entry.id);
+        let known: Vec<u64> = self.people.awaited.iter().map(|(id, _)| *id).chain(last).collect();
+        if !known.is_empty() && self.chaos.strikes(&mut self.rng, Class::AbortQueued) {
+            let id = self.rng.pick(&known);
+            self.ask(Request::Abort(id));
         }
         if self.chaos.strikes(&mut self.rng, Class::Question) {
             self.question();
