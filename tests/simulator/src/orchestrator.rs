@@ -41,6 +41,8 @@ pub(crate) struct Orchestrator {
     wake: Option<u64>,
     tasks: VecDeque<(Token, Task)>,
     last_task: u64,
+    /// How many surveys are under way.
+    surveys: u32,
     last_token: Option<Token>,
     heard: [Heard; STRANGER as usize + 1],
     /// The current second, and how many effects it has had.
@@ -63,6 +65,7 @@ impl Default for Orchestrator {
             wake: None,
             tasks: VecDeque::new(),
             last_task: 0,
+            surveys: 0,
             last_token: None,
             heard: [Heard::default(); STRANGER as usize + 1],
             second: (0, 0),
@@ -73,7 +76,7 @@ impl Default for Orchestrator {
 impl Orchestrator {
     /// Whether no task for the disk is left.
     pub(crate) fn is_idle(&self) -> bool {
-        self.tasks.is_empty()
+        self.tasks.is_empty() && self.surveys == 0
     }
 
     /// Whether a task for the disk is left that sets this instance's link.

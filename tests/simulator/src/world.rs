@@ -131,6 +131,7 @@ impl World {
             Item::TimeOut { life, token } if is_current(life) => self.time_out(token),
             Item::Answer { life, token, answer } if is_current(life) => self.answer(token, *answer),
             Item::Disk { life } if is_current(life) => self.disk_is_done(),
+            Item::Survey { life, token, task } if is_current(life) => self.survey_is_done(token, *task),
             Item::Wake { life, at } if is_current(life) => self.wake(at),
             Item::Connect { life } if is_current(life) => self.connect(),
             Item::Expect { life, caller } if is_current(life) => self.expect_reply(caller),

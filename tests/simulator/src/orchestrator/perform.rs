@@ -74,10 +74,14 @@ impl World {
     fn task(&mut self, token: Token, task: Task) {
         let is_slow = self.chaos.strikes(&mut self.rng, Class::SlowDisk);
         let takes = if is_slow { self.rng.ms(10, 2_000) } else { self.rng.pick(&[50, 200, 3_000]) };
+        let life = self.orchestrator.life;
+        if matches!(task, Task::Survey { .. }) {
+            self.orchestrator.surveys += 1;
+            return self.at(takes, Item::Survey { life, token, task: Box::new(task) });
+        }
         let done = (self.now + takes).max(self.orchestrator.last_task);
         self.orchestrator.last_task = done;
         self.orchestrator.tasks.push_back((token, task));
-        let life = self.orchestrator.life;
         self.at(done - self.now, Item::Disk { life });
     }
 
@@ -89,6 +93,13 @@ impl World {
         if matches!(answer, Answer::Done(Err(_))) {
             self.books.note_unsure();
         }
+        self.feed(Input::Answer(token, answer));
+    }
+
+    /// A survey may take long, so it runs beside the other tasks.
+    pub(crate) fn survey_is_done(&mut self, token: Token, task: Task) {
+        self.orchestrator.surveys -= 1;
+        let answer = self.disk.perform(task, &mut self.rng, &mut self.chaos);
         self.feed(Input::Answer(token, answer));
     }
 

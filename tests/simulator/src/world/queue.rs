@@ -3,7 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use cluster::effect::Token;
+use cluster::effect::{Disk as Task, Token};
 use cluster::input::{Answer, Caller};
 
 use crate::systemd::Moment;
@@ -40,6 +40,12 @@ pub(crate) enum Item {
     /// The disk has done the task that it got first.
     Disk {
         life: u32,
+    },
+    /// The disk has been read for this survey.
+    Survey {
+        life: u32,
+        token: Token,
+        task: Box<Task>,
     },
     Wake {
         life: u32,
