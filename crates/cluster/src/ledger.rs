@@ -125,6 +125,15 @@ impl Ledger {
         !is_known || pointed.len() != count
     }
 
+    /// Notes that the last attempt to set an instance's link has failed, and that there is no link. Returns
+    /// whether this changed the ledger.
+    pub fn is_not_linked(&mut self, instance: Instance) -> bool {
+        let pointed = self.pointed.entry(instance).or_default();
+        let count = pointed.len();
+        pointed.truncate(last_sure(pointed) + 1);
+        pointed.len() != count
+    }
+
     /// Notes a link that a predecessor has left. If its ledger did not end with that release, or with an
     /// attempt to bring it, processes may execute it since `earliest_usec`. If its ledger names none, they are
     /// taken to execute it.
@@ -192,6 +201,18 @@ mod tests {
         assert_eq!(ledger.points_to(one), Some(&id("old")));
         assert_eq!(ledger.release_at(one, 391_500_000), Some(&id("tried-39")));
         assert!(ledger.pointed[&one].len() <= MOST_POINTED + 1);
+    }
+
+    #[test]
+    fn a_release_to_which_no_link_could_be_set_is_not_the_one_to_start() {
+        let (mut ledger, one) = (Ledger::default(), Instance::first(1).next().expect("there is a first"));
+        let id = |name: &str| ReleaseId::new(name).expect("it is a name");
+        let at = Duration::from_secs;
+        ledger.point(one, at(1), u64::MAX, &id("old"));
+        assert!(!ledger.is_not_linked(one), "it is to execute the old one");
+        ledger.point(one, at(2), u64::MAX, &id("new"));
+        assert!(ledger.is_not_linked(one));
+        assert_eq!(ledger.points_to(one), Some(&id("old")));
     }
 
     #[test]

@@ -31,8 +31,8 @@ impl Cluster {
         self.workers.get(&instance).map_or(u64::MAX, |worker| worker.info.started_usec)
     }
 
-    /// Notes that the link names this release, or is unchanged. The link of an instance that is no longer
-    /// wanted stays removed. A later request for the link takes effect later.
+    /// Notes that the link names this release, or is unchanged, also if there is none. The link of an instance
+    /// that is no longer wanted stays removed. A later request for the link takes effect later.
     pub(super) fn is_linked(&mut self, instance: Instance, release: ReleaseId, token: Token, is_done: bool) {
         if self.ledger.points_to(instance).is_none() {
             return;
@@ -40,11 +40,15 @@ impl Cluster {
         if is_done {
             self.links.insert(instance, release);
         }
-        let is_last = self.points.get(&instance) == Some(&token);
-        if let Some(release) = self.links.get(&instance).filter(|_| is_last) {
-            self.points.remove(&instance);
-            self.is_ledger_saved &= !self.ledger.is_linked(instance, self.now.moment, release);
+        if self.points.get(&instance) != Some(&token) {
+            return;
         }
+        self.points.remove(&instance);
+        let is_other = match self.links.get(&instance) {
+            Some(release) => self.ledger.is_linked(instance, self.now.moment, release),
+            None => self.ledger.is_not_linked(instance),
+        };
+        self.is_ledger_saved &= !is_other;
     }
 
     /// Removes links of instances that are neither known nor wanted, so none starts on an old release.
