@@ -4,7 +4,6 @@ use cluster::history::{Kind, State};
 use cluster::release::ReleaseId;
 use cluster::view;
 
-use crate::chaos::Class;
 use crate::world::World;
 
 impl World {
@@ -21,9 +20,7 @@ impl World {
 
     /// The package's release is rolled out, or becomes current at the start of the whole cluster.
     pub(crate) fn watch_left(&mut self, id: &ReleaseId, is_package: bool) {
-        // If a write failed or a file was lost, it is not known here.
-        let is_known = !self.chaos.has(Class::WriteFails) && !self.disk.has_lost();
-        if is_package && is_known && self.was_left(id) {
+        if is_package && !self.disk.has_lost() && self.was_left(id) {
             self.violate("what was left stays left", || format!("{id} is brought back"));
         }
     }
