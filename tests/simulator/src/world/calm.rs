@@ -62,7 +62,13 @@ impl World {
         };
         let view = core.view(self.clock());
         let is_wanted = |worker: &&Worker| worker.instance.number() <= view.properties.desired;
-        view.workers.iter().filter(is_wanted).all(|worker| worker.state == WorkerState::Stopped)
+        // A worker that was killed because it drained for too long is failed, and counts as stopped.
+        let is_stopped = |worker: &Worker| match worker.state {
+            WorkerState::Stopped => true,
+            WorkerState::Failed => self.people.may_stay & (1 << worker.instance.number()) != 0,
+            _ => false,
+        };
+        view.workers.iter().filter(is_wanted).all(is_stopped)
     }
 
     pub(super) fn calm(&mut self, calm: Calm) {
