@@ -94,7 +94,10 @@ impl Cluster {
         let without: Vec<_> =
             self.workers.keys().filter(|instance| !self.links.contains_key(instance)).copied().collect();
         for instance in without {
-            let known = self.ledger.points_to(instance).cloned().unwrap_or_else(|| release.clone());
+            // A predecessor may have died before it set the link of an extra worker. A process that another
+            // client starts there must not execute what the rollout has yet to prove.
+            let is_wanted = instance.number() <= self.settings.workers;
+            let known = self.ledger.points_to(instance).filter(|_| is_wanted).unwrap_or(&release).clone();
             self.point(instance, &known, Purpose::Point(instance, known.clone()));
         }
     }
