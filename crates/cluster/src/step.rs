@@ -127,6 +127,12 @@ impl Step {
         self.is_at_hand() || self.state == StepState::Settling
     }
 
+    /// Whether it was taken, but systemd is not asked before enough others serve. The deadline of the whole
+    /// rollout limits that.
+    pub(crate) fn waits_for_others(&self) -> bool {
+        self.state == StepState::Restarting && !self.is_asked
+    }
+
     /// Whether it is starting on the old release by itself, or a job of another client is about to be done.
     pub(crate) fn comes_back(&self) -> bool {
         self.runs_old && self.unit.is_up() && (!self.unit.is_active() || self.unit.has_job)

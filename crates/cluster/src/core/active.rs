@@ -76,6 +76,8 @@ struct Try {
     deadline: Moment,
     /// The try ends by this time, even if systemd grants the worker more.
     latest: Moment,
+    /// systemd was not asked, because too few others served. The time of the try begins when it is.
+    has_waited: bool,
 }
 
 /// The time that is left for the whole rollout.
@@ -171,7 +173,7 @@ impl ActiveRollout {
         if self.outcome.is_some() {
             return None;
         }
-        let is_at_try = |(instance, current): &(&Instance, &Try)| self.is_at_try(**instance, current.attempt);
+        let is_at_try = |(instance, current): &(&Instance, &Try)| self.runs_out(**instance, current.attempt);
         let steps = self.tries.iter().filter(is_at_try).map(|(_, current)| current.deadline).min();
         let whole = match self.clock {
             Clock::Runs(until) => Some(until),
@@ -183,7 +185,11 @@ impl ActiveRollout {
     /// Begins a try at this worker. Returns false if it is the try under way, only requested again, which
     /// continues.
     pub(crate) fn try_begins(&mut self, instance: Instance, attempt: Attempt, now: Now) -> bool {
-        if self.tries.get(&instance).is_some_and(|current| current.attempt == attempt) {
+        let deadline = now.moment.saturating_add(self.plan.step_timeout);
+        if let Some(current) = self.tries.get_mut(&instance).filter(|current| current.attempt == attempt) {
+            if std::mem::take(&mut current.has_waited) {
+                current.deadline = deadline;
+            }
             return false;
         }
         // On the way back, the time and the run of the first try stay. Otherwise the stop would hide what the
@@ -191,10 +197,18 @@ impl ActiveRollout {
         let earlier = self.tries.get(&instance).filter(|_| self.machine.cause().is_some());
         let began_usec = earlier.map_or_else(|| now.epoch_usec(), |earlier| earlier.began_usec);
         let run = earlier.and_then(|earlier| earlier.run);
-        let deadline = now.moment.saturating_add(self.plan.step_timeout);
         let latest = now.moment.saturating_add(LONGEST_STEP);
-        self.tries.insert(instance, Try { attempt, began_usec, run, deadline, latest });
+        self.tries.insert(instance, Try { attempt, began_usec, run, deadline, latest, has_waited: false });
         true
+    }
+
+    /// Notes for which workers systemd is not asked yet, because too few others serve.
+    pub(crate) fn note_who_waits(&mut self) {
+        for step in self.machine.steps().iter().filter(|step| step.waits_for_others()) {
+            if let Some(current) = self.tries.get_mut(&step.instance()) {
+                current.has_waited = true;
+            }
+        }
     }
 
     /// Notes the present run of the unit and its main process. A run that systemd began after a failure is not
@@ -226,10 +240,18 @@ impl ActiveRollout {
         self.machine.step(instance).is_some_and(|step| step.is_under_way() && step.attempt == attempt)
     }
 
+    /// Whether this try is under way, and its time runs. The time stands while the worker waits for others. If
+    /// the rollout takes no further worker, it does not wait.
+    fn runs_out(&self, instance: Instance, attempt: Attempt) -> bool {
+        let is_forward = self.machine.cause().is_none();
+        let waits = is_forward && self.machine.step(instance).is_some_and(Step::waits_for_others);
+        self.is_at_try(instance, attempt) && !waits
+    }
+
     /// The tries whose deadline has passed.
     pub(crate) fn overdue_tries(&self, now: Moment) -> Vec<(Instance, Attempt)> {
         let overdue = self.tries.iter().filter(|(_, current)| current.deadline <= now);
-        let at_try = overdue.filter(|(instance, current)| self.is_at_try(**instance, current.attempt));
+        let at_try = overdue.filter(|(instance, current)| self.runs_out(**instance, current.attempt));
         at_try.map(|(instance, current)| (*instance, current.attempt)).collect()
     }
 

@@ -226,6 +226,7 @@ impl Cluster {
         let was_waiting = rollout.record.state == view::RolloutState::Paused;
         let is_waiting = rollout.machine.is_waiting();
         rollout.mind_the_clock(now);
+        rollout.note_who_waits();
         if rollout.is_stalled() && rollout.relinking == 0 {
             rollout.look_at_all.get_or_insert(later);
         }
