@@ -133,6 +133,8 @@ pub struct Cluster {
     is_ledger_saved: bool,
     /// For each instance, the latest request to set its link, until it is answered.
     points: BTreeMap<Instance, Token>,
+    /// Links that could not be set: when that is tried again, and what they are to say.
+    to_point: (Option<Moment>, BTreeMap<Instance, ReleaseId>),
     history: History,
     /// The release for new instances, and for all instances after a cold start.
     release: Option<ReleaseId>,
@@ -186,6 +188,7 @@ impl Cluster {
             ledger: Ledger::default(),
             is_ledger_saved: true,
             points: BTreeMap::new(),
+            to_point: (None, BTreeMap::new()),
             history: History::default(),
             release: None,
             commit_at: None,
@@ -267,13 +270,13 @@ impl Cluster {
         let retries = [
             self.wait_wake(),
             self.commit_at,
+            self.to_point.0,
             self.watch_wake(),
             self.look_wake(),
             self.recycle_wake(),
             self.resume_wake(),
         ];
-        let others = [workers, rollout, self.stop_wake()].into_iter().chain(retries);
-        others.flatten().min()
+        [workers, rollout, self.stop_wake()].into_iter().chain(retries).flatten().min()
     }
 
     /// Does everything that follows from the present state.
@@ -294,6 +297,7 @@ impl Cluster {
         self.maybe_undo();
         self.maybe_recycle();
         self.commit_if_due();
+        self.point_if_due();
         self.save_ledger();
         self.tell();
     }

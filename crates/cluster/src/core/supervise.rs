@@ -177,16 +177,22 @@ impl Cluster {
         done: Result<(), String>,
     ) {
         let is_linked = done.is_ok() || self.links.get(&instance) == Some(&release);
-        self.is_linked(instance, release, token, done.is_ok());
+        self.is_linked(instance, release.clone(), token, done.is_ok());
         let Some(worker) = self.workers.get_mut(&instance) else { return };
-        let Some(Job { verb, owner, progress: Progress::Pointing(of) }) = worker.job.clone() else { return };
-        if of != token {
+        let is_for = |job: &Job| job.progress == Progress::Pointing(token);
+        let Some(Job { verb, owner, .. }) = worker.job.clone().filter(is_for) else {
+            if !is_linked {
+                self.point_later(instance, release);
+            }
             return;
-        }
+        };
         let is_stopped_by_another = worker.unit().is_stopped_by_another();
         match done {
             Err(error) if !is_linked => {
                 worker.job = None;
+                if owner == Owner::Keeper {
+                    self.point_later(instance, release);
+                }
                 self.not_enqueued(instance, verb, owner, error);
             }
             // If this failed, the link was set before, and nothing says that it is gone.

@@ -73,7 +73,10 @@ impl Cluster {
         token: Token,
         done: Result<(), String>,
     ) {
-        self.is_linked(instance, release, token, done.is_ok());
+        self.is_linked(instance, release.clone(), token, done.is_ok());
+        if done.is_err() {
+            self.point_later(instance, release);
+        }
         let Some(rollout) = self.rolling_mut().filter(|rollout| rollout.record.id == id) else { return };
         rollout.relinking = rollout.relinking.saturating_sub(1);
         if let Err(error) = done {

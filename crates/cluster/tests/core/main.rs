@@ -121,6 +121,20 @@ fn none_goes_back_before_all_links_do() {
 }
 
 #[test]
+fn a_link_that_could_not_be_set_back_is_set_back_later() {
+    let mut rig = Rig::running();
+    rig.hold(|effect| matches!(effect, Effect::Call(_, Call::Restart(_))));
+    rig.deploy("2.0.0");
+    rig.hold(|effect| matches!(effect, Effect::Disk(_, Disk::Point(..))));
+    answer(&mut rig, Answer::Enqueued(Err(EnqueueError::Refused("it is masked".to_owned()))));
+    rig.hold(|_| false);
+    answer(&mut rig, Answer::Done(Err("the disk is full".to_owned())));
+    assert_eq!(rig.links[&instance(1)], id("2.0.0"), "{:#?}", rig.asked);
+    rig.wait(LONG);
+    assert_eq!(rig.links[&instance(1)], id("1.0.0"), "{:#?}", rig.asked);
+}
+
+#[test]
 fn a_failed_worker_is_tried_again_after_a_rollout_could_not_restart_it() {
     let mut rig = Rig::running();
     rig.change(2, |unit| (unit.active, unit.main_pid) = (ActiveState::Failed, 0));
