@@ -33,6 +33,8 @@ pub(crate) struct Disk {
     pub(crate) is_boot_known: bool,
     /// For the laws: what does not say all that this orchestrator knows.
     pub(crate) behind: Behind,
+    /// Instances whose link could not be set when that was last asked for; as bits.
+    pub(crate) stuck: u16,
     /// An orchestrator began with less than its predecessor knew.
     has_lost: bool,
 }
@@ -78,6 +80,7 @@ impl Disk {
             boot: 1,
             is_boot_known: true,
             behind: Behind::default(),
+            stuck: 0,
             has_lost: false,
         }
     }
@@ -112,6 +115,10 @@ impl Disk {
         let fails = !is_read && chaos.strikes(rng, Class::WriteFails);
         if let Some(is_behind) = self.behind.of(&task) {
             *is_behind = fails;
+        }
+        if let Task::Point(instance, _) = &task {
+            let bit = 1 << instance.number();
+            self.stuck = if fails { self.stuck | bit } else { self.stuck & !bit };
         }
         if fails {
             return Answer::Done(Err("the disk is full".to_owned()));

@@ -79,6 +79,8 @@ pub(crate) struct Books {
     /// Workers of whose process it is not known which release it executes; as bits. Its link was being set
     /// when it started, or what the ledger said about it is lost.
     unknown: u16,
+    /// Workers whose process was started while their link could not be set, as the log says; as bits.
+    astray: u16,
     /// Workers that the orchestrator stopped outside of a rollout; as bits.
     paused: u16,
     /// The orchestrator that begins now finds no worker running.

@@ -14,6 +14,8 @@ impl World {
         let bit = 1 << worker;
         let is_unknown = has(self.books.pointing, worker);
         self.books.unknown = if is_unknown { self.books.unknown | bit } else { self.books.unknown & !bit };
+        let is_astray = has(self.disk.stuck, worker);
+        self.books.astray = if is_astray { self.books.astray | bit } else { self.books.astray & !bit };
         let Some(rolled) = &self.books.rolled else { return };
         // If a file was lost in between, it is not known any more which release was current. The number of
         // workers at the beginning is not known either.

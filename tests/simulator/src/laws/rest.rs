@@ -104,7 +104,7 @@ impl World {
         let has_ended_well =
             !matches!(self.books.last_end, Some(RolloutState::Failed | RolloutState::Aborted));
         let may_run = |worker: u32, service: &Service| {
-            let is_unknown = has(self.books.unknown, worker) || self.disk.has_lost();
+            let is_unknown = has(self.books.unknown | self.books.astray, worker) || self.disk.has_lost();
             !has_ended_well || service.release == self.disk.current || is_unknown
         };
         let is_sound = |worker: u32, service: &Service| {
