@@ -27,6 +27,8 @@ const OUTPUT: u64 = 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// systemd begins to start a unit (SD_MESSAGE_UNIT_STARTING, sd-messages.h).
 const UNIT_STARTING: &str = "7d4958e842da4a758f6c1cdc7b36dcc5";
+/// How long to wait for lines that may not come at all.
+const SHORTLY: Duration = Duration::from_millis(250);
 /// How far back to search for the failure of the socket.
 const RECENTLY: Duration = Duration::from_secs(60);
 
@@ -54,9 +56,10 @@ pub(crate) async fn last_words(unit: &str, speaker: &Speaker) -> LastWords {
         }
         About::NotExecuted => {
             let reasons = patiently(&by_systemd(unit), since, deadline, |entry| entry.reason(unit)).await;
-            // These are the lines of `ExecStartPre=`, if there are any.
-            let said = timeout_at(Instant::now() + PATIENCE, entries(&by_worker, since)).await.ok().flatten();
-            let mut said: Vec<_> = said.iter().flatten().filter_map(of_worker).chain(reasons).collect();
+            // These are the lines of `ExecStartPre=`, if there are any. systemd's own may come before them.
+            let soon = deadline.min(Instant::now() + SHORTLY);
+            let mut said = patiently(&by_worker, since, soon, of_worker).await;
+            said.extend(reasons);
             // systemd says the same each time that it tries again.
             said.dedup();
             said
