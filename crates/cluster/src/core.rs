@@ -58,6 +58,7 @@ use names::{Instance, Names};
 
 use self::accepting::Accepting;
 use self::active::ActiveRollout;
+use self::books::Again;
 use self::preparing::Preparing;
 use self::purpose::Purpose;
 use self::stop::Check;
@@ -138,8 +139,7 @@ pub struct Cluster {
     history: History,
     /// The release for new instances, and for all instances after a cold start.
     release: Option<ReleaseId>,
-    /// When to write the current release to disk again, because that has failed.
-    commit_at: Option<Moment>,
+    again: Again,
     socket: Option<SocketState>,
     is_reading_socket: bool,
     activity: Activity,
@@ -147,8 +147,7 @@ pub struct Cluster {
     probes: VecDeque<JobId>,
     /// The rollout that a predecessor began. It continues once all wanted workers run.
     unfinished: Option<Entry>,
-    /// The rollout of a predecessor that failed and halted (`on_failure`), so it does not continue. It is
-    /// kept until the links are restored.
+    /// The rollout of a predecessor that failed and halted (`on_failure`), until the links are restored.
     halted: Option<Entry>,
     /// When to try that rollout again, because it was refused.
     resume_at: Option<Moment>,
@@ -191,7 +190,7 @@ impl Cluster {
             to_point: (None, BTreeMap::new()),
             history: History::default(),
             release: None,
-            commit_at: None,
+            again: Again::default(),
             socket: None,
             is_reading_socket: false,
             activity: Activity::None,
@@ -269,7 +268,7 @@ impl Cluster {
         };
         let retries = [
             self.wait_wake(),
-            self.commit_at,
+            self.again.wake(),
             self.to_point.0,
             self.watch_wake(),
             self.look_wake(),
@@ -296,7 +295,7 @@ impl Cluster {
         self.look_at_queues();
         self.maybe_undo();
         self.maybe_recycle();
-        self.commit_if_due();
+        self.write_again();
         self.point_if_due();
         self.save_ledger();
         self.tell();
@@ -344,6 +343,7 @@ impl Cluster {
             (Purpose::LastWords(id), Answer::LastWords(words)) => self.heard_last_words(id, words),
             (Purpose::Queues, Answer::Queues(seen)) => self.queues_seen(token, seen),
             (Purpose::Commit, Answer::Done(done)) => self.committed(done),
+            (Purpose::History, Answer::Done(done)) => self.history_saved(done),
             (Purpose::PruneSurvey, Answer::Surveyed(survey)) => self.prune(survey),
             (Purpose::Removed(ids), Answer::Done(done)) => self.removed(&ids, done),
             (Purpose::Warn(consequence), Answer::Done(Err(error))) => {

@@ -6,7 +6,6 @@
 use names::Instance;
 
 use super::active::{Ending, LastWords};
-use super::books::HISTORY_LATER;
 use super::worker::Worker;
 use super::{Activity, Cluster, Phase, Purpose};
 use crate::effect::{Disk, Effect};
@@ -15,7 +14,6 @@ use crate::history::{Kind, State};
 use crate::input::{Found, Survey};
 use crate::ledger::StoppedBy;
 use crate::lineage::OnDisk;
-use crate::moment::Moment;
 use crate::release::ReleaseId;
 use crate::step::{Step, StepState};
 use crate::view;
@@ -73,9 +71,7 @@ impl Cluster {
                 self.note_end(id);
             }
             Ending::Noting => {
-                if let Err(error) = done {
-                    self.warn(format!("{error}; {HISTORY_LATER}"));
-                }
+                self.history_saved(done);
                 self.finish();
             }
         }
@@ -289,32 +285,6 @@ impl Cluster {
     pub(super) fn make_current(&mut self, release: ReleaseId) {
         self.release = Some(release.clone());
         self.disk(Disk::MakeCurrent(release), Purpose::Commit);
-    }
-
-    /// The disk has written the current release, or failed. After a failure the orchestrator tries again,
-    /// because the next cold start uses what the disk says.
-    pub(super) fn committed(&mut self, done: Result<(), String>) {
-        const AGAIN: std::time::Duration = std::time::Duration::from_secs(10);
-        let was_told = self.commit_at.is_some();
-        self.commit_at = done.is_err().then(|| self.in_time(AGAIN));
-        if let Err(error) = done
-            && !was_told
-        {
-            self.error(format!(
-                "{error}; it is tried again, until then a start of the whole cluster brings the release before"
-            ));
-        }
-    }
-
-    pub(super) fn commit_if_due(&mut self) {
-        if self.commit_at.is_none_or(|at: Moment| at > self.now.moment) {
-            return;
-        }
-        if let Some(release) = self.release.clone() {
-            // The next attempt is not due before the disk answers.
-            self.commit_at = Some(self.in_time(std::time::Duration::from_secs(60)));
-            self.disk(Disk::MakeCurrent(release), Purpose::Commit);
-        }
     }
 
     /// Begins the next rollout in the queue.

@@ -347,6 +347,9 @@ impl Cluster {
         let activity = std::mem::replace(&mut self.activity, Activity::None);
         let Activity::Preparing(preparing) = activity else { return };
         let (id, is_told) = (preparing.id, preparing.is_told());
+        if let (For::Order(order, _), true) = (&preparing.purpose, is_told) {
+            self.announce_refused(id, order, refusal.message());
+        }
         match preparing.purpose {
             For::Order(order, _) if matches!(order.target, Target::Recycle(_)) => {
                 self.recycling_refused(&order, refusal.message());
@@ -354,19 +357,18 @@ impl Cluster {
             For::Order(order, _) if matches!(order.target, Target::Undo(_)) => {
                 self.undo_refused(refusal.message());
             }
-            For::Order(order, Some(caller)) => {
+            For::Order(_, Some(caller)) => {
                 // `systemctl reload` cannot print the reason on the caller's terminal, but `systemctl status`
                 // shows it.
                 self.refused = Some(refusal.message().to_owned());
-                if is_told {
-                    self.announce_refused(id, &order, refusal.message());
-                }
                 self.effects.push_back(Effect::Reply(caller, Err(refusal)));
             }
             For::Order(order, None) => {
                 self.refused = Some(refusal.message().to_owned());
                 self.log_refused(id, refusal.message());
-                self.announce_refused(id, &order, refusal.message());
+                if !is_told {
+                    self.announce_refused(id, &order, refusal.message());
+                }
             }
             For::Resume(entry) => self.not_resumed(*entry, refusal.message()),
         }

@@ -38,6 +38,7 @@ pub(super) enum Purpose {
     LastWords(u64),
     Queues,
     Commit,
+    History,
     PruneSurvey,
     Removed(Vec<ReleaseId>),
     /// Nothing depends on the answer. The log reports a failure with this consequence.

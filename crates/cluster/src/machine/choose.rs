@@ -123,9 +123,9 @@ impl Rollout {
         self.steps.iter().any(|step| step.is_surge() && is_left(step))
     }
 
-    /// How many workers serve and will go on serving.
+    /// How many workers serve and will go on serving. A worker with a job that is about to be done will not.
     fn capacity(&self) -> usize {
-        self.count(Step::is_capacity)
+        self.count(|step| step.is_capacity() && !self.is_awaited(step))
     }
 
     /// How many workers have to serve.

@@ -152,6 +152,20 @@ fn the_release_that_all_run_is_current_for_the_successor() {
     assert!(rig.has_asked("current 2.0.0"), "{:#?}", rig.asked);
 }
 
+/// Otherwise the next orchestrator would continue a rollout that has ended, also one that was aborted.
+#[test]
+fn an_end_that_could_not_be_written_is_written_later() {
+    let mut rig = Rig::running();
+    rig.deploy("2.0.0");
+    rig.hold(|effect| matches!(effect, Effect::Disk(_, Disk::History(_))));
+    rig.wait(LONG);
+    answer(&mut rig, Answer::Done(Err("no space left".to_owned())));
+    assert_eq!(rig.history.last().map(|entry| entry.state), Some(State::Running), "on disk");
+    rig.hold(|_| false);
+    rig.wait(LONG);
+    assert_eq!(rig.history.last().map(|entry| entry.state), Some(State::Done), "on disk");
+}
+
 #[test]
 fn an_abort_stays_an_abort_when_the_orchestrator_dies() {
     let mut rig = Rig::running();

@@ -1,7 +1,7 @@
 //! The way back to the old release.
 
 use cluster::unit::ActiveState::{Activating, Active, Deactivating, Failed, Inactive};
-use cluster::unit::JobResult;
+use cluster::unit::{JobResult, Unit};
 use cluster::{Event, Fault, Outcome};
 
 use crate::scene::Ask::{Finish, Restart, RestoreRelease, Stop};
@@ -84,6 +84,19 @@ fn a_late_rollout_does_not_wait_for_a_worker_that_comes_back_by_itself() {
     scene.looked(2, old());
     scene.rollout.note_old(instance(1), true);
     assert_eq!(scene.looked(1, unit(Activating, 3)), [Restart(1)]);
+}
+
+/// polkit has not decided about its restart when the rollout goes back.
+#[test]
+fn a_worker_that_is_about_to_be_restarted_does_not_count_as_one_that_serves() {
+    let mut scene = Scene::new(2, 1, POLICY);
+    scene.replace(3);
+    assert_eq!(scene.replace(1), [Restart(2)]);
+    assert_eq!(scene.event(Event::Abort), [RestoreRelease]);
+    scene.rollout.note_old(instance(2), true);
+    scene.looked(2, Unit { has_job: true, ..old() });
+    scene.look_at(&[3], new());
+    assert_eq!(scene.looked(1, new()), [], "only the extra worker would be left");
 }
 
 #[test]
