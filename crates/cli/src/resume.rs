@@ -16,5 +16,5 @@ pub(crate) async fn run(no_wait: bool) -> anyhow::Result<Exit> {
         let id = rollout::running(&cluster).await?;
         cluster.resume().await.map(|()| id)
     };
-    rollout::finish(rollout::follow(&cluster, Purpose::Replace, bus::answer(call)).await?)
+    rollout::finish(rollout::follow(&cluster, Purpose::Canary, bus::answer(call)).await?)
 }

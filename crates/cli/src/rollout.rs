@@ -90,13 +90,15 @@ pub(crate) async fn follow(
     }
     let mut progress = progress(follower.id());
     let (mut is_aborted, mut is_told_to_wait) = (purpose == Purpose::Abort, false);
+    // The orchestrator was away when it was asked.
+    let mut is_to_be_aborted = false;
     loop {
         let happened = tokio::select! {
             biased;
             asked = signals.next() => match asked {
                 Asked::ToLeave if !is_aborted => {
                     is_aborted = true;
-                    abort(cluster, &follower, progress.as_mut()).await;
+                    is_to_be_aborted = !abort(cluster, &follower, progress.as_mut()).await;
                     continue;
                 }
                 asked => {
@@ -128,7 +130,12 @@ pub(crate) async fn follow(
             // systemd starts the orchestrator again only after this process has ended.
             Happened::Away if systemd::is_caller() => return Err(lost().into()),
             Happened::Away => progress.say("the orchestrator went away; waiting for its return"),
-            Happened::Back => progress.say("the orchestrator was restarted; waiting for it to continue"),
+            Happened::Back => {
+                progress.say("the orchestrator was restarted; waiting for it to continue");
+                if is_to_be_aborted {
+                    is_to_be_aborted = !abort(cluster, &follower, progress.as_mut()).await;
+                }
+            }
             Happened::Recorded(entry) => return Ok(Followed::Recorded(*entry)),
             Happened::Lost => {
                 drop(progress);
@@ -223,7 +230,8 @@ pub(crate) fn is_at_rest(rollout: &Rollout) -> bool {
     rollout.state == RolloutState::Paused && !rollout.steps.iter().any(|step| is_under_way(step.state))
 }
 
-async fn abort(cluster: &Cluster, follower: &Follower<'_>, progress: &mut dyn Progress) {
+/// Asks the orchestrator to abort the rollout. Returns false if it has to be asked again, because it is away.
+async fn abort(cluster: &Cluster, follower: &Follower<'_>, progress: &mut dyn Progress) -> bool {
     let what = follower.seen().map_or_else(|| "ending the rollout".to_owned(), words::abortion);
     progress.say(&format!("{what}; press Ctrl-C again to leave it to the orchestrator"));
     let asked = async {
@@ -233,8 +241,16 @@ async fn abort(cluster: &Cluster, follower: &Follower<'_>, progress: &mut dyn Pr
             asked => asked,
         }
     };
-    if let Err(failure) = bus::answer(asked).await {
-        progress.say(&format!("it cannot be ended: {failure}"));
+    match bus::answer(asked).await {
+        Ok(()) => true,
+        Err(failure) if failure.exit == Exit::Unreachable => {
+            progress.say("the orchestrator is away; it is asked again when it is back");
+            false
+        }
+        Err(failure) => {
+            progress.say(&format!("it cannot be ended: {failure}"));
+            true
+        }
     }
 }
 
