@@ -22,7 +22,7 @@ const DIFFERENCE: u64 = 2;
 const LONGEST: Duration = Duration::from_millis(100);
 /// How many attempts there are. Other programs that need the CPU can make a spread uneven and a wait longer,
 /// but never the opposite.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 12;
 
 fn a_burst_is_shared_evenly(suite: Suite) {
     let cluster = Cluster::installed(suite);
